@@ -1,0 +1,1 @@
+"""The HTTP floor: parse, call one service, answer."""

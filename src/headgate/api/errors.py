@@ -1,0 +1,247 @@
+"""What an error is on the wire: the one mapping of `headgate.errors` to a status and a body.
+
+Invalid, or a request that does not fit the route's types
+                             422  {"exception_message", "exception_detail": [{type, loc, msg, input}], "request_body"}
+NotFound                     404  {"detail"}, or under the route's `error_key`
+BadRequest Forbidden Conflict TooLarge
+                 400 403 409 413  {"detail"}
+Unauthorized                 401  {"exception_message"}
+Unavailable                  503  {"exception_message"}, with Retry-After
+anything else                500  {"exception_message"}; logged with its traceback
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.exceptions import HTTPException
+
+from headgate.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthorized, Unavailable
+
+RETRY_AFTER_SECONDS = 1
+OLDEST_API_VERSION = (0, 8, 0)
+
+_JSON = msgspec.json.Encoder(enc_hook=str)
+
+
+class FieldProblem(msgspec.Struct, kw_only=True):
+    """One value that is not as it should be; `loc` leads to it from `body` or `query`."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any = None
+
+
+class ValidationProblem(msgspec.Struct, kw_only=True):
+    """The answer to a request that cannot be used, with what is wrong and the body as it came."""
+
+    exception_message: str
+    exception_detail: list[FieldProblem]
+    request_body: Any = None
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Any other refusal, in words."""
+
+    detail: str | None = None
+    exception_message: str | None = None
+
+
+class Unreadable(Invalid):
+    """A request that does not fit its route's types."""
+
+    def __init__(self, problem: FieldProblem) -> None:
+        super().__init__(problem.msg, value=problem.input)
+        self.problem = problem
+
+
+class Reply(NamedTuple):
+    """An answer as it is sent: JSON, and the headers beyond its type and length."""
+
+    status: int
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+def failure(error: Exception, *, raw: bytes = b"", error_key: str = "detail") -> Reply:
+    """`error` on the wire. `raw` is the request's body; `error_key` the key of a `NotFound`'s message."""
+    match error:
+        case Invalid():
+            return _invalid(error, raw)
+        case NotFound():
+            return _problem(404, error_key, str(error))
+        case BadRequest():
+            return _problem(400, "detail", str(error))
+        case Forbidden():
+            return _problem(403, "detail", str(error))
+        case Conflict():
+            return _problem(409, "detail", str(error))
+        case TooLarge():
+            return _problem(413, "detail", str(error))
+        case Unauthorized():
+            return _problem(401, "exception_message", "Unauthorized")
+        case Unavailable():
+            return _problem(503, "exception_message", "Service Unavailable", {"retry-after": str(RETRY_AFTER_SECONDS)})
+        case HTTPException():
+            return _problem(error.status_code, "detail", error.detail, error.headers)
+        case _:
+            return _problem(500, "exception_message", "Internal Server Error")
+
+
+def unreadable_body(raw: bytes, error: Exception) -> Unreadable:
+    """What `error`, met in decoding `raw`, says about it: which field, and which value."""
+    if not raw:
+        return Unreadable(FieldProblem(type="missing", loc=["body"], msg="Field required"))
+    if not isinstance(error, msgspec.ValidationError):
+        return Unreadable(_malformed(raw, error))
+    message, path = _split(str(error))
+    return Unreadable(_located(["body", *path], message, _parsed(raw)))
+
+
+def unreadable_query(name: str, given: Any, *, error: msgspec.ValidationError | None = None) -> Unreadable:
+    """A query parameter that does not fit, or, without an `error`, is missing."""
+    if error is None:
+        return Unreadable(FieldProblem(type="missing", loc=["query", name], msg="Field required"))
+    message, path = _split(str(error))
+    return Unreadable(
+        FieldProblem(type=_kind(message), loc=["query", name, *path], msg=message, input=_value_at(given, path))
+    )
+
+
+def check_api_version(header: str) -> None:
+    """`BadRequest` for an X-PREFECT-API-VERSION that is none, or is older than this server speaks."""
+    try:
+        major, minor, patch = (int(part) for part in header.split("."))
+    except ValueError:
+        raise BadRequest(
+            f"Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received {header}"
+        ) from None
+    if (major, minor, patch) < OLDEST_API_VERSION:
+        oldest = ".".join(map(str, OLDEST_API_VERSION))
+        raise BadRequest(f"The request specified API version {header} but this server requires version {oldest} or higher.")
+
+
+def _problem(status: int, key: str, message: str, headers: Mapping[str, str] | None = None) -> Reply:
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+    return Reply(status, _JSON.encode({key: message}), pairs)
+
+
+def _invalid(error: Invalid, raw: bytes) -> Reply:
+    parsed = _parsed(raw)
+    match error:
+        case Unreadable(problem=problem):
+            pass
+        case _:
+            path = _parts(error.field or "")
+            value = _value_at(parsed, path) if error.value is None and path else error.value
+            problem = FieldProblem(type="value_error", loc=["body", *path], msg=str(error), input=value)
+    body = ValidationProblem(exception_message="Invalid request received.", exception_detail=[problem], request_body=parsed)
+    return Reply(422, _JSON.encode(body))
+
+
+def _malformed(raw: bytes, error: Exception) -> FieldProblem:
+    """JSON that is none; its `loc` ends in the byte where that shows."""
+    loc: list[str | int] = ["body"]
+    message = str(error)
+    if isinstance(error, RecursionError):
+        message = "JSON is nested too deeply"
+    elif isinstance(error, UnicodeDecodeError):
+        message = "JSON is not in UTF-8"
+        loc.append(_first_bad_byte(raw))
+    elif found := re.search(r"\(byte (\d+)\)", message):
+        loc.append(int(found[1]))
+    elif "truncated" in message:
+        loc.append(len(raw))
+    return FieldProblem(type="json_invalid", loc=loc, msg=message)
+
+
+def _first_bad_byte(raw: bytes) -> int:
+    """Where `raw` stops being UTF-8; the JSON decoder counts from the start of the text that it was in."""
+    try:
+        return len(raw.decode())
+    except UnicodeDecodeError as error:
+        return error.start
+
+
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
+
+
+def _located(loc: list[str | int], message: str, parsed: Any) -> FieldProblem:
+    """The problem that `message` tells of the value at `loc`; a missing or unknown field is named by `loc` too."""
+    value = _value_at(parsed, loc[1:])
+    if found := _MISSING.fullmatch(message):
+        return FieldProblem(type="missing", loc=[*loc, found[1]], msg="Field required", input=value)
+    if found := _UNKNOWN.fullmatch(message):
+        return FieldProblem(
+            type="extra_forbidden",
+            loc=[*loc, found[1]],
+            msg="Extra inputs are not permitted",
+            input=_value_at(value, [found[1]]),
+        )
+    return FieldProblem(type=_kind(message), loc=loc, msg=message, input=value)
+
+
+def _split(message: str) -> tuple[str, list[str | int]]:
+    """msgspec's "Expected `int`, got `str` - at `$.b[1]`" as words and path.
+
+    The path ends where msgspec does not name the step: at the key, or at the values, of a mapping.
+    """
+    words, at, place = message.rpartition(" - at `")
+    if not at:
+        return message, []
+    place = place.removeprefix("key` in `").removesuffix("`").removeprefix("$")
+    return words, _parts(place.partition("[...]")[0])
+
+
+def _parts(place: str) -> list[str | int]:
+    """`schedules[0].cron` as `["schedules", 0, "cron"]`."""
+    return [int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)(?![^\[]*\])|\[(\d+)\]", place)]
+
+
+def _parsed(raw: bytes) -> Any:
+    """`raw` as untyped JSON, or as text when it is none; None when there is none."""
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return raw.decode(errors="replace")
+
+
+def _value_at(value: Any, path: list[str | int]) -> Any:
+    """What stands at `path`, or None."""
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+_KINDS = (
+    (r"Expected `(\w+)`.*, got `", "{}_type"),
+    (r"Expected `str` of length >=", "string_too_short"),
+    (r"Expected `str` of length <=", "string_too_long"),
+    (r"Expected `str` matching regex", "string_pattern_mismatch"),
+    (r"Expected `\w+` of length >=", "too_short"),
+    (r"Expected `\w+` of length <=", "too_long"),
+    (r"Expected `\w+` >= ", "greater_than_equal"),
+    (r"Expected `\w+` > ", "greater_than"),
+    (r"Expected `\w+` <= ", "less_than_equal"),
+    (r"Expected `\w+` < ", "less_than"),
+    (r"Invalid enum value", "enum"),
+    (r"Invalid UUID", "uuid_parsing"),
+    (r"Invalid RFC3339 encoded datetime", "datetime_parsing"),
+)
+
+
+def _kind(message: str) -> str:
+    """The peer's word for a kind of fault, as clients may compare it."""
+    for pattern, kind in _KINDS:
+        if found := re.match(pattern, message):
+            return kind.format(_PEER_TYPES.get(found[1], found[1]) if found.groups() else "")
+    return "value_error"
+
+
+_PEER_TYPES = {"str": "string", "array": "list", "object": "dict"}

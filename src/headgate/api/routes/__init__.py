@@ -1,0 +1,28 @@
+"""The routes, one module per noun: each parses, calls one service and answers."""
+
+from headgate.api.routes import (
+    admin,
+    claims,
+    deployments,
+    flow_run_states,
+    flow_runs,
+    flows,
+    logs,
+    work_pools,
+    work_queues,
+    workers,
+)
+
+ROUTERS = (
+    admin.router,
+    flows.router,
+    deployments.router,
+    flow_runs.router,
+    flow_run_states.router,
+    work_pools.router,
+    work_pools.queues_router,
+    work_queues.router,
+    workers.router,
+    claims.router,
+    logs.router,
+)

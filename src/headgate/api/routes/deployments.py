@@ -1,0 +1,114 @@
+"""Routes of deployments and their schedules."""
+
+from uuid import UUID
+
+from headgate.api.routing import Answer, Router
+from headgate.schema.deployments import (
+    Deployment,
+    DeploymentCreate,
+    DeploymentSchedule,
+    DeploymentScheduleCreate,
+    DeploymentScheduleUpdate,
+    DeploymentUpdate,
+    GetScheduledRuns,
+)
+from headgate.schema.filters import DeploymentQuery
+from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
+from headgate.services import deployment_schedules, deployments, flow_runs
+from headgate.services.scope import Scope
+
+router = Router("/deployments", tag="Deployments")
+
+
+@router.post("/", status=201)
+async def create_deployment(scope: Scope, body: DeploymentCreate) -> Answer[Deployment]:
+    """Create a deployment; the one of the same flow and name is changed and answered with 200."""
+    deployment, is_new = await deployments.create(scope, body)
+    return Answer(deployment, 201 if is_new else 200)
+
+
+@router.post("/filter")
+async def read_deployments(scope: Scope, body: DeploymentQuery | None) -> list[Deployment]:
+    """Deployments that match."""
+    return await deployments.list_page(scope, body or DeploymentQuery())
+
+
+@router.post("/count")
+async def count_deployments(scope: Scope, body: DeploymentQuery | None) -> int:
+    """How many deployments match."""
+    return await deployments.count(scope, body or DeploymentQuery())
+
+
+@router.post("/get_scheduled_flow_runs")
+async def read_scheduled_flow_runs_of_deployments(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
+    """Due runs of deployments that a process serves itself."""
+    return await deployments.get_scheduled(scope, body)
+
+
+@router.get("/name/{flow_name}/{deployment_name}")
+async def read_deployment_by_name(scope: Scope, flow_name: str, deployment_name: str) -> Deployment:
+    """One deployment, by its flow's name and its own."""
+    return await deployments.get_by_name(scope, flow_name, deployment_name)
+
+
+@router.get("/{id}")
+async def read_deployment(scope: Scope, id: UUID) -> Deployment:
+    """One deployment."""
+    return await deployments.get(scope, id)
+
+
+@router.patch("/{id}")
+async def update_deployment(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
+    """Change a deployment: what is left out stays, an explicit null clears."""
+    await deployments.update(scope, id, body)
+
+
+@router.delete("/{id}")
+async def delete_deployment(scope: Scope, id: UUID) -> None:
+    """Delete a deployment with its schedules and its runs that have not started."""
+    await deployments.delete(scope, id)
+
+
+@router.post("/{id}/pause_deployment")
+async def pause_deployment(scope: Scope, id: UUID) -> None:
+    """Stop a deployment's schedules and hold back its runs."""
+    await deployments.pause(scope, id, paused=True)
+
+
+@router.post("/{id}/resume_deployment")
+async def resume_deployment(scope: Scope, id: UUID) -> None:
+    """Undo a pause."""
+    await deployments.pause(scope, id, paused=False)
+
+
+@router.post("/{id}/create_flow_run", status=201)
+async def create_flow_run_from_deployment(scope: Scope, id: UUID, body: DeploymentFlowRunCreate | None) -> Answer[FlowRun]:
+    """Create a run, due now unless its state says when; the run of the same idempotency key is answered with 200."""
+    created = await flow_runs.create_of_deployment(scope, id, body or DeploymentFlowRunCreate())
+    return Answer(created.run, 201 if created.is_new else 200)
+
+
+@router.get("/{id}/schedules")
+async def read_deployment_schedules(scope: Scope, id: UUID) -> list[DeploymentSchedule]:
+    """A deployment's schedules."""
+    return await deployment_schedules.of_deployment(scope, id)
+
+
+@router.post("/{id}/schedules", status=201)
+async def create_deployment_schedules(
+    scope: Scope, id: UUID, body: list[DeploymentScheduleCreate]
+) -> list[DeploymentSchedule]:
+    """Add schedules."""
+    return await deployment_schedules.create(scope, id, body)
+
+
+@router.patch("/{id}/schedules/{schedule_id}")
+async def update_deployment_schedule(scope: Scope, id: UUID, schedule_id: UUID, body: DeploymentScheduleUpdate) -> None:
+    """Change a schedule; the runs that it made ahead are made anew."""
+    await deployment_schedules.update(scope, id, schedule_id, body)
+
+
+@router.delete("/{id}/schedules/{schedule_id}")
+async def delete_deployment_schedule(scope: Scope, id: UUID, schedule_id: UUID) -> None:
+    """Delete a schedule and the runs that it made ahead."""
+    await deployment_schedules.delete(scope, id, schedule_id)

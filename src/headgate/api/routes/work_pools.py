@@ -1,0 +1,71 @@
+"""Routes of work pools, and of the queues inside one."""
+
+from headgate.api.routing import Router
+from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
+from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
+from headgate.services import polls, work_pools, work_queues
+from headgate.services.scope import Scope
+
+router = Router("/work_pools", tag="Work pools")
+queues_router = Router("/work_pools/{work_pool_name}/queues", tag="Work queues")
+
+
+@router.post("/", status=201)
+async def create_work_pool(scope: Scope, body: WorkPoolCreate) -> WorkPool:
+    """Create a pool with its default queue."""
+    return await work_pools.create(scope, body)
+
+
+@router.post("/filter")
+async def read_work_pools(scope: Scope, body: WorkPoolQuery | None) -> list[WorkPool]:
+    """Pools that match."""
+    return await work_pools.list_page(scope, body or WorkPoolQuery())
+
+
+@router.post("/count")
+async def count_work_pools(scope: Scope, body: WorkPoolQuery | None) -> int:
+    """How many pools match."""
+    return await work_pools.count(scope, body or WorkPoolQuery())
+
+
+@router.get("/{work_pool_name}")
+async def read_work_pool(scope: Scope, work_pool_name: str) -> WorkPool:
+    """One pool."""
+    return await work_pools.get(scope, work_pool_name)
+
+
+@router.patch("/{work_pool_name}")
+async def update_work_pool(scope: Scope, work_pool_name: str, body: WorkPoolUpdate) -> None:
+    """Change a pool: what is left out stays, an explicit null clears."""
+    await work_pools.update(scope, work_pool_name, body)
+
+
+@router.delete("/{work_pool_name}")
+async def delete_work_pool(scope: Scope, work_pool_name: str) -> None:
+    """Delete a pool with its queues; its deployments stay, without a pool."""
+    await work_pools.delete(scope, work_pool_name)
+
+
+@router.post("/{work_pool_name}/get_scheduled_flow_runs")
+async def poll_work_pool(scope: Scope, work_pool_name: str, body: GetScheduledFlowRuns | None) -> list[WorkerFlowRun]:
+    """Runs that could start now, without claiming them."""
+    return await polls.poll(scope, work_pool_name, body or GetScheduledFlowRuns())
+
+
+@queues_router.post("", status=201)
+async def create_work_queue(scope: Scope, work_pool_name: str, body: WorkQueueCreate) -> WorkQueue:
+    """Create a queue; a taken priority moves the others down."""
+    return await work_queues.create(scope, work_pool_name, body)
+
+
+@queues_router.post("/filter")
+async def read_work_queues(scope: Scope, work_pool_name: str, body: WorkQueueQuery | None) -> list[WorkQueue]:
+    """Queues of a pool that match, by priority."""
+    return await work_queues.list_page(scope, body or WorkQueueQuery(), pool_name=work_pool_name)
+
+
+@queues_router.get("/{name}")
+async def read_work_queue(scope: Scope, work_pool_name: str, name: str) -> WorkQueue:
+    """One queue of a pool."""
+    return await work_queues.get_by_name(scope, work_pool_name, name)

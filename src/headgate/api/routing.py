@@ -1,0 +1,223 @@
+"""Routes as functions: a signature, read once at registration, says what a request holds and what its answer is."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin
+from urllib.parse import parse_qs
+
+import msgspec
+
+from headgate.api.errors import Reply, unreadable_body, unreadable_query
+
+T = TypeVar("T")
+Handler = Callable[..., Awaitable[Any]]
+H = TypeVar("H", bound=Handler)
+
+_JSON = msgspec.json.Encoder()
+
+ABSENT: Any = inspect.Parameter.empty
+"""The default of a parameter that must be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A value with a status that overrides the route's, and further headers."""
+
+    value: T
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prebuilt(Generic[T]):
+    """An answer whose JSON exists already; `T` is what it holds, for the OpenAPI document."""
+
+    body: bytes
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value from the path or the query. `many`: it may be given several times and is a list."""
+
+    name: str
+    type: Any
+    default: Any = ABSENT
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The JSON body. `optional`: a request without one means None."""
+
+    type: Any
+    optional: bool
+    decoder: msgspec.json.Decoder[Any]
+
+    def decode(self, raw: bytes) -> Any:
+        """`raw` as the route's type; `Unreadable` names the field and the value that do not fit."""
+        if not raw and self.optional:
+            return None
+        try:
+            return self.decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise unreadable_body(raw, error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` holds `{names}`; `returns` is the type of the answer's JSON, `NoneType` for none."""
+
+    method: str
+    path: str
+    handler: Handler
+    status: int
+    tag: str
+    error_key: str
+    takes_scope: bool
+    in_path: Mapping[str, Parameter]
+    in_query: tuple[Parameter, ...]
+    body: Body | None
+    returns: Any
+    chooses_status: bool
+
+    def arguments(self, values: Mapping[str, Any], query: bytes, raw: bytes) -> dict[str, Any]:
+        """What the handler is called with, apart from `scope`; `Unreadable` names what is missing or does not fit."""
+        arguments = dict(values)
+        if self.in_query:
+            given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+            for each in self.in_query:
+                arguments[each.name] = _convert_query(each, given.get(each.name))
+        if self.body is not None:
+            arguments["body"] = self.body.decode(raw)
+        return arguments
+
+    def reply(self, result: Any) -> Reply:
+        """What the handler returned, as it is sent."""
+        match result:
+            case Answer(value, status, headers):
+                pairs = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
+                return Reply(status, _encode(value, status), pairs)
+            case Prebuilt(body, status):
+                return Reply(status or self.status, body)
+            case _:
+                return Reply(self.status, _encode(result, self.status))
+
+
+def _encode(value: Any, status: int) -> bytes:
+    return b"" if status == 204 else _JSON.encode(value)
+
+
+class Router:
+    """Collects the routes of one noun, under one prefix and one tag.
+
+    A handler's parameters are found by name and annotation: `scope` is what `make_scope` gave, `body` the JSON
+    body (`| None`: it may be empty), names in the path come from the path, all others from the query. A path
+    whose values do not have the annotated types is no path of that route. `error_key` is the key that a
+    `NotFound`'s message stands under.
+    """
+
+    def __init__(self, prefix: str = "", *, tag: str = "") -> None:
+        self.prefix = prefix
+        self.tag = tag
+        self.routes: list[Route] = []
+
+    def get(self, path: str, *, status: int = 200, error_key: str = "detail") -> Callable[[H], H]:
+        """Register a handler of GET, and of HEAD."""
+        return self._register("GET", path, status, error_key)
+
+    def post(self, path: str, *, status: int = 200, error_key: str = "detail") -> Callable[[H], H]:
+        """Register a handler of POST."""
+        return self._register("POST", path, status, error_key)
+
+    def put(self, path: str, *, status: int = 200, error_key: str = "detail") -> Callable[[H], H]:
+        """Register a handler of PUT."""
+        return self._register("PUT", path, status, error_key)
+
+    def patch(self, path: str, *, status: int = 204, error_key: str = "detail") -> Callable[[H], H]:
+        """Register a handler of PATCH."""
+        return self._register("PATCH", path, status, error_key)
+
+    def delete(self, path: str, *, status: int = 204, error_key: str = "detail") -> Callable[[H], H]:
+        """Register a handler of DELETE."""
+        return self._register("DELETE", path, status, error_key)
+
+    def _register(self, method: str, path: str, status: int, error_key: str) -> Callable[[H], H]:
+        def register(handler: H) -> H:
+            shape = _read_signature(handler, path=self.prefix + path)
+            self.routes.append(
+                Route(
+                    method=method,
+                    path=self.prefix + path,
+                    handler=handler,
+                    status=status,
+                    tag=self.tag,
+                    error_key=error_key,
+                    **shape,
+                )
+            )
+            return handler
+
+        return register
+
+
+def _read_signature(handler: Handler, *, path: str) -> dict[str, Any]:
+    """What a route takes and returns, as the fields of `Route`; `TypeError` for what cannot be served."""
+    signature = inspect.signature(handler, eval_str=True)
+    given = dict(signature.parameters)
+    takes_scope = given.pop("scope", None) is not None
+    body = given.pop("body", None)
+    in_path: dict[str, Parameter] = {}
+    for name in re.findall(r"{(\w+)}", path):
+        if name not in given:
+            raise TypeError(f"{handler.__qualname__} has no parameter for {{{name}}} of {path}.")
+        in_path[name] = Parameter(name, _annotation(handler, given.pop(name)))
+    returns = _annotation(handler, signature, name="return")
+    return {
+        "takes_scope": takes_scope,
+        "in_path": in_path,
+        "in_query": tuple(_query_parameter(handler, each) for each in given.values()),
+        "body": None if body is None else _body(_annotation(handler, body)),
+        "returns": _unwrapped(returns),
+        "chooses_status": get_origin(returns) is Answer,
+    }
+
+
+def _annotation(handler: Handler, holder: inspect.Parameter | inspect.Signature, *, name: str = "") -> Any:
+    found = holder.return_annotation if isinstance(holder, inspect.Signature) else holder.annotation
+    if found is ABSENT:
+        name = name or getattr(holder, "name", "")
+        raise TypeError(f"{handler.__qualname__}: {name!r} needs an annotation.")
+    return found
+
+
+def _unwrapped(returns: Any) -> Any:
+    """The type of the JSON: what `Answer[…]` and `Prebuilt[…]` hold, `NoneType` for None."""
+    if get_origin(returns) in (Answer, Prebuilt):
+        returns = get_args(returns)[0]
+    return NoneType if returns is None else returns
+
+
+def _body(annotation: Any) -> Body:
+    optional = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
+    return Body(annotation, optional, msgspec.json.Decoder(annotation))
+
+
+def _query_parameter(handler: Handler, parameter: inspect.Parameter) -> Parameter:
+    kind = _annotation(handler, parameter)
+    many = any(get_origin(each) in (list, set, tuple) for each in (kind, *get_args(kind)))
+    return Parameter(parameter.name, kind, parameter.default, many=many)
+
+
+def _convert_query(parameter: Parameter, given: list[str] | None) -> Any:
+    if given is None:
+        if parameter.default is ABSENT:
+            raise unreadable_query(parameter.name, None)
+        return parameter.default
+    try:
+        return msgspec.convert(given if parameter.many else given[-1], parameter.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise unreadable_query(parameter.name, given if parameter.many else given[-1], error=error) from None

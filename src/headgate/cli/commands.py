@@ -1,0 +1,57 @@
+"""The table of commands: what each is called, where it lives, what it is for. Nothing of it is imported until it is used."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command or, for a noun, a set of them; `target` is `module:name`."""
+
+    target: str
+    help: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "server": Command("headgate.cli.server:app", "Start, stop and look after the API server and its database."),
+    "work-pool": Command("headgate.cli.work_pool:app", "Create and look after work pools."),
+    "work-queue": Command("headgate.cli.work_queue:app", "See the queues of work pools."),
+    "worker": Command("headgate.cli.worker:app", "Start workers, and see which are online."),
+    "deploy": Command("headgate.cli.deploy:deploy", "Create or update deployments, from a file or from flags."),
+    "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
+    "flow-run": Command("headgate.cli.flow_run:app", "See, cancel and delete flow runs, and read their logs."),
+    "flow": Command("headgate.cli.flow:app", "See flows."),
+    "config": Command("headgate.cli.config:app", "See and change settings."),
+    "profile": Command("headgate.cli.profile:app", "Keep several sets of settings and switch between them."),
+    "version": Command("headgate.cli.version:version", "Say which version this is, and which API it talks to."),
+}
+
+_ROOT_HELP = """\
+Usage: headgate [--profile NAME] [--debug] COMMAND
+
+A work-pool orchestrator: deployments and schedules create flow runs, work pools
+release them to workers, and workers run them.
+
+First steps, each in a terminal of its own where it keeps running:
+  headgate server start
+  headgate work-pool create local --type process
+  headgate worker start --pool local
+  headgate deploy flows.py:hello --name hello --pool local
+  headgate deployment run hello/hello --watch
+
+Commands:
+{commands}
+
+Global options:
+  --profile NAME  Use the settings of this profile, for this command only.
+  --debug         On an error, show where it came from.
+  --version       Print the version.
+  --help          Explain a command: headgate COMMAND --help.
+
+Exit codes: 0 done, 1 failed or refused, 2 the command line is wrong."""
+
+
+def root_help() -> str:
+    """What `headgate --help` prints."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = (f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items())
+    return _ROOT_HELP.format(commands="\n".join(lines))

@@ -1,0 +1,209 @@
+"""`headgate deployment`: flows with where their code is and how they are run."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from headgate.cli.find import every, find_deployment, flow_names
+from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Yes
+from headgate.cli.output import (
+    Column,
+    UsageError,
+    ago,
+    confirm,
+    local,
+    print_json,
+    print_json_line,
+    print_table,
+    show,
+    warning_line,
+)
+from headgate.cli.values import json_or_text, moment_of, pairs, parameters_of, seconds_of, unknown_parameters
+from headgate.cli.watch import watch, watched_text
+from headgate.client.calls import deployments
+from headgate.client.client import Client
+from headgate.core import schedules
+from headgate.schema.deployments import Deployment
+from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
+from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
+from headgate.schema.states import State, StateCreate, StateDetails, StateType
+
+app = App(name="deployment")
+
+FlowName = Annotated[list[str] | None, Parameter(name="--flow-name", help="Only deployments of this flow, again for each.")]
+Watch = Annotated[
+    bool, Parameter(name="--watch", help="Print states and log lines until the run ends; exit code 0 when it completed.")
+]
+StartIn = Annotated[
+    str | None, Parameter(name="--start-in", metavar="TIME", help="Start after this time: 90, 15m, '2 hours'.")
+]
+StartAt = Annotated[
+    str | None, Parameter(name="--start-at", metavar="MOMENT", help="Start then: '2026-03-01 09:30', 18:00.")
+]
+RunName = Annotated[
+    str | None, Parameter(name="--flow-run-name", help="What to call the run; without it a name is made up.")
+]
+
+
+@app.command
+def ls(*, flow_name: FlowName = None, output: Output = "table", session: InSession) -> None:
+    """List all deployments.
+
+    For example:
+        headgate deployment ls --flow-name inventory
+    """
+    query = DeploymentQuery(
+        flows=FlowFilter(name=NameFilter(any_=flow_name)) if flow_name else None, sort=DeploymentSort.NAME_ASC
+    )
+    with session.client() as client:
+        found = every(client, deployments.query, query)
+        names = flow_names(client, {deployment.flow_id for deployment in found})
+    if output == "json":
+        print_json(found)
+    else:
+        rows = sorted(_row(deployment, names.get(deployment.flow_id, "")) for deployment in found)
+        columns = [Column("Name"), Column("ID", keep=True), Column("Work pool"), Column("Schedules")]
+        print_table("Deployments", columns, rows, caption="(**) denotes a paused deployment")
+
+
+@app.command(name="inspect")
+def inspect_(deployment: DeploymentName, /, *, output: Output = "table", session: InSession) -> None:
+    """Show all fields of a deployment, with its schedules.
+
+    For example:
+        headgate deployment inspect inventory/nightly
+    """
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+    show(found, output, now=session.now())
+
+
+@app.command
+def run(
+    deployment: DeploymentName,
+    /,
+    *,
+    param: Params = None,
+    params: ParamsJson = None,
+    job_variable: JobVariables = None,
+    tag: Tags = None,
+    start_in: StartIn = None,
+    start_at: StartAt = None,
+    flow_run_name: RunName = None,
+    watch: Watch = False,
+    output: Output = "table",
+    session: InSession,
+) -> int:
+    """Create a run of a deployment. A worker of its pool picks it up when it is due.
+
+    For example:
+        headgate deployment run inventory/nightly --param min_size=1000 --watch
+        headgate deployment run inventory/nightly --start-in 10m --tag by-hand
+    """
+    due = _due(start_in, start_at, session.now())
+    with session.client(patience=60.0 if watch else 3.0) as client:
+        found = find_deployment(client, deployment)
+        body = DeploymentFlowRunCreate(
+            state=_scheduled(due),
+            name=flow_run_name,
+            parameters=_parameters(found, param, params),
+            job_variables={key: json_or_text(text) for key, text in pairs(job_variable, option="--job-variable").items()}
+            or None,
+            tags=tag,
+        )
+        created = client.send(deployments.create_flow_run(found.id, body))
+        if output == "json" and not watch:
+            print_json(created)
+        elif output == "table":
+            print(_created(created, deployment, due, session.now(), watch))
+        return _watch(client, created, output) if watch else 0
+
+
+@app.command
+def pause(deployment: DeploymentName, /, *, session: InSession) -> None:
+    """Stop a deployment's schedules and hold back its runs; runs in progress go on.
+
+    For example:
+        headgate deployment pause inventory/nightly
+    """
+    with session.client() as client:
+        client.send(deployments.pause(find_deployment(client, deployment).id))
+    print(f"Paused deployment {deployment!r}")
+
+
+@app.command
+def resume(deployment: DeploymentName, /, *, session: InSession) -> None:
+    """Undo `pause`.
+
+    For example:
+        headgate deployment resume inventory/nightly
+    """
+    with session.client() as client:
+        client.send(deployments.resume(find_deployment(client, deployment).id))
+    print(f"Resumed deployment {deployment!r}")
+
+
+@app.command
+def delete(deployment: DeploymentName, /, *, yes: Yes = False, session: InSession) -> None:
+    """Delete a deployment with its schedules and its runs that have not started.
+
+    For example:
+        headgate deployment delete inventory/nightly
+    """
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+        confirm(f"Delete deployment {deployment!r} with its schedules?", yes=yes)
+        client.send(deployments.delete(found.id))
+    print(f"Deleted deployment {deployment!r}")
+
+
+def _row(deployment: Deployment, flow: str) -> tuple[str, ...]:
+    mark = " **" if deployment.paused else ""
+    timing = "; ".join(schedules.describe(item.schedule) for item in deployment.schedules if item.active)
+    return (f"{flow}/{deployment.name}{mark}", str(deployment.id), deployment.work_pool_name or "", timing)
+
+
+def _due(start_in: str | None, start_at: str | None, now: datetime) -> datetime | None:
+    if start_in and start_at:
+        raise UsageError("Of --start-in and --start-at only one can be given.")
+    if start_in:
+        return now + timedelta(seconds=seconds_of(start_in, option="--start-in"))
+    return moment_of(start_at, now, option="--start-at") if start_at else None
+
+
+def _scheduled(due: datetime | None) -> StateCreate | None:
+    return StateCreate(type=StateType.SCHEDULED, state_details=StateDetails(scheduled_time=due)) if due else None
+
+
+def _parameters(deployment: Deployment, param: list[str] | None, params: str | None) -> dict[str, Any] | None:
+    given = parameters_of(param, params, schema=deployment.parameter_openapi_schema)
+    if problems := unknown_parameters(given, deployment.parameter_openapi_schema):
+        raise UsageError(" ".join(problems))
+    return given or None
+
+
+def _created(run: FlowRun, deployment: str, due: datetime | None, now: datetime, watched: bool) -> str:
+    lines = [f"Created flow run {run.name!r} of {deployment}.", f"    id - {run.id}"]
+    if due:
+        lines.append(f"    due - {local(due)} ({ago(due, now)})")
+    if not watched:
+        lines += ["", "Follow it:", f"    headgate flow-run logs {run.id} --follow"]
+    return "\n".join(lines)
+
+
+def _watch(client: Client, run: FlowRun, output: str) -> int:
+    if output == "json":
+        print_json_line(run)
+    final = None
+    try:
+        for item in watch(client, run.id):
+            final = item.type if isinstance(item, State) else final
+            if output == "json":
+                print_json_line(item)
+            else:
+                print(watched_text(item), flush=True)
+    except KeyboardInterrupt:
+        warning_line(f"Not watched any more, the run goes on: `headgate flow-run logs {run.id} --follow`.")
+        raise
+    return 0 if final is StateType.COMPLETED else 1

@@ -1,0 +1,85 @@
+"""Records by the names that people type, and whole listings page by page."""
+
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from msgspec import structs
+
+from headgate.cli.output import UsageError
+from headgate.client.call import Call
+from headgate.client.calls import deployments, flow_runs, flows
+from headgate.client.client import Client
+from headgate.errors import NotFound
+from headgate.schema.deployments import Deployment
+from headgate.schema.filters import MAX_PAGE, FlowFilter, FlowQuery, FlowRunFilter, FlowRunQuery, IdFilter, NameFilter, Page
+from headgate.schema.flow_runs import FlowRun
+
+T = TypeVar("T")
+Q = TypeVar("Q", bound=Page)
+
+
+def find_deployment(client: Client, text: str) -> Deployment:
+    """The deployment that `flow/deployment` or an id names."""
+    id, (flow, slash, name) = uuid_of(text), text.partition("/")
+    if id is None and not (flow and slash and name):
+        raise UsageError(f"{text!r} does not name a deployment: give FLOW/DEPLOYMENT or an id.")
+    try:
+        return client.send(deployments.get(id) if id else deployments.get_by_name(flow, name))
+    except NotFound:
+        raise NotFound(f"There is no deployment {text!r}; `headgate deployment ls` lists all.") from None
+
+
+def find_flow_run(client: Client, text: str) -> FlowRun:
+    """The flow run of that id, or the only one of that name."""
+    if id := uuid_of(text):
+        try:
+            return client.send(flow_runs.get(id))
+        except NotFound:
+            raise NotFound(f"There is no flow run {id}; `headgate flow-run ls` lists the latest.") from None
+    query = FlowRunQuery(flow_runs=FlowRunFilter(name=NameFilter(any_=[text])), limit=5)
+    match client.send(flow_runs.query(query)):
+        case []:
+            raise NotFound(f"There is no flow run {text!r}; `headgate flow-run ls` lists the latest.")
+        case [run]:
+            return run
+        case runs:
+            raise UsageError(f"Several flow runs are named {text!r}, give an id: {', '.join(str(run.id) for run in runs)}.")
+
+
+def flow_names(client: Client, ids: set[UUID]) -> dict[UUID, str]:
+    """The names of these flows."""
+    if not ids:
+        return {}
+    query = FlowQuery(flows=FlowFilter(id=IdFilter(any_=sorted(ids))))
+    return {flow.id: flow.name for flow in every(client, flows.query, query)}
+
+
+def every(client: Client, query: Callable[[Q], Call[list[T]]], body: Q) -> list[T]:
+    """All records that `body` selects, fetched page by page."""
+    found: list[T] = []
+    while True:
+        page = client.send(query(structs.replace(body, limit=MAX_PAGE, offset=len(found))))
+        found += page
+        if len(page) < MAX_PAGE:
+            return found
+
+
+def first(client: Client, query: Callable[[Q], Call[list[T]]], body: Q, *, limit: int) -> list[T]:
+    """The first `limit` records that `body` selects."""
+    found: list[T] = []
+    while (room := limit - len(found)) > 0:
+        size = min(room, MAX_PAGE)
+        page = client.send(query(structs.replace(body, limit=size, offset=len(found))))
+        found += page
+        if len(page) < size:
+            break
+    return found
+
+
+def uuid_of(text: str) -> UUID | None:
+    """The id that `text` is, or None."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,197 @@
+"""`headgate flow-run`: executions of flows, their states and logs."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
+from uuid import uuid4
+
+from cyclopts import App, Parameter
+
+from headgate.cli.find import every, find_flow_run, first, flow_names
+from headgate.cli.options import FlowRunName, InSession, Output, Yes
+from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_json_line, print_table, show
+from headgate.cli.watch import all_lines, follow_lines, log_text
+from headgate.client.calls import flow_runs, logs
+from headgate.client.client import Client
+from headgate.errors import Conflict
+from headgate.schema.filters import (
+    FlowFilter,
+    FlowRunFilter,
+    FlowRunQuery,
+    FlowRunSort,
+    IdFilter,
+    LogFilter,
+    LogQuery,
+    LogSort,
+    NameFilter,
+    StateFilter,
+    StateTypeFilter,
+    TextsFilter,
+)
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.logs import Log
+from headgate.schema.states import OrchestrationStatus, SetState, StateCreate, StateDetails, StateType
+
+app = App(name="flow-run")
+
+StateName = Annotated[
+    list[str] | None, Parameter(name="--state", help="Only runs in a state of this name, such as Late; again for each.")
+]
+OfType = Annotated[
+    list[StateType] | None,
+    Parameter(name="--state-type", help="Only runs in a state of this type, again for each.", show_choices=True),
+]
+FlowName = Annotated[list[str] | None, Parameter(name="--flow-name", help="Only runs of this flow, again for each.")]
+Limit = Annotated[int, Parameter(name="--limit", help="How many runs to list, at most.")]
+Follow = Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on with new lines until the run has ended.")]
+Head = Annotated[int | None, Parameter(name="--head", metavar="N", help="Only the first N lines.")]
+Tail = Annotated[int | None, Parameter(name="--tail", metavar="N", help="Only the last N lines.")]
+Reverse = Annotated[bool, Parameter(name=["--reverse", "-r"], help="The newest line first.")]
+
+
+@app.command
+def ls(
+    *,
+    state: StateName = None,
+    state_type: OfType = None,
+    flow_name: FlowName = None,
+    limit: Limit = 15,
+    output: Output = "table",
+    session: InSession,
+) -> None:
+    """List the latest flow runs.
+
+    For example:
+        headgate flow-run ls --state-type FAILED --limit 50
+    """
+    query = _query(state, state_type, flow_name)
+    with session.client() as client:
+        found = first(client, flow_runs.query, query, limit=limit)
+        names = flow_names(client, {run.flow_id for run in found})
+    if output == "json":
+        print_json(found)
+    else:
+        now = session.now()
+        columns = [Column("ID", keep=True), Column("Flow"), Column("Name"), Column("State"), Column("When")]
+        rows = [(str(run.id), names.get(run.flow_id, ""), run.name, run.state_name or "", _when(run, now)) for run in found]
+        print_table("Flow runs", columns, rows)
+
+
+@app.command(name="inspect")
+def inspect_(flow_run: FlowRunName, /, *, output: Output = "table", session: InSession) -> None:
+    """Show all fields of a flow run.
+
+    For example:
+        headgate flow-run inspect careful-wolf
+    """
+    with session.client() as client:
+        run = find_flow_run(client, flow_run)
+    show(run, output, now=session.now())
+
+
+@app.command(name="logs")
+def logs_(
+    flow_run: FlowRunName,
+    /,
+    *,
+    follow: Follow = False,
+    head: Head = None,
+    tail: Tail = None,
+    reverse: Reverse = False,
+    output: Output = "table",
+    session: InSession,
+) -> None:
+    """Print the log lines of a flow run, oldest first.
+
+    With --follow and `-o json` each line is a JSON object of its own.
+
+    For example:
+        headgate flow-run logs careful-wolf --follow
+        headgate flow-run logs careful-wolf --tail 20
+    """
+    if sum([follow, head is not None, tail is not None]) > 1 or (follow and reverse):
+        raise UsageError("Of --follow, --head and --tail only one can be given, and --follow goes forward only.")
+    with session.client() as client:
+        run = find_flow_run(client, flow_run)
+        if follow:
+            _print_following(client, run, output)
+            return
+        lines = _lines(client, run, head, tail, reverse)
+        if output == "json":
+            print_json(list(lines))
+        else:
+            for line in lines:
+                print(log_text(line))
+
+
+@app.command
+def cancel(flow_run: FlowRunName, /, *, session: InSession) -> None:
+    """Stop a flow run: its worker ends it, by force after a grace period.
+
+    For example:
+        headgate flow-run cancel careful-wolf
+    """
+    details = StateDetails(transition_id=uuid4())
+    proposal = SetState(state=StateCreate(type=StateType.CANCELLING, state_details=details))
+    with session.client() as client:
+        run = find_flow_run(client, flow_run)
+        answer = client.send(flow_runs.set_state(run.id, proposal))
+    if answer.status is OrchestrationStatus.ABORT:
+        raise Conflict(f"Flow run {run.name!r} cannot be cancelled: {answer.details.reason}")
+    if answer.state is not None and answer.state.type is StateType.CANCELLED:
+        print(f"Cancelled flow run {run.name!r}; it had not started.")
+    else:
+        print(f"Flow run {run.name!r} is being cancelled.")
+
+
+@app.command
+def delete(flow_run: FlowRunName, /, *, yes: Yes = False, session: InSession) -> None:
+    """Delete a flow run with its states and logs.
+
+    For example:
+        headgate flow-run delete careful-wolf
+    """
+    with session.client() as client:
+        run = find_flow_run(client, flow_run)
+        confirm(f"Delete flow run {run.name!r} ({run.id}) with its logs?", yes=yes)
+        client.send(flow_runs.delete(run.id))
+    print(f"Deleted flow run {run.name!r}.")
+
+
+def _query(states: list[str] | None, types: list[StateType] | None, flows: list[str] | None) -> FlowRunQuery:
+    state = StateFilter(
+        name=TextsFilter(any_=states) if states else None, type=StateTypeFilter(any_=types) if types else None
+    )
+    return FlowRunQuery(
+        flow_runs=FlowRunFilter(state=state) if states or types else None,
+        flows=FlowFilter(name=NameFilter(any_=flows)) if flows else None,
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+    )
+
+
+def _lines(client: Client, run: FlowRun, head: int | None, tail: int | None, reverse: bool) -> Iterable[Log]:
+    filter = LogFilter(flow_run_id=IdFilter(any_=[run.id]))
+    newest, oldest = (LogQuery(logs=filter, sort=sort) for sort in (LogSort.TIMESTAMP_DESC, LogSort.TIMESTAMP_ASC))
+    match head, tail, reverse:
+        case None, None, False:
+            return all_lines(client, run.id)
+        case None, None, True:
+            return every(client, logs.query, newest)
+        case int(), _, _:
+            found = first(client, logs.query, oldest, limit=head)
+            return found[::-1] if reverse else found
+        case _:
+            found = first(client, logs.query, newest, limit=tail or 0)
+            return found if reverse else found[::-1]
+
+
+def _print_following(client: Client, run: FlowRun, output: str) -> None:
+    for line in follow_lines(client, run.id):
+        if output == "json":
+            print_json_line(line)
+        else:
+            print(log_text(line), flush=True)
+
+
+def _when(run: FlowRun, now: datetime) -> str:
+    return ago(run.end_time or run.start_time or run.expected_start_time, now, short=True)

@@ -1,0 +1,47 @@
+"""Options that several commands take, each with its names and its help once."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from headgate.cli.session import Session
+
+InSession = Annotated[Session, Parameter(parse=False)]
+"""Not an option: the session, which the dispatcher passes in."""
+
+Output = Annotated[
+    Literal["table", "json"],
+    Parameter(name=["--output", "-o"], help="For people, or for programs: exactly the API's records."),
+]
+
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask for confirmation.")]
+
+PoolName = Annotated[str, Parameter(help="Name of the work pool.")]
+
+DeploymentName = Annotated[str, Parameter(help="FLOW/DEPLOYMENT, or the deployment's id.")]
+
+FlowRunName = Annotated[str, Parameter(help="Id of the flow run, or its name when only one run has it.")]
+
+Params = Annotated[
+    list[str] | None,
+    Parameter(
+        name=["--param", "-p"],
+        metavar="KEY=VALUE",
+        help="A parameter of the flow, again for each. The value is read as JSON if it is JSON, else as text.",
+    ),
+]
+
+ParamsJson = Annotated[
+    str | None, Parameter(name="--params", metavar="JSON", help="Parameters as one JSON object; `-` reads it from stdin.")
+]
+
+JobVariables = Annotated[
+    list[str] | None,
+    Parameter(
+        name=["--job-variable", "-jv"],
+        metavar="KEY=VALUE",
+        help="A variable of the pool's base job template, again for each; the value as for --param.",
+    ),
+]
+
+Tags = Annotated[list[str] | None, Parameter(name="--tag", help="A tag, again for each.")]

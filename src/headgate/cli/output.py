@@ -1,0 +1,161 @@
+"""What the command line prints and asks: tables, records, JSON, one-line errors, spans of time."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from headgate.errors import HeadgateError
+
+
+class UsageError(HeadgateError):
+    """The command line asks for something that makes no sense: exit code 2."""
+
+
+class Problems(HeadgateError):
+    """Several things are wrong; each is printed on a line of its own."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = list(lines)
+
+
+class Refused(HeadgateError):
+    """The person at the terminal said no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. `keep`: never wrapped, whatever the width, such as an id."""
+
+    title: str
+    keep: bool = False
+    right: bool = False
+
+
+def print_json(value: Any) -> None:
+    """`value`, a wire record or a list of them, as indented JSON."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def show(record: Struct, output: str, *, now: datetime) -> None:
+    """One wire record, as JSON or for people."""
+    if output == "json":
+        print_json(record)
+    else:
+        print_record(record, now=now)
+
+
+def print_json_line(value: Any) -> None:
+    """`value` as one line of JSON, written out at once."""
+    print(msgspec.json.encode(value).decode(), flush=True)
+
+
+def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, caption: str | None = None) -> None:
+    """A table as wide as the terminal, and 80 columns elsewhere; with lines around its cells when there is room for them."""
+    # rich takes 0.09 s to import: only what draws a table pays for it.
+    from rich import box
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, caption=caption, title_style="bold", header_style="bold", box=box.HEAVY_HEAD)
+    for column in columns:
+        justify: Any = "right" if column.right else "left"
+        table.add_column(column.title, no_wrap=column.keep, overflow="fold", justify=justify)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = _console()
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
+        table.box, table.padding, table.pad_edge = None, (0, 2, 0, 0), False
+    console.print(table)
+
+
+def print_record(record: Struct, *, now: datetime, **extra: Any) -> None:
+    """All fields of a wire record, one a line; times as spans from `now`."""
+    from rich.pretty import pretty_repr
+
+    fields = msgspec.to_builtins(record, builtin_types=(datetime,)) | extra
+    lines = [f"    {name}={_indented(pretty_repr(_with_spans(value, now)))}," for name, value in fields.items()]
+    _console().print("\n".join([f"{type(record).__name__}(", *lines, ")"]), markup=False, soft_wrap=True)
+
+
+def ago(when: datetime | None, now: datetime, *, short: bool = False) -> str:
+    """`2 minutes ago`, `in 3 hours`, `just now`, or an empty text for no time; short: `2m ago`, `in 3h`, `now`."""
+    if when is None:
+        return ""
+    seconds = (now - when).total_seconds()
+    if abs(seconds) < 1:
+        return "now" if short else "just now"
+    length = span(abs(seconds), short=short)
+    return f"{length} ago" if seconds > 0 else f"in {length}"
+
+
+_UNITS = (
+    ("year", "y", 31_536_000),
+    ("month", "mo", 2_592_000),
+    ("week", "w", 604_800),
+    ("day", "d", 86_400),
+    ("hour", "h", 3600),
+    ("minute", "m", 60),
+    ("second", "s", 1),
+)
+
+
+def span(seconds: float, *, short: bool = False) -> str:
+    """A length of time in its largest unit: `2 minutes`, or `2m`."""
+    name, letter, size = next((unit for unit in _UNITS if seconds >= unit[2]), _UNITS[-1])
+    count = int(seconds // size)
+    return f"{count}{letter}" if short else f"{count} {name}" + ("" if count == 1 else "s")
+
+
+def local(when: datetime) -> str:
+    """`when` to the millisecond in this machine's zone."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def error_line(message: str) -> None:
+    """One line on stderr."""
+    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+
+
+def warning_line(message: str) -> None:
+    """One line on stderr."""
+    print(f"Warning: {' '.join(message.split())}", file=sys.stderr)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only when the person at the terminal agrees, or `--yes` was given."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody can be asked here: pass --yes to go on. Nothing was changed.")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused("Nothing was changed.")
+
+
+def _console() -> Any:
+    """Colour only on a terminal, and never with NO_COLOR: both are rich's own rules."""
+    from rich.console import Console
+
+    return Console(highlight=True)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
+
+
+def _with_spans(value: Any, now: datetime) -> Any:
+    match value:
+        case datetime():
+            return ago(value if value.tzinfo else value.replace(tzinfo=UTC), now)
+        case dict():
+            return {name: _with_spans(item, now) for name, item in value.items()}
+        case list():
+            return [_with_spans(item, now) for item in value]
+        case _:
+            return value

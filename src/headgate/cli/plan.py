@@ -1,0 +1,276 @@
+"""From a deployment's entry to the records that a deploy writes, with everything checked that can be checked before."""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from headgate.cli.output import Problems
+from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
+from headgate.cli.values import parameters_of, seconds_of
+from headgate.core import schedules, templates
+from headgate.errors import ConfigError, HeadgateError, Invalid
+from headgate.flows.entrypoints import load_flow
+from headgate.flows.flow import Flow
+from headgate.flows.parameters import Parameters
+from headgate.schema.deployments import ConcurrencyOptions, DeploymentCreate, DeploymentScheduleCreate
+from headgate.schema.flows import Name
+from headgate.schema.schedules import Schedule
+from headgate.schema.work_pools import WorkPool
+
+T = TypeVar("T")
+
+NOT_YET = UUID(int=0)
+"""Stands for the flow's id until the flow is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deploy of one deployment writes. `paused` None: as it is now. `warnings` are for people."""
+
+    flow_name: str
+    pool: WorkPool
+    body: DeploymentCreate
+    paused: bool | None
+    warnings: Sequence[str]
+
+    @property
+    def full_name(self) -> str:
+        """`flow/deployment`."""
+        return f"{self.flow_name}/{self.body.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a plan depends on besides its entry.
+
+    `pool_of` gives a pool by name, or raises `NotFound`; `parameters` are KEY=VALUE from flags and go before the entry's.
+    """
+
+    directory: Path
+    pool_of: Callable[[str], WorkPool]
+    default_pool: str | None = None
+    parameters: Sequence[str] = ()
+
+
+def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
+    """The plan for an entry; `Problems` lists all that is wrong with it."""
+    findings = _Findings(where)
+    name = findings.of(lambda: _name(entry))
+    program = findings.of(lambda: _program(entry, around.directory))
+    parameters = findings.of(lambda: _parameters(entry, program, around.parameters))
+    pool = findings.of(lambda: _pool(entry, around))
+    variables = findings.of(lambda: _job_variables(entry, pool))
+    timing = findings.of(lambda: _schedules(entry, program, pool))
+    if findings.problems or name is None or program is None or pool is None:
+        raise Problems(findings.problems)
+    body = DeploymentCreate(
+        name=name,
+        flow_id=NOT_YET,
+        version=str(entry.version) if entry.version is not None else program.version,
+        description=entry.description if entry.description is not None else program.description,
+        schedules=timing,
+        concurrency_limit=entry.concurrency_limit.limit if entry.concurrency_limit else None,
+        concurrency_options=_options(entry.concurrency_limit),
+        job_variables=variables,
+        parameters=parameters,
+        tags=entry.tags or [],
+        work_pool_name=pool.name,
+        work_queue_name=entry.work_pool.work_queue_name if entry.work_pool else None,
+        parameter_openapi_schema=program.schema,
+        path=None if entry.pull else str(around.directory),
+        pull_steps=entry.pull,
+        entrypoint=entry.entrypoint,
+        command=entry.command,
+        enforce_parameter_schema=entry.enforce_parameter_schema,
+    )
+    warnings = [f"{where}: {text}" for text in _warnings(entry, program)]
+    return Plan(program.flow_name or entry.flow_name or name, pool, body, entry.paused, warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What is known of the code: all of it for a flow, nothing for a command."""
+
+    flow_name: str | None = None
+    version: str | None = None
+    description: str | None = None
+    parameters: Parameters | None = None
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        return self.parameters.schema() if self.parameters else None
+
+    def check(self, values: dict[str, Any], field: str) -> None:
+        """Refuse values that the flow would not take."""
+        try:
+            if self.parameters:
+                self.parameters.check_some(values)
+        except Invalid as error:
+            raise Invalid(str(error), field=field) from None
+
+
+class _Findings:
+    """What is wrong with an entry, in the order in which it was found."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self.problems: list[str] = []
+
+    def of(self, find: Callable[[], T]) -> T | None:
+        """What `find` answers, or None and one problem more."""
+        try:
+            return find()
+        except Invalid as error:
+            self.problems.append(f"{self._where}{f'.{error.field}' if error.field else ''}: {error}")
+        except HeadgateError as error:
+            self.problems.append(f"{self._where}: {error}")
+        return None
+
+
+def _name(entry: DeploymentEntry) -> str:
+    if entry.name is None:
+        raise Invalid("the deployment has no name", field="name")
+    for field, name in (("name", entry.name), ("flow_name", entry.flow_name or entry.name)):
+        try:
+            msgspec.convert(name, Name)
+        except msgspec.ValidationError:
+            raise Invalid(f"{name!r} is no name: it needs a letter, and none of / % & > <", field=field) from None
+    return entry.name
+
+
+def _program(entry: DeploymentEntry, directory: Path) -> _Program:
+    if (entry.entrypoint is None) == (entry.command is None):
+        raise ConfigError("exactly one of `entrypoint` and `command` says what is to be run.")
+    if entry.command is not None:
+        _check_command(entry.command)
+        return _Program()
+    flow = _load(str(entry.entrypoint), directory)
+    return _Program(flow.name, flow.version, flow.description, flow.parameters)
+
+
+def _load(entrypoint: str, directory: Path) -> Flow[..., Any]:
+    try:
+        return load_flow(entrypoint, base=directory)
+    except HeadgateError as error:
+        raise Invalid(str(error), field="entrypoint") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # The user's module ran: whatever it raised, even SystemExit, is one line about this deployment.
+        raise Invalid(f"{entrypoint} raised {type(error).__name__}: {error}", field="entrypoint") from error
+
+
+def _check_command(command: str) -> None:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise Invalid(f"{command!r} cannot be split into words: {error}", field="command") from None
+    if not words:
+        raise Invalid("the command is empty", field="command")
+
+
+def _parameters(entry: DeploymentEntry, program: _Program | None, given: Sequence[str]) -> dict[str, Any]:
+    values = (entry.parameters or {}) | parameters_of(given, None, schema=program.schema if program else None)
+    if program and entry.enforce_parameter_schema is not False:
+        program.check(values, "parameters")
+    return values
+
+
+def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:
+    name = (entry.work_pool and entry.work_pool.name) or around.default_pool
+    if name is None:
+        raise Invalid("no work pool is named; give --pool NAME, or work_pool: {name: NAME}", field="work_pool.name")
+    return around.pool_of(name)
+
+
+def _job_variables(entry: DeploymentEntry, pool: WorkPool | None) -> dict[str, Any]:
+    given = entry.work_pool
+    if given is None:
+        return {}
+    variables = (given.infra_overrides or {}) | (given.job_variables or {})
+    if pool is not None:
+        _check_variables(pool, variables, "work_pool.job_variables")
+    return variables
+
+
+def _check_variables(pool: WorkPool, variables: dict[str, Any], field: str) -> None:
+    try:
+        templates.validate_variables(pool.base_job_template, variables)
+    except Invalid as error:
+        raise Invalid(f"work pool {pool.name!r}: {error}", field=field) from None
+
+
+def _schedules(
+    entry: DeploymentEntry, program: _Program | None, pool: WorkPool | None
+) -> list[DeploymentScheduleCreate] | None:
+    """The schedules that the entry lists; None when it says nothing of schedules, and those that are there stay."""
+    if entry.schedule is not None and entry.schedules is not None:
+        raise Invalid("`schedule` and `schedules` cannot both be given", field="schedules")
+    if entry.schedule is not None:
+        return [] if entry.schedule == ScheduleEntry() else [_schedule(entry.schedule, "schedule", program, pool)]
+    if entry.schedules is None:
+        return None
+    return [_schedule(each, f"schedules[{number}]", program, pool) for number, each in enumerate(entry.schedules)]
+
+
+def _schedule(entry: ScheduleEntry, field: str, program: _Program | None, pool: WorkPool | None) -> DeploymentScheduleCreate:
+    parameters, variables = entry.parameters or {}, entry.job_variables or {}
+    if program:
+        program.check(parameters, f"{field}.parameters")
+    if pool and variables:
+        _check_variables(pool, variables, f"{field}.job_variables")
+    return DeploymentScheduleCreate(
+        schedule=_timing(entry, field),
+        active=entry.active,
+        max_scheduled_runs=entry.max_scheduled_runs,
+        parameters=parameters,
+        job_variables=variables,
+        slug=entry.slug,
+        replaces=entry.replaces,
+    )
+
+
+def _timing(entry: ScheduleEntry, field: str) -> Schedule:
+    try:
+        interval = seconds_of(str(entry.interval), option="interval") if entry.interval is not None else UNSET
+        schedule = Schedule(
+            interval=interval,
+            anchor_date=entry.anchor_date if entry.anchor_date is not None else UNSET,
+            cron=_given(entry.cron),
+            day_or=_given(entry.day_or),
+            rrule=_given(entry.rrule),
+            timezone=entry.timezone,
+        )
+        schedules.check(schedule)
+    except Invalid as error:
+        raise Invalid(str(error), field=f"{field}.{error.field}" if error.field else field) from None
+    except (HeadgateError, ValueError) as error:
+        raise Invalid(str(error), field=field) from None
+    return schedule
+
+
+def _given(value: Any) -> Any:
+    return UNSET if value is None else value
+
+
+def _options(limit: LimitEntry | None) -> ConcurrencyOptions | None:
+    if limit is None or limit.collision_strategy is None:
+        return None
+    return ConcurrencyOptions(collision_strategy=limit.collision_strategy, grace_period_seconds=limit.grace_period_seconds)
+
+
+def _warnings(entry: DeploymentEntry, program: _Program) -> Iterator[str]:
+    if entry.flow_name and program.flow_name not in (None, entry.flow_name):
+        yield f"flow_name has no effect: the flow at {entry.entrypoint} is called {program.flow_name!r}."
+    for key in ("build", "push"):
+        if getattr(entry, key):
+            yield f"the `{key}` steps are not run; run them yourself before you deploy."
+    for name in [name for step in entry.pull or () for name in step]:
+        if name.rpartition(".")[2] != "set_working_directory":
+            yield f"the pull step {name!r} is kept for other tools; workers of headgate cannot do it."

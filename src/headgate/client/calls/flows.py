@@ -1,0 +1,42 @@
+"""Calls about flows."""
+
+from uuid import UUID
+
+from headgate.client.call import Call
+from headgate.schema.filters import FlowQuery
+from headgate.schema.flows import Flow, FlowCreate, FlowUpdate
+
+
+def create(body: FlowCreate) -> Call[Flow]:
+    """Register a flow; an existing flow of that name is answered."""
+    return Call("POST", "/flows/", body=body, returns=Flow)
+
+
+def get(id: UUID) -> Call[Flow]:
+    """One flow."""
+    return Call("GET", "/flows/{id}", at={"id": id}, returns=Flow)
+
+
+def get_by_name(name: str) -> Call[Flow]:
+    """One flow, by its name."""
+    return Call("GET", "/flows/name/{name}", at={"name": name}, returns=Flow)
+
+
+def query(body: FlowQuery | None = None) -> Call[list[Flow]]:
+    """Flows that match."""
+    return Call("POST", "/flows/filter", body=body or FlowQuery(), returns=list[Flow])
+
+
+def count(body: FlowQuery | None = None) -> Call[int]:
+    """How many flows match."""
+    return Call("POST", "/flows/count", body=body or FlowQuery(), returns=int)
+
+
+def update(id: UUID, body: FlowUpdate) -> Call[None]:
+    """Change a flow."""
+    return Call("PATCH", "/flows/{id}", at={"id": id}, body=body)
+
+
+def delete(id: UUID) -> Call[None]:
+    """Delete a flow with its deployments and runs."""
+    return Call("DELETE", "/flows/{id}", at={"id": id})

@@ -1,0 +1,54 @@
+"""Calls about work queues."""
+
+from uuid import UUID
+
+from headgate.client.call import Call
+from headgate.schema.filters import WorkQueueQuery
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
+
+
+def create(pool: str, body: WorkQueueCreate) -> Call[WorkQueue]:
+    """Create a queue in a pool."""
+    return Call("POST", "/work_pools/{work_pool_name}/queues", at={"work_pool_name": pool}, body=body, returns=WorkQueue)
+
+
+def get_by_name(pool: str, name: str) -> Call[WorkQueue]:
+    """One queue of a pool."""
+    at: dict[str, str | UUID] = {"work_pool_name": pool, "name": name}
+    return Call("GET", "/work_pools/{work_pool_name}/queues/{name}", at=at, returns=WorkQueue)
+
+
+def query(pool: str, body: WorkQueueQuery | None = None) -> Call[list[WorkQueue]]:
+    """Queues of a pool that match, by priority."""
+    return Call(
+        "POST",
+        "/work_pools/{work_pool_name}/queues/filter",
+        at={"work_pool_name": pool},
+        body=body or WorkQueueQuery(),
+        returns=list[WorkQueue],
+    )
+
+
+def query_all(body: WorkQueueQuery | None = None) -> Call[list[WorkQueue]]:
+    """Queues of all pools that match."""
+    return Call("POST", "/work_queues/filter", body=body or WorkQueueQuery(), returns=list[WorkQueue])
+
+
+def get(id: UUID) -> Call[WorkQueue]:
+    """One queue."""
+    return Call("GET", "/work_queues/{id}", at={"id": id}, returns=WorkQueue)
+
+
+def status(id: UUID) -> Call[WorkQueueStatusDetail]:
+    """A queue's health."""
+    return Call("GET", "/work_queues/{id}/status", at={"id": id}, returns=WorkQueueStatusDetail)
+
+
+def update(id: UUID, body: WorkQueueUpdate) -> Call[None]:
+    """Change a queue."""
+    return Call("PATCH", "/work_queues/{id}", at={"id": id}, body=body)
+
+
+def delete(id: UUID) -> Call[None]:
+    """Delete a queue; a pool's default queue stays."""
+    return Call("DELETE", "/work_queues/{id}", at={"id": id})

@@ -1,0 +1,44 @@
+"""Who counts as alive: statuses of workers, queues and pools, derived from times when they are read."""
+
+from datetime import datetime, timedelta
+
+from headgate.schema.work_pools import UNTYPED
+from headgate.schema.work_queues import ReadyStatus
+from headgate.schema.workers import WorkerStatus
+
+HEARTBEAT_SECONDS = 30.0
+"""A worker that does not say how often it beats is taken to beat this often."""
+
+MISSED_BEATS = 3
+"""A worker is offline once it missed so many heartbeats."""
+
+POLLED_WITHIN = timedelta(seconds=60)
+"""A queue or a deployment is ready when something polled it within this time."""
+
+
+def worker_status(last_heartbeat: datetime | None, interval: float | None, *, now: datetime) -> WorkerStatus:
+    """ONLINE while the last heartbeat is younger than three intervals."""
+    if last_heartbeat is None:
+        return WorkerStatus.OFFLINE
+    span = timedelta(seconds=MISSED_BEATS * (interval or HEARTBEAT_SECONDS))
+    return WorkerStatus.ONLINE if now - last_heartbeat <= span else WorkerStatus.OFFLINE
+
+
+def pool_status(
+    type: str, *, is_paused: bool, last_heartbeat: datetime | None, now: datetime, interval: float | None = None
+) -> ReadyStatus | None:
+    """PAUSED, READY with a worker online, else NOT_READY; untyped pools have no workers and no status."""
+    if is_paused:
+        return ReadyStatus.PAUSED
+    if type == UNTYPED:
+        return None
+    online = worker_status(last_heartbeat, interval, now=now) is WorkerStatus.ONLINE
+    return ReadyStatus.READY if online else ReadyStatus.NOT_READY
+
+
+def polled_status(last_polled: datetime | None, *, is_paused: bool, now: datetime) -> ReadyStatus:
+    """PAUSED, READY when polled within `POLLED_WITHIN`, else NOT_READY."""
+    if is_paused:
+        return ReadyStatus.PAUSED
+    recent = last_polled is not None and now - last_polled <= POLLED_WITHIN
+    return ReadyStatus.READY if recent else ReadyStatus.NOT_READY

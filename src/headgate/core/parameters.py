@@ -1,0 +1,31 @@
+"""Parameters of flow runs: a run's own over its deployment's, checked against the flow's parameter schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from headgate.core import json_schema
+from headgate.errors import Invalid
+
+
+def merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults with the overrides in their place, whole value by whole value."""
+    return {**defaults, **overrides}
+
+
+def check_parameters(schema: Mapping[str, Any] | None, parameters: Mapping[str, Any], *, partial: bool = False) -> None:
+    """Raise Invalid with the first violation; no schema allows everything.
+
+    `field` is `parameters.<path>`. Names that the schema does not know pass unless its `additionalProperties` forbids
+    them. With `partial`, as for a deployment's defaults, missing ones pass too: a run may still bring them.
+    """
+    if not schema:
+        return
+    for violation in json_schema.list_violations(schema, dict(parameters), field="parameter_openapi_schema"):
+        if partial and not violation.path and violation.keyword == "required":
+            continue
+        place = f" for field {violation.dotted!r}" if violation.path else ""
+        raise Invalid(
+            f"Validation failed{place}. Failure reason: {violation.reason}",
+            field=".".join(filter(None, ("parameters", violation.dotted))),
+            value=violation.value,
+        )

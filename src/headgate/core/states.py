@@ -1,0 +1,223 @@
+"""The state machine: one table of legal moves, one pure function that answers a proposal, and what follows for the run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from uuid import UUID
+
+from msgspec import structs
+
+from headgate.schema.states import StateCreate, StateDetails, StateType
+
+S = StateType
+
+TERMINAL = frozenset({S.COMPLETED, S.FAILED, S.CRASHED, S.CANCELLED})
+"""Final: they stay, unless forced or rescheduled on purpose."""
+
+HOLDS_SLOT = frozenset({S.PENDING, S.RUNNING, S.CANCELLING})
+"""States that count against every concurrency limit; Cancelling does until the infrastructure is gone."""
+
+_ANY_END = TERMINAL | {S.CANCELLING}
+
+NEXT: Mapping[StateType | None, frozenset[StateType]] = {
+    None: frozenset(S),
+    S.SCHEDULED: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.PAUSED}) | _ANY_END,
+    # PENDING again only under another name (`Submitting`): a second claim is refused.
+    S.PENDING: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.PAUSED}) | _ANY_END,
+    S.RUNNING: frozenset({S.SCHEDULED, S.RUNNING, S.PAUSED}) | _ANY_END,
+    S.PAUSED: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.PAUSED}) | _ANY_END,
+    S.CANCELLING: frozenset({S.CANCELLED}),
+    S.COMPLETED: frozenset({S.SCHEDULED}),
+    S.FAILED: frozenset({S.SCHEDULED}),
+    S.CRASHED: frozenset({S.SCHEDULED}),
+    S.CANCELLED: frozenset({S.SCHEDULED}),
+}
+"""From each state the types that may be proposed; `None` is a run that has no state yet."""
+
+NAMES: Mapping[StateType, str] = {kind: kind.value.title() for kind in S}
+"""The name of a state that is proposed without one."""
+
+LATE = "Late"
+AWAITING_RETRY = "AwaitingRetry"
+AWAITING_SLOT = "AwaitingConcurrencySlot"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What the rules need to know of a run. `retry_delays` are seconds; the last is used for all further retries."""
+
+    type: StateType | None = None
+    name: str | None = None
+    timestamp: datetime | None = None
+    scheduled_time: datetime | None = None
+    transition_id: UUID | None = None
+    has_deployment: bool = False
+    run_count: int = 0
+    retries: int = 0
+    retry_delays: Sequence[float] = ()
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The proposed state becomes the run's, as `state` has it."""
+
+    state: StateCreate
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Another state becomes the run's, or (`state` None) it keeps the one that it has."""
+
+    reason: str
+    state: StateCreate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Propose again after `seconds`."""
+
+    seconds: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Stop: this caller has no more to say about the run."""
+
+    reason: str
+
+
+Decision = Accept | Reject | Wait | Abort
+
+
+def decide(run: Current, proposed: StateCreate, *, now: datetime, force: bool = False, fence: int | None = None) -> Decision:
+    """Answer a proposal. Same values, same answer."""
+    proposed = _named(proposed)
+    transition = proposed.state_details.transition_id if proposed.state_details else None
+    if fence is not None and fence != run.fence:
+        return Abort(f"This run was claimed again since: the caller's fence is {fence}, the run's is {run.fence}.")
+    if transition is not None and transition == run.transition_id:
+        return Reject("This run has already made this state transition.")
+    if force:
+        return Accept(_with_scheduled_time(run, proposed, now))
+    return _refused(run, proposed) or _diverted(run, proposed, now) or Accept(_with_scheduled_time(run, proposed, now))
+
+
+def _named(proposed: StateCreate) -> StateCreate:
+    return proposed if proposed.name else structs.replace(proposed, name=NAMES[proposed.type])
+
+
+def _refused(run: Current, proposed: StateCreate) -> Decision | None:
+    """Moves that the table does not have."""
+    to = proposed.type
+    if run.type is S.CANCELLING and to is not S.CANCELLED:
+        if to is S.CANCELLING:
+            return Reject("This run is being cancelled already.")
+        return Reject("Cannot transition flows that are cancelling to a state other than Cancelled.")
+    if to not in NEXT[run.type]:
+        if run.type in TERMINAL and to is not S.PENDING:
+            return Abort(f"Run is already in terminal state {run.type}.")
+        return Abort(f"This run is in a {run.type} state and cannot transition to a {to} state.")
+    if run.type is S.PENDING and to is S.PENDING and proposed.name == NAMES[S.PENDING]:
+        return Abort("This run is in a PENDING state and cannot transition to a PENDING state.")
+    if run.type in TERMINAL and not run.has_deployment:
+        return Abort("Cannot reschedule a run without an associated deployment.")
+    return None
+
+
+def _diverted(run: Current, proposed: StateCreate, now: datetime) -> Decision | None:
+    """Legal moves that lead elsewhere than proposed, or not yet."""
+    match proposed.type:
+        case S.RUNNING if run.type in (S.SCHEDULED, S.PENDING) and run.scheduled_time and run.scheduled_time > now:
+            return Wait(ceil((run.scheduled_time - now).total_seconds()), "Scheduled time is in the future")
+        case S.CANCELLING if run.type in (None, S.SCHEDULED):
+            state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
+            return Reject("Scheduled flow run has no infrastructure to terminate.", _named(state))
+        case S.FAILED if run.type is S.RUNNING and run.run_count <= run.retries:
+            return Reject("Retrying", _retry(run, proposed, now))
+    return None
+
+
+def _retry(run: Current, failed: StateCreate, now: datetime) -> StateCreate:
+    delays = run.retry_delays
+    delay = delays[min(run.run_count - 1, len(delays) - 1)] if delays else 0.0
+    details = structs.replace(_replayable(failed), scheduled_time=now + timedelta(seconds=delay))
+    return structs.replace(failed, type=S.SCHEDULED, name=AWAITING_RETRY, state_details=details)
+
+
+def _replayable(proposed: StateCreate) -> StateDetails:
+    """Details of a state made in place of the proposed one; they keep its transition id, so that a replay is known."""
+    return StateDetails(transition_id=proposed.state_details.transition_id if proposed.state_details else None)
+
+
+def _with_scheduled_time(run: Current, proposed: StateCreate, now: datetime) -> StateCreate:
+    """Scheduled states always have a time; Pending keeps that of the Scheduled state before it."""
+    details = proposed.state_details or StateDetails()
+    match proposed.type:
+        case S.SCHEDULED:
+            details = structs.replace(details, scheduled_time=details.scheduled_time or now)
+        case S.PENDING if run.type in (S.SCHEDULED, S.PENDING):
+            details = structs.replace(details, scheduled_time=details.scheduled_time or run.scheduled_time)
+    return structs.replace(proposed, state_details=details)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The figures of a run that states drive. `total_run_time` is in seconds, without the state that it is in now."""
+
+    expected_start_time: datetime | None = None
+    due_at: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    total_run_time: float = 0.0
+    run_count: int = 0
+
+
+def advance(timing: Timing, before: Current, entered: StateCreate, *, at: datetime) -> Timing:
+    """The figures after the run entered a state at `at`.
+
+    The start is that of the first Running state; the run time is the sum over all Running states; the end is that of
+    the final state, and is taken back when a run leaves it.
+    """
+    scheduled = entered.state_details.scheduled_time if entered.state_details else None
+    ran = (at - before.timestamp).total_seconds() if before.type is S.RUNNING and before.timestamp else 0.0
+    running = entered.type is S.RUNNING
+    return Timing(
+        expected_start_time=timing.expected_start_time or (scheduled if entered.type is S.SCHEDULED else None) or at,
+        due_at=scheduled if entered.type is S.SCHEDULED else None,
+        start_time=timing.start_time or (at if running else None),
+        end_time=at if entered.type in TERMINAL else None,
+        total_run_time=timing.total_run_time + max(ran, 0.0),
+        run_count=timing.run_count + running,
+    )
+
+
+def keeps_lease(entered: StateCreate, *, by_holder: bool) -> bool:
+    """Whether the holder of a run still holds it in the state that it entered.
+
+    An engine that waits for its own retry keeps the run, and its slot: nobody else may start it meanwhile.
+    """
+    if entered.type is S.SCHEDULED:
+        return by_holder and entered.name == AWAITING_RETRY
+    return entered.type in HOLDS_SLOT
+
+
+def estimated_run_time(timing: Timing, current: Current, *, now: datetime) -> float:
+    """Seconds run so far, with the Running state that it is in now."""
+    if current.type is S.RUNNING and current.timestamp is not None:
+        return timing.total_run_time + max((now - current.timestamp).total_seconds(), 0.0)
+    return timing.total_run_time
+
+
+def estimated_start_delta(timing: Timing, current: Current, *, now: datetime) -> float:
+    """Seconds by which the run started, or by now has failed to start, after its expected time; 0 when on time."""
+    expected = timing.expected_start_time
+    if expected is None:
+        return 0.0
+    if timing.start_time is not None:
+        return max((timing.start_time - expected).total_seconds(), 0.0)
+    if current.type in TERMINAL:
+        return 0.0
+    return max((now - expected).total_seconds(), 0.0)

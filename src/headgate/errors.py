@@ -1,0 +1,86 @@
+"""The error tree. Errors are raised low and become an HTTP status in one place, `api/errors.py`.
+
+    HeadgateError
+    ├── Invalid            422  a value breaks a rule that its type does not express
+    ├── NotFound           404
+    ├── Conflict           409  it exists already, or something depends on it
+    ├── Forbidden          403
+    ├── Unauthorized       401
+    ├── TooLarge           413
+    ├── BadRequest         400
+    ├── Unavailable        503  the server cannot answer now; the call may be sent again
+    │   └── Unreachable         the client got no answer
+    ├── DatabaseError           the database cannot be opened or is not ours to use
+    └── ConfigError             a setting, profile or file of the user's is wrong
+
+Messages say what is wrong, with the value, and what to do next.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class HeadgateError(Exception):
+    """Ground of all errors whose message is meant for a person."""
+
+
+class Invalid(HeadgateError):
+    """A value breaks a rule. `field` is its path, such as `schedules[0].cron`; `value` is what was given."""
+
+    def __init__(self, message: str, *, field: str | None = None, value: Any = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.value = value
+
+
+class NotFound(HeadgateError):
+    """No such record."""
+
+
+class Conflict(HeadgateError):
+    """The record exists already, or something depends on it."""
+
+
+class Forbidden(HeadgateError):
+    """Not allowed, whoever asks."""
+
+
+class Unauthorized(HeadgateError):
+    """No credentials, or wrong ones."""
+
+
+class TooLarge(HeadgateError):
+    """A body over the limit."""
+
+
+class BadRequest(HeadgateError):
+    """A request that cannot be read."""
+
+
+class Unavailable(HeadgateError):
+    """The server cannot answer now; the call may be sent again."""
+
+
+class Unreachable(Unavailable):
+    """No answer from the API at all."""
+
+
+class DatabaseError(HeadgateError):
+    """The database cannot be opened, or is not one that this program may use."""
+
+
+class ConfigError(HeadgateError):
+    """A setting, a profile or a file of the user's is wrong."""
+
+
+BY_STATUS: Mapping[int, type[HeadgateError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: Invalid,
+    503: Unavailable,
+}
+"""The error that a client raises for a status; the server's mapping is its inverse."""

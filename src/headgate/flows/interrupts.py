@@ -1,0 +1,90 @@
+"""Being told to stop: turns SIGTERM, or a word from another thread, into an exception in the main thread."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from types import FrameType
+
+
+class Reason(StrEnum):
+    """Why a run has to stop."""
+
+    SIGNAL = "SIGTERM"
+    """Somebody ended this process: a worker that cancels the run or shuts down, the system, a user."""
+    CANCEL = "cancelled"
+    """The API says that the run is to be cancelled."""
+    LOST = "lost"
+    """The run belongs to another holder now."""
+
+
+class Terminated(BaseException):
+    """Raised in user code that has to stop. Not an `Exception`, so that it passes through `except Exception`."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Interrupts:
+    """When and how user code may be interrupted.
+
+    Inside `open()`, a stop raises `Terminated` at once, also out of sleeps and blocking calls; elsewhere it waits for
+    the next `open()`.
+    """
+
+    def __init__(self) -> None:
+        self.reason: Reason | None = None
+        self._word: Reason | None = None
+        self._open = False
+        self._redirect: Callable[[], object] | None = None
+
+    @contextmanager
+    def installed(self) -> Iterator["Interrupts"]:
+        """Take over SIGTERM. Only in the main thread."""
+        previous = signal.signal(signal.SIGTERM, self._receive)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Inside, user code runs."""
+        try:
+            self._open = True
+            self.check()
+            yield
+        finally:
+            self._open = False
+
+    @contextmanager
+    def redirected(self, stop: Callable[[], object]) -> Iterator[None]:
+        """Inside, a stop calls `stop` in the signal's handler instead of raising: an event loop cancels its task."""
+        self._redirect = stop
+        try:
+            yield
+        finally:
+            self._redirect = None
+
+    def check(self) -> None:
+        """Raise `Terminated` if a stop was asked for."""
+        if self.reason is not None:
+            raise Terminated(self.reason)
+
+    def stop(self, reason: Reason) -> None:
+        """Ask for a stop, from any thread."""
+        self._word = reason
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGTERM)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        self.reason = self.reason or self._word or Reason.SIGNAL
+        if not self._open:
+            return
+        if self._redirect is not None:
+            self._redirect()
+        else:
+            raise Terminated(self.reason)

@@ -1,0 +1,107 @@
+"""What an engine asks of the outside world, and the answer over HTTP."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from headgate.client.calls import claims, deployments, flow_runs, flows, logs
+from headgate.client.client import Client
+from headgate.schema.claims import HeldLease, LeaseRenewalResponse
+from headgate.schema.deployments import Deployment
+from headgate.schema.flow_runs import FlowRun, FlowRunUpdate
+from headgate.schema.logs import LogCreate
+from headgate.schema.states import OrchestrationResult, SetState, State, StateCreate, StateDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A run to execute, with what belongs to it."""
+
+    flow_run: FlowRun
+    flow_name: str
+    deployment: Deployment | None
+
+
+class Reporter(Protocol):
+    """The engine's only way to the outside. Calls are made from the main thread, except `log` and `renew`, which have
+    a thread each. They keep trying while the API is away and then raise `Unavailable`.
+    """
+
+    def fetch(self) -> Assignment:
+        """The run, its flow's name and its deployment."""
+        ...
+
+    def update(self, changes: FlowRunUpdate) -> None:
+        """Change the run."""
+        ...
+
+    def propose(self, state: StateCreate) -> OrchestrationResult:
+        """Propose the run's next state; the same proposal is never applied twice."""
+        ...
+
+    def look(self) -> State | None:
+        """The state that the run is in; gives up within seconds, for one who has to stop."""
+        ...
+
+    def log(self, lines: list[LogCreate]) -> None:
+        """Write log lines."""
+        ...
+
+    def renew(self) -> LeaseRenewalResponse | None:
+        """Renew the run's lease; None when there is none."""
+        ...
+
+
+class ApiReporter:
+    """A `Reporter` that speaks HTTP.
+
+    `connect` makes a client that keeps trying for so many seconds; `fence` is the number from the claim, None for a
+    run that nobody claimed.
+    """
+
+    def __init__(self, flow_run_id: UUID, *, fence: int | None, connect: Callable[[float], Client], patience: float) -> None:
+        self._id = flow_run_id
+        self._fence = fence
+        self._connect = connect
+        self._client = connect(patience)
+
+    def fetch(self) -> Assignment:
+        """Three calls."""
+        run = self._client.send(flow_runs.get(self._id))
+        flow = self._client.send(flows.get(run.flow_id))
+        deployment = self._client.send(deployments.get(run.deployment_id)) if run.deployment_id else None
+        return Assignment(run, flow.name, deployment)
+
+    def update(self, changes: FlowRunUpdate) -> None:
+        """One call."""
+        self._client.send(flow_runs.update(self._id, changes))
+
+    def propose(self, state: StateCreate) -> OrchestrationResult:
+        """One call; its transition id lets the server know a repetition."""
+        state.state_details = state.state_details or StateDetails()
+        state.state_details.transition_id = UUID(bytes=os.urandom(16), version=4)
+        return self._client.send(flow_runs.set_state(self._id, SetState(state=state, fence=self._fence)))
+
+    def look(self) -> State | None:
+        """One call."""
+        with self._connect(_HASTE) as client:
+            return client.send(flow_runs.get(self._id)).state
+
+    def log(self, lines: list[LogCreate]) -> None:
+        """One call."""
+        self._client.send(logs.create(lines))
+
+    def renew(self) -> LeaseRenewalResponse | None:
+        """One call."""
+        if self._fence is None:
+            return None
+        return self._client.send(claims.renew_run(self._id, HeldLease(flow_run_id=self._id, fence=self._fence)))
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._client.close()
+
+
+_HASTE = 5.0

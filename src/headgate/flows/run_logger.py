@@ -1,0 +1,87 @@
+"""Log lines of a run: the logger that user code asks for, and how its lines look on the console."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+from headgate.errors import HeadgateError
+from headgate.flows.context import RunContext, current
+from headgate.settings import load
+
+LOGGER = logging.getLogger("headgate.flow_runs")
+"""Every line of a run goes through here; the engine adds the handler that sends them to the API."""
+
+
+class NotInRun(HeadgateError):
+    """Something was asked of a run where there is none."""
+
+
+class RunLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts the run's `flow_run_id`, `flow_run_name` and `flow_name` on every record, beside what the caller adds."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """The message as it is, its `extra` completed."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+def get_run_logger() -> RunLogger:
+    """The logger of the present run, also in threads that the flow started.
+
+    Under an engine its lines go to the API; when the flow was called directly they go to the console only.
+    Raises `NotInRun` outside of a flow.
+    """
+    context = current()
+    if context is None:
+        raise NotInRun("There is no run here: get_run_logger() works inside a flow. Elsewhere use logging.getLogger().")
+    return logger_of(context)
+
+
+def logger_of(context: RunContext) -> RunLogger:
+    """The logger of a run."""
+    return RunLogger(LOGGER, facts_of(context))
+
+
+def facts_of(context: RunContext) -> dict[str, Any]:
+    """What every record of a run carries."""
+    run = context.flow_run
+    return {"flow_run_id": run.id, "flow_run_name": run.name, "flow_name": context.flow_name}
+
+
+def show_on_console() -> None:
+    """Have the lines of runs written to stderr, from the level that the settings name; called again, changes nothing."""
+    if not any(isinstance(handler, _Console) for handler in LOGGER.handlers):
+        LOGGER.addHandler(_Console())
+        if LOGGER.level == logging.NOTSET:
+            LOGGER.setLevel(load().settings.logging_level.upper())
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    """Writes to whatever stderr is now; keeps silent when the program has handlers of its own."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(_Format())
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        raise AttributeError("the stream is always the present stderr")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.root.handlers:
+            super().emit(record)
+
+
+class _Format(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d | %(levelname)-7s | %(run)s%(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        name = getattr(record, "flow_run_name", None)
+        record.run = f"Flow run {name!r} - " if name else ""
+        return super().formatMessage(record)

@@ -1,0 +1,89 @@
+"""The claim call: the one atomic step from Scheduled to Pending, with its lease and fence."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from headgate.schema.deployments import Deployment
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.flows import Flow, Name
+
+
+class Lease(Struct, kw_only=True):
+    """Until when the holder owns the run, and the number that its writes must carry."""
+
+    flow_run_id: UUID
+    fence: int
+    expires_at: datetime
+
+
+class ClaimRequest(Struct, kw_only=True):
+    """A worker asks for up to `room` runs that are due within `prefetch_seconds`.
+
+    With none ready the call is held for up to `wait_seconds` and answered as soon as one is, or as soon as a
+    run that this worker holds is to be cancelled. A call with `room` 0 only listens.
+    """
+
+    worker: Name
+    worker_type: str | None = None
+    queues: list[str] = field(default_factory=list)
+    room: Annotated[int, Meta(ge=0, le=1000)] = 1
+    prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
+    heartbeat_interval_seconds: float | None = None
+
+
+class Grant(Struct, kw_only=True):
+    """A claimed run with everything that is needed to start it, so that no further call per run is made.
+
+    `job_variables` are the deployment's overlaid with the run's; `base_job_template` is the pool's.
+    """
+
+    lease: Lease
+    flow_run: FlowRun
+    flow: Flow
+    deployment: Deployment | None = None
+    work_queue_name: str
+    job_variables: dict[str, Any] = field(default_factory=dict)
+
+
+class ClaimResponse(Struct, kw_only=True):
+    """Granted runs, and the ids of runs held by this worker that it has to stop."""
+
+    grants: list[Grant] = field(default_factory=list)
+    cancel: list[UUID] = field(default_factory=list)
+    base_job_template: dict[str, Any] = field(default_factory=dict)
+    paused: bool = False
+
+
+class HeldLease(Struct, kw_only=True):
+    """A lease as its holder knows it."""
+
+    flow_run_id: UUID
+    fence: int
+
+
+class LeaseRenewal(Struct, kw_only=True):
+    """One batched heartbeat of a worker: it is alive, and so are the runs that it holds."""
+
+    worker: Name
+    worker_type: str | None = None
+    heartbeat_interval_seconds: float | None = None
+    leases: list[HeldLease] = field(default_factory=list)
+
+
+class LeaseRenewalResponse(Struct, kw_only=True):
+    """`lost`: runs that are no longer the caller's, to be stopped without a report; `cancel`: runs to stop."""
+
+    expires_at: datetime
+    lost: list[UUID] = field(default_factory=list)
+    cancel: list[UUID] = field(default_factory=list)
+
+
+class LeaseReturn(Struct, kw_only=True):
+    """Claimed runs that were not started and go back to their queue at once."""
+
+    worker: Name
+    leases: list[HeldLease]

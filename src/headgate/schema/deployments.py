@@ -1,0 +1,195 @@
+"""Deployments and their schedules on the wire."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from headgate.schema.flow_runs import CreatedBy
+from headgate.schema.flows import Name
+from headgate.schema.schedules import Schedule
+from headgate.schema.times import make_aware
+from headgate.schema.work_queues import Limit, ReadyStatus
+
+PositiveCount = Annotated[int, Meta(gt=0)]
+
+
+class CollisionStrategy(StrEnum):
+    """What happens to a run that its deployment's limit does not admit."""
+
+    ENQUEUE = "ENQUEUE"
+    """It waits for a slot."""
+    CANCEL_NEW = "CANCEL_NEW"
+    """It is cancelled."""
+
+
+class ConcurrencyOptions(Struct, kw_only=True):
+    """How a deployment's concurrency limit behaves."""
+
+    collision_strategy: CollisionStrategy = CollisionStrategy.ENQUEUE
+    grace_period_seconds: int | None = None
+
+
+class GlobalConcurrencyLimit(Struct, kw_only=True):
+    """A deployment's limit as 3.x clients read it."""
+
+    id: UUID
+    created: datetime
+    updated: datetime
+    name: str
+    limit: int
+    active: bool = True
+    active_slots: int = 0
+    slot_decay_per_second: float = 0.0
+
+
+class DeploymentSchedule(Struct, kw_only=True):
+    """One schedule of a deployment, with its own switch, parameters and job variables."""
+
+    id: UUID
+    created: datetime
+    updated: datetime
+    deployment_id: UUID
+    schedule: Schedule
+    active: bool = True
+    max_scheduled_runs: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    job_variables: dict[str, Any] = field(default_factory=dict)
+    slug: str | None = None
+
+
+class DeploymentScheduleCreate(Struct, kw_only=True):
+    """A schedule as its author sends it. A deploy finds the one it replaces by `replaces`, `slug` or same timing."""
+
+    schedule: Schedule
+    active: bool | None = None
+    max_scheduled_runs: PositiveCount | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    job_variables: dict[str, Any] = field(default_factory=dict)
+    slug: str | None = None
+    replaces: str | None = None
+
+
+class DeploymentScheduleUpdate(Struct, kw_only=True):
+    """Body that changes a schedule; what is left out stays."""
+
+    schedule: Schedule | UnsetType = UNSET
+    active: bool | None | UnsetType = UNSET
+    max_scheduled_runs: PositiveCount | None | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+    job_variables: dict[str, Any] | UnsetType = UNSET
+    slug: str | None | UnsetType = UNSET
+
+
+class Deployment(Struct, kw_only=True):
+    """A flow plus where its code is and how it is run.
+
+    Exactly one of `entrypoint` (`path.py:function` or `package.module:function`) and `command` names the code;
+    deployments made by other tools may carry neither.
+    """
+
+    id: UUID
+    created: datetime
+    updated: datetime
+    name: str
+    flow_id: UUID
+    version: str | None = None
+    description: str | None = None
+    paused: bool = False
+    schedules: list[DeploymentSchedule] = field(default_factory=list)
+    concurrency_limit: int | None = None
+    global_concurrency_limit: GlobalConcurrencyLimit | None = None
+    concurrency_options: ConcurrencyOptions | None = None
+    job_variables: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    labels: dict[str, Any] = field(default_factory=dict)
+    work_queue_name: str | None = None
+    work_queue_id: UUID | None = None
+    last_polled: datetime | None = None
+    parameter_openapi_schema: dict[str, Any] | None = None
+    path: str | None = None
+    pull_steps: list[dict[str, Any]] | None = None
+    entrypoint: str | None = None
+    command: str | None = None
+    storage_document_id: UUID | None = None
+    infrastructure_document_id: UUID | None = None
+    created_by: CreatedBy | None = None
+    updated_by: CreatedBy | None = None
+    work_pool_name: str | None = None
+    work_pool_id: UUID | None = None
+    status: ReadyStatus | None = None
+    enforce_parameter_schema: bool = True
+
+
+class DeploymentCreate(Struct, kw_only=True):
+    """Body that creates a deployment, or replaces the one of the same flow and name.
+
+    `infra_overrides` is the older name of `job_variables`.
+    """
+
+    name: Name
+    flow_id: UUID
+    version: str | None = None
+    description: str | None = None
+    paused: bool = False
+    schedules: list[DeploymentScheduleCreate] | None = None
+    concurrency_limit: Limit | None = None
+    concurrency_options: ConcurrencyOptions | None = None
+    job_variables: dict[str, Any] | None = None
+    infra_overrides: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    labels: dict[str, Any] | None = None
+    work_queue_name: str | None = None
+    work_pool_name: str | None = None
+    parameter_openapi_schema: dict[str, Any] | None = None
+    path: str | None = None
+    pull_steps: list[dict[str, Any]] | None = None
+    entrypoint: str | None = None
+    command: str | None = None
+    storage_document_id: UUID | None = None
+    infrastructure_document_id: UUID | None = None
+    enforce_parameter_schema: bool | None = None
+
+
+class DeploymentUpdate(Struct, kw_only=True):
+    """Body that changes a deployment; what is left out stays, an explicit null clears.
+
+    `schedules`, when given, is the whole new list: schedules found again by slug or timing keep their ids.
+    """
+
+    version: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
+    schedules: list[DeploymentScheduleCreate] | UnsetType = UNSET
+    concurrency_limit: Limit | None | UnsetType = UNSET
+    concurrency_options: ConcurrencyOptions | None | UnsetType = UNSET
+    job_variables: dict[str, Any] | None | UnsetType = UNSET
+    infra_overrides: dict[str, Any] | None | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    labels: dict[str, Any] | UnsetType = UNSET
+    work_queue_name: str | None | UnsetType = UNSET
+    work_pool_name: str | None | UnsetType = UNSET
+    parameter_openapi_schema: dict[str, Any] | None | UnsetType = UNSET
+    path: str | None | UnsetType = UNSET
+    pull_steps: list[dict[str, Any]] | None | UnsetType = UNSET
+    entrypoint: str | None | UnsetType = UNSET
+    command: str | None | UnsetType = UNSET
+    storage_document_id: UUID | None | UnsetType = UNSET
+    infrastructure_document_id: UUID | None | UnsetType = UNSET
+    enforce_parameter_schema: bool | UnsetType = UNSET
+
+
+class GetScheduledRuns(Struct, kw_only=True):
+    """Body of the poll that a process which serves deployments makes."""
+
+    deployment_ids: list[UUID] = field(default_factory=list)
+    scheduled_before: datetime | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "scheduled_before")

@@ -1,0 +1,261 @@
+"""The grammar of `/filter` bodies: per collection a filter of fields, per field its operators; null constrains nothing."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from headgate.schema.states import StateType
+from headgate.schema.times import make_aware
+from headgate.schema.workers import WorkerStatus
+
+MAX_PAGE = 200
+"""The largest page, and the default."""
+
+Offset = Annotated[int, Meta(ge=0)]
+
+
+class Operator(StrEnum):
+    """How the fields of one filter combine."""
+
+    AND = "and_"
+    OR = "or_"
+
+
+class Filter(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Ground of all filters: a misspelt operator is refused rather than ignored."""
+
+
+class IdFilter(Filter):
+    any_: list[UUID] | None = None
+    not_any_: list[UUID] | None = None
+
+
+class NullableIdFilter(Filter):
+    operator: Operator = Operator.AND
+    any_: list[UUID] | None = None
+    is_null_: bool | None = None
+
+
+class NameFilter(Filter):
+    any_: list[str] | None = None
+    like_: str | None = None
+
+
+class QueueNameFilter(Filter):
+    any_: list[str] | None = None
+    startswith_: list[str] | None = None
+
+
+class NullableNameFilter(Filter):
+    operator: Operator = Operator.AND
+    any_: list[str] | None = None
+    is_null_: bool | None = None
+
+
+class TagsFilter(Filter):
+    operator: Operator = Operator.AND
+    all_: list[str] | None = None
+    any_: list[str] | None = None
+    is_null_: bool | None = None
+
+
+class TextsFilter(Filter):
+    any_: list[str] | None = None
+    not_any_: list[str] | None = None
+
+
+class TimeFilter(Filter):
+    before_: datetime | None = None
+    after_: datetime | None = None
+    is_null_: bool | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "before_", "after_")
+
+
+class StateTypeFilter(Filter):
+    any_: list[StateType] | None = None
+    not_any_: list[StateType] | None = None
+
+
+class StateFilter(Filter):
+    operator: Operator = Operator.AND
+    type: StateTypeFilter | None = None
+    name: TextsFilter | None = None
+
+
+class BoolFilter(Filter):
+    eq_: bool | None = None
+
+
+class NullFilter(Filter):
+    is_null_: bool | None = None
+
+
+class IntFilter(Filter):
+    ge_: int | None = None
+    le_: int | None = None
+    is_null_: bool | None = None
+
+
+class FlowFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: NameFilter | None = None
+    tags: TagsFilter | None = None
+    deployment: NullFilter | None = None
+
+
+class FlowRunFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: NameFilter | None = None
+    tags: TagsFilter | None = None
+    deployment_id: NullableIdFilter | None = None
+    work_queue_name: NullableNameFilter | None = None
+    state: StateFilter | None = None
+    flow_version: TextsFilter | None = None
+    start_time: TimeFilter | None = None
+    end_time: TimeFilter | None = None
+    expected_start_time: TimeFilter | None = None
+    next_scheduled_start_time: TimeFilter | None = None
+    parent_flow_run_id: NullableIdFilter | None = None
+    parent_task_run_id: NullableIdFilter | None = None
+    idempotency_key: TextsFilter | None = None
+
+
+class DeploymentFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: NameFilter | None = None
+    flow_or_deployment_name: NameFilter | None = None
+    paused: BoolFilter | None = None
+    tags: TagsFilter | None = None
+    work_queue_name: QueueNameFilter | None = None
+    concurrency_limit: IntFilter | None = None
+
+
+class WorkPoolFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: TextsFilter | None = None
+    type: TextsFilter | None = None
+
+
+class WorkQueueFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: QueueNameFilter | None = None
+
+
+class WorkerStatusFilter(Filter):
+    any_: list[WorkerStatus] | None = None
+    not_any_: list[WorkerStatus] | None = None
+
+
+class WorkerFilter(Filter):
+    operator: Operator = Operator.AND
+    last_heartbeat_time: TimeFilter | None = None
+    status: WorkerStatusFilter | None = None
+
+
+class LevelFilter(Filter):
+    ge_: int | None = None
+    le_: int | None = None
+
+
+class TextFilter(Filter):
+    query: str
+
+
+class LogFilter(Filter):
+    operator: Operator = Operator.AND
+    level: LevelFilter | None = None
+    timestamp: TimeFilter | None = None
+    flow_run_id: IdFilter | None = None
+    task_run_id: NullableIdFilter | None = None
+    text: TextFilter | None = None
+
+
+class FlowSort(StrEnum):
+    CREATED_DESC = "CREATED_DESC"
+    UPDATED_DESC = "UPDATED_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+
+
+class DeploymentSort(StrEnum):
+    CREATED_DESC = "CREATED_DESC"
+    UPDATED_DESC = "UPDATED_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+
+
+class FlowRunSort(StrEnum):
+    ID_DESC = "ID_DESC"
+    START_TIME_ASC = "START_TIME_ASC"
+    START_TIME_DESC = "START_TIME_DESC"
+    EXPECTED_START_TIME_ASC = "EXPECTED_START_TIME_ASC"
+    EXPECTED_START_TIME_DESC = "EXPECTED_START_TIME_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+    NEXT_SCHEDULED_START_TIME_ASC = "NEXT_SCHEDULED_START_TIME_ASC"
+    END_TIME_DESC = "END_TIME_DESC"
+
+
+class LogSort(StrEnum):
+    TIMESTAMP_ASC = "TIMESTAMP_ASC"
+    TIMESTAMP_DESC = "TIMESTAMP_DESC"
+
+
+class Page(Struct, kw_only=True):
+    """`limit` rows (default and at most `MAX_PAGE`) from `offset` on."""
+
+    limit: int | None = None
+    offset: Offset | None = None
+
+
+class Selection(Page, kw_only=True):
+    """Filters by collection: each means "a related record of that collection matches"; all must hold.
+
+    Work queues answer to both of the names that clients use.
+    """
+
+    flows: FlowFilter | None = None
+    flow_runs: FlowRunFilter | None = None
+    deployments: DeploymentFilter | None = None
+    work_pools: WorkPoolFilter | None = None
+    work_queues: WorkQueueFilter | None = None
+    work_pool_queues: WorkQueueFilter | None = None
+
+
+class FlowQuery(Selection, kw_only=True):
+    sort: FlowSort | None = None
+
+
+class FlowRunQuery(Selection, kw_only=True):
+    sort: FlowRunSort | None = None
+
+
+class DeploymentQuery(Selection, kw_only=True):
+    sort: DeploymentSort | None = None
+
+
+class WorkPoolQuery(Page, kw_only=True):
+    work_pools: WorkPoolFilter | None = None
+
+
+class WorkQueueQuery(Page, kw_only=True):
+    work_queues: WorkQueueFilter | None = None
+
+
+class WorkerQuery(Page, kw_only=True):
+    workers: WorkerFilter | None = None
+
+
+class LogQuery(Page, kw_only=True):
+    logs: LogFilter | None = None
+    sort: LogSort | None = None

@@ -1,0 +1,36 @@
+"""Flows on the wire."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+Name = Annotated[str, Meta(min_length=1, pattern=r"^[^/%&><]+$", description="no / % & > < in it")]
+"""A name that may stand in a URL path."""
+
+
+class Flow(Struct, kw_only=True):
+    """A named program."""
+
+    id: UUID
+    created: datetime
+    updated: datetime
+    name: str
+    tags: list[str] = field(default_factory=list)
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+class FlowCreate(Struct, kw_only=True):
+    """Body that registers a flow; an existing flow of that name is answered instead."""
+
+    name: Name
+    tags: list[str] = field(default_factory=list)
+    labels: dict[str, Any] | None = None
+
+
+class FlowUpdate(Struct, kw_only=True):
+    """Body that changes a flow; what is left out stays."""
+
+    tags: list[str] | UnsetType = UNSET
+    labels: dict[str, Any] | UnsetType = UNSET

@@ -1,0 +1,83 @@
+"""Work pools on the wire."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.flows import Name
+from headgate.schema.times import make_aware
+from headgate.schema.work_queues import Limit, ReadyStatus
+
+UNTYPED = "prefect-agent"
+"""The type of pools that agents poll; the name is the wire's."""
+
+
+class StorageConfiguration(Struct, kw_only=True):
+    """Where a pool's flow code and results live; kept for the clients that set it."""
+
+    bundle_upload_step: dict[str, Any] | None = None
+    bundle_execution_step: dict[str, Any] | None = None
+    default_result_storage_block_id: UUID | None = None
+
+
+class WorkPool(Struct, kw_only=True):
+    """A named channel of one infrastructure type."""
+
+    id: UUID
+    created: datetime
+    updated: datetime
+    name: str
+    description: str | None = None
+    type: str = UNTYPED
+    base_job_template: dict[str, Any] = field(default_factory=dict)
+    is_paused: bool = False
+    concurrency_limit: int | None = None
+    status: ReadyStatus | None = None
+    default_queue_id: UUID
+    storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
+    active_slots: int | None = None
+
+
+class WorkPoolCreate(Struct, kw_only=True):
+    """Body that creates a pool; its `default` queue is made with it."""
+
+    name: Name
+    description: str | None = None
+    type: str = UNTYPED
+    base_job_template: dict[str, Any] = field(default_factory=dict)
+    is_paused: bool = False
+    concurrency_limit: Limit | None = None
+    storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
+
+
+class WorkPoolUpdate(Struct, kw_only=True):
+    """Body that changes a pool; what is left out stays, an explicit null clears."""
+
+    description: str | None | UnsetType = UNSET
+    is_paused: bool | None | UnsetType = UNSET
+    base_job_template: dict[str, Any] | None | UnsetType = UNSET
+    concurrency_limit: Limit | None | UnsetType = UNSET
+    storage_configuration: StorageConfiguration | None | UnsetType = UNSET
+
+
+class GetScheduledFlowRuns(Struct, kw_only=True):
+    """Body of a poll: which queues (none = all), and until when runs may be due (none = now)."""
+
+    work_queue_names: list[str] | None = None
+    scheduled_before: datetime | None = None
+    scheduled_after: datetime | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "scheduled_before", "scheduled_after")
+
+
+class WorkerFlowRun(Struct, kw_only=True):
+    """One run of a poll's answer."""
+
+    work_pool_id: UUID
+    work_queue_id: UUID
+    flow_run: FlowRun

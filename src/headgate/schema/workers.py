@@ -1,0 +1,37 @@
+"""Workers on the wire."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from headgate.schema.flows import Name
+
+
+class WorkerStatus(StrEnum):
+    """Derived from the age of the last heartbeat when it is read."""
+
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+
+
+class Worker(Struct, kw_only=True):
+    """A process that joined one pool."""
+
+    id: UUID
+    created: datetime
+    updated: datetime
+    name: str
+    work_pool_id: UUID
+    type: str | None = None
+    last_heartbeat_time: datetime | None = None
+    heartbeat_interval_seconds: float | None = None
+    status: WorkerStatus = WorkerStatus.OFFLINE
+
+
+class WorkerHeartbeat(Struct, kw_only=True):
+    """Body of the heartbeat that existing clients send."""
+
+    name: Name
+    heartbeat_interval_seconds: float | None = None

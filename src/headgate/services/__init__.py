@@ -1,0 +1,1 @@
+"""Use cases: one function, one transaction; and in `loops/` what runs by itself."""

@@ -1,0 +1,321 @@
+"""Use cases of claims and leases: the atomic step that gives due runs to a worker, and what keeps them its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import structs
+
+from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
+from headgate.core.states import NAMES, advance
+from headgate.errors import Invalid, NotFound
+from headgate.ids import uuid7
+from headgate.schema.claims import (
+    ClaimRequest,
+    ClaimResponse,
+    Grant,
+    HeldLease,
+    Lease,
+    LeaseRenewal,
+    LeaseRenewalResponse,
+    LeaseReturn,
+)
+from headgate.schema.states import State, StateCreate, StateDetails, StateType
+from headgate.schema.work_pools import UNTYPED
+from headgate.services import work_queues
+from headgate.services.scope import Scope
+from headgate.services.states import Proposal, propose
+from headgate.services.wakeups import wait_until_set
+from headgate.store import claims as rows
+from headgate.store import deployments as deployment_rows
+from headgate.store import flow_runs as run_rows
+from headgate.store import flows as flow_rows
+from headgate.store import work_pools as pool_rows
+from headgate.store import work_queues as queue_rows
+from headgate.store import workers as worker_rows
+from headgate.store.database import Command, Tx
+from headgate.store.flow_runs import Entered
+from headgate.store.work_pools import LockedPool
+from headgate.store.workers import Beat
+from headgate.telemetry import RunsClaimed
+
+TRUTH_SECONDS = 1.0
+"""A waiting claim looks again after this long even when nothing woke it: another process may have made work."""
+
+_PAGE = 64
+"""How many candidates are looked at beyond the room that a worker has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One look for work."""
+
+    scope: Scope
+    pool_name: str
+    body: ClaimRequest
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a look found; with nothing found, when the next run of the pool falls due."""
+
+    response: ClaimResponse
+    pool_id: UUID
+    next_due: datetime | None
+
+
+async def claim(scope: Scope, pool_name: str, body: ClaimRequest) -> ClaimResponse:
+    """Due runs for a worker, as many as fit; waits for some up to `wait_seconds`."""
+    deadline = scope.now + timedelta(seconds=body.wait_seconds)
+    claimed = await _look(scope, pool_name, body)
+    while _nothing(claimed.response) and scope.now < deadline and not scope.wakeups.closed:
+        with scope.wakeups.waiting(claimed.pool_id) as event:
+            claimed = await _look(scope, pool_name, body)  # what came since the last look woke nobody
+            if not _nothing(claimed.response):
+                break
+            await wait_until_set(event, _pause(scope.now, deadline, claimed.next_due, body))
+        if await scope.is_gone():
+            break
+        claimed = await _look(scope, pool_name, body)
+    if claimed.response.grants:
+        ids = tuple(grant.flow_run.id for grant in claimed.response.grants)
+        scope.telemetry.emit(RunsClaimed(pool_name, body.worker, ids))
+    return claimed.response
+
+
+def _nothing(response: ClaimResponse) -> bool:
+    return not response.grants and not response.cancel
+
+
+def _pause(now: datetime, deadline: datetime, next_due: datetime | None, body: ClaimRequest) -> float:
+    """Seconds until the next look, when nothing wakes it before."""
+    ends = [deadline, now + timedelta(seconds=TRUTH_SECONDS)]
+    if next_due is not None and body.room:
+        ends.append(next_due - timedelta(seconds=body.prefetch_seconds))
+    return max((min(ends) - now).total_seconds(), 0.0)
+
+
+async def _look(scope: Scope, pool_name: str, body: ClaimRequest) -> Claimed:
+    return await scope.store.submit(CLAIM, Claim(scope, pool_name, body, scope.now))
+
+
+async def _claim(tx: Tx, claims: Sequence[Claim]) -> list[Claimed | Exception]:
+    """Pools are locked in the order of their names, whatever the order of the claims."""
+    answers: dict[int, Claimed | Exception] = {}
+    for index in sorted(range(len(claims)), key=lambda index: claims[index].pool_name):
+        try:
+            answers[index] = await _claim_one(tx, claims[index])
+        except (NotFound, Invalid) as error:
+            answers[index] = error
+    return [answers[index] for index in range(len(claims))]
+
+
+CLAIM: Command[Claim, Claimed] = Command("claim", _claim)
+
+
+async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
+    body, now = claim.body, claim.now
+    pool = await work_queues.locked_pool(tx, claim.pool_name)
+    _check_type(pool, body)
+    beat = Beat(uuid7(now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now)
+    worker_id = await worker_rows.beat(tx, beat)
+    for name in body.queues:
+        await work_queues.ensure(claim.scope, tx, pool, name)
+    queues = await rows.queues(tx, pool.id)
+    polled = {id: lane for id, (name, lane) in queues.items() if not body.queues or name in body.queues}
+    await queue_rows.touch(tx, [*polled], now=now)
+    until = now + timedelta(seconds=body.prefetch_seconds)
+    admitted = await admissible(tx, pool, polled, until=until, room=body.room)
+    grants = await _grant(tx, admitted, worker_id, claim)
+    cancel = await rows.to_cancel(tx, worker_id)
+    response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
+    next_due = None if grants else await rows.next_due(tx, pool.id, after=until)
+    return Claimed(response, pool.id, next_due)
+
+
+def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
+    if body.worker_type is not None and pool.type != body.worker_type and pool.type != UNTYPED:
+        raise Invalid(
+            f"Worker {body.worker!r} of type {body.worker_type!r} cannot join pool {pool.name!r} of type {pool.type!r}.",
+            field="worker_type",
+            value=body.worker_type,
+        )
+
+
+async def admissible(tx: Tx, pool: LockedPool, queues: dict[UUID, Lane], *, until: datetime, room: int) -> list[Candidate]:
+    """Who starts: queue by queue and priority by priority, a page of due runs at a time, until the room is used up.
+
+    Runs whose deployment has no slot left are not fetched again, so that they never fill a page.
+    """
+    used = await rows.pool_used(tx, pool.id)
+    top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
+    room = min(room, _left(top))
+    if room <= 0 or pool.is_paused:
+        return []
+    deployments = await rows.limited_deployments(tx)
+    admitted: list[Candidate] = []
+    for queue in sorted(queues.values(), key=lambda lane: lane.priority):
+        if queue.paused:
+            continue
+        taken = await _admit_queue(tx, top, queue, deployments, until=until, room=room - len(admitted))
+        admitted += taken
+        top = replace(top, used=top.used + len(taken))
+        if len(admitted) >= room:
+            break
+    return admitted
+
+
+async def _admit_queue(
+    tx: Tx, pool: Lane, queue: Lane, deployments: dict[UUID, Lane], *, until: datetime, room: int
+) -> list[Candidate]:
+    room = min(room, _left(queue))
+    admitted: list[Candidate] = []
+    for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
+        while len(admitted) < room:
+            full = [id for id, lane in deployments.items() if _left(lane) <= 0]
+            limit = room - len(admitted) + _PAGE
+            page = await rows.candidates(tx, queue.id, priority=priority, until=until, full=full, limit=limit)
+            seen = {run.id for run in admitted}
+            fresh = [(run, cap) for run, cap in page if run.id not in seen]
+            for run, cap in fresh:
+                if run.deployment_id and cap is not None:
+                    deployments.setdefault(run.deployment_id, Lane(run.deployment_id, limit=cap))
+            decision = dispatch(
+                Snapshot(
+                    replace(pool, used=pool.used + len(admitted)),
+                    {queue.id: replace(queue, used=queue.used + len(admitted))},
+                    deployments,
+                    [run for run, _ in fresh],
+                    until,
+                    room - len(admitted),
+                )
+            )
+            admitted += decision.admitted
+            _take(deployments, decision.admitted)
+            if len(page) < limit or not decision.admitted:
+                break
+    return admitted
+
+
+def _take(deployments: dict[UUID, Lane], admitted: Sequence[Candidate]) -> None:
+    for run in admitted:
+        if run.deployment_id and (lane := deployments.get(run.deployment_id)):
+            deployments[run.deployment_id] = replace(lane, used=lane.used + 1)
+
+
+def _left(lane: Lane) -> int:
+    return 1_000_000 if lane.limit is None else lane.limit - lane.used
+
+
+async def _grant(tx: Tx, admitted: Sequence[Candidate], worker_id: UUID, claim: Claim) -> list[Grant]:
+    """Move the admitted runs to Pending, with a lease and a new fence, and fetch all that it takes to start them."""
+    if not admitted:
+        return []
+    now = claim.now
+    locked = await run_rows.lock(tx, [run.id for run in admitted])
+    expires_at = now + timedelta(seconds=claim.scope.settings.server_leases_seconds)
+    entered = []
+    for candidate in admitted:
+        run = locked[candidate.id]
+        details = StateDetails(flow_run_id=run.id, scheduled_time=run.current.scheduled_time, transition_id=None)
+        proposed = StateCreate(type=StateType.PENDING, name=NAMES[StateType.PENDING], state_details=details)
+        state = State(id=uuid7(now), type=proposed.type, name=NAMES[proposed.type], timestamp=now, state_details=details)
+        timing = advance(run.timing, run.current, proposed, at=now)
+        entered.append(Entered(run.id, state, timing, True, run.current.fence + 1, expires_at, worker_id))
+    await run_rows.enter(tx, entered)
+    return await _grants(tx, [each.run_id for each in entered], expires_at, now)
+
+
+async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: datetime) -> list[Grant]:
+    runs = await run_rows.get_many(tx, ids, now=now)
+    flows = await flow_rows.get_many(tx, {run.flow_id for run in runs.values()})
+    deployment_ids = {run.deployment_id for run in runs.values() if run.deployment_id}
+    deployments = await deployment_rows.get_many(tx, [*deployment_ids], now=now)
+    grants = []
+    for id in ids:
+        run = runs[id]
+        deployment = deployments.get(run.deployment_id) if run.deployment_id else None
+        grants.append(
+            Grant(
+                lease=Lease(flow_run_id=id, fence=run.fence, expires_at=expires_at),
+                flow_run=run,
+                flow=flows[run.flow_id],
+                deployment=deployment,
+                work_queue_name=run.work_queue_name or work_queues.DEFAULT,
+                job_variables=(deployment.job_variables if deployment else {}) | (run.job_variables or {}),
+            )
+        )
+    return grants
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A heartbeat with leases; `pool_name` is None when an engine renews its own run."""
+
+    scope: Scope
+    pool_name: str | None
+    body: LeaseRenewal
+    now: datetime
+
+
+async def renew(scope: Scope, pool_name: str | None, body: LeaseRenewal) -> LeaseRenewalResponse:
+    """Keep what the caller still holds; tell it what it lost and what to stop."""
+    return await scope.store.submit(RENEW, Renewal(scope, pool_name, body, scope.now))
+
+
+async def renew_run(scope: Scope, run_id: UUID, body: HeldLease) -> LeaseRenewalResponse:
+    """An engine's heartbeat for the run that it executes."""
+    lease = structs.replace(body, flow_run_id=run_id)
+    return await renew(scope, None, LeaseRenewal(worker="engine", leases=[lease]))
+
+
+async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalResponse | Exception]:
+    now = renewals[0].now
+    expires_at = now + timedelta(seconds=renewals[0].scope.settings.server_leases_seconds)
+    leases = [lease for renewal in renewals for lease in renewal.body.leases]
+    held = await rows.renew(tx, leases, expires_at=expires_at)
+    answers: list[LeaseRenewalResponse | Exception] = []
+    for renewal in renewals:
+        try:
+            await _beat(tx, renewal)
+        except NotFound as error:
+            answers.append(error)
+            continue
+        mine = {lease.flow_run_id: lease.fence for lease in renewal.body.leases}
+        kept = {id: held[id][1] for id, fence in mine.items() if id in held and held[id][0] == fence}
+        answers.append(
+            LeaseRenewalResponse(
+                expires_at=expires_at,
+                lost=[id for id in mine if id not in kept],
+                cancel=[id for id, state in kept.items() if state == StateType.CANCELLING],
+            )
+        )
+    return answers
+
+
+RENEW: Command[Renewal, LeaseRenewalResponse] = Command("renew leases", _renew)
+
+
+async def _beat(tx: Tx, renewal: Renewal) -> None:
+    if renewal.pool_name is None:
+        return
+    pool = await pool_rows.get(tx, renewal.pool_name, now=renewal.now)
+    if pool is None:
+        raise work_queues.missing_pool(renewal.pool_name)
+    body = renewal.body
+    beat = Beat(uuid7(renewal.now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, renewal.now)
+    await worker_rows.beat(tx, beat)
+
+
+async def give_back(scope: Scope, body: LeaseReturn) -> None:
+    """Claimed runs that were not started wait again, at once and under their old time."""
+    for lease in body.leases:
+        run = await scope.store.read(lambda tx, id=lease.flow_run_id: run_rows.get(tx, id, now=scope.now))  # type: ignore[misc]
+        if run is None or run.state_type is not StateType.PENDING or run.state is None:
+            continue
+        details = StateDetails(scheduled_time=run.state.state_details.scheduled_time)
+        message = f"Worker {body.worker!r} gave it back before it was started."
+        state = StateCreate(type=StateType.SCHEDULED, message=message, state_details=details)
+        await propose(scope, Proposal(lease.flow_run_id, state, scope.now, fence=lease.fence, from_name=run.state_name))

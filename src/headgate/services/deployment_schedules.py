@@ -1,0 +1,184 @@
+"""Use cases of deployments' schedules."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec import UNSET
+
+from headgate.core import schedules as rules
+from headgate.core.redeploy import match_schedules
+from headgate.errors import Invalid, NotFound
+from headgate.ids import uuid7
+from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
+from headgate.services import scheduling
+from headgate.services.scope import Scope
+from headgate.store import deployment_schedules as rows
+from headgate.store import deployments as deployment_rows
+from headgate.store.database import Tx
+
+
+def check(wanted: Sequence[DeploymentScheduleCreate]) -> None:
+    """`Invalid` for a schedule that cannot fire, or a slug that is given twice."""
+    slugs: set[str] = set()
+    for index, want in enumerate(wanted):
+        try:
+            rules.check(want.schedule)
+        except Invalid as error:
+            raise Invalid(str(error), field=f"schedules[{index}].schedule.{error.field}", value=error.value) from None
+        if want.slug is not None and want.slug in slugs:
+            raise Invalid("Two schedules have the same slug.", field=f"schedules[{index}].slug", value=want.slug)
+        slugs |= {want.slug} if want.slug else set()
+
+
+async def insert(
+    scope: Scope, tx: Tx, deployment_id: UUID, wanted: Sequence[DeploymentScheduleCreate]
+) -> list[DeploymentSchedule]:
+    """Add schedules to a deployment."""
+    now = scope.now
+    made = [
+        DeploymentSchedule(
+            id=uuid7(now),
+            created=now,
+            updated=now,
+            deployment_id=deployment_id,
+            schedule=rules.canonical(want.schedule, now=now),
+            active=want.active is not False,
+            max_scheduled_runs=want.max_scheduled_runs,
+            parameters=want.parameters,
+            job_variables=want.job_variables,
+            slug=want.slug,
+        )
+        for want in wanted
+    ]
+    await rows.insert(tx, made)
+    return made
+
+
+async def replace(scope: Scope, tx: Tx, deployment: Deployment, wanted: Sequence[DeploymentScheduleCreate]) -> set[UUID]:
+    """Bring a deployment's schedules to `wanted`; answers those whose runs made ahead no longer fit.
+
+    A schedule that is found again keeps its id, and its switch unless the author sets it.
+    """
+    redeploy = match_schedules(deployment.schedules, wanted)
+    changed = set()
+    for schedule, want in redeploy.kept:
+        before = (
+            schedule.schedule,
+            schedule.active,
+            schedule.parameters,
+            schedule.job_variables,
+            schedule.max_scheduled_runs,
+        )
+        _bring_to(schedule, want, scope)
+        after = (
+            schedule.schedule,
+            schedule.active,
+            schedule.parameters,
+            schedule.job_variables,
+            schedule.max_scheduled_runs,
+        )
+        if before != after:
+            changed.add(schedule.id)
+        await rows.update(tx, schedule)
+    await insert(scope, tx, deployment.id, redeploy.added)
+    for schedule in redeploy.dropped:
+        changed.add(schedule.id)
+        await rows.delete(tx, schedule.id)
+    return changed
+
+
+def _bring_to(schedule: DeploymentSchedule, want: DeploymentScheduleCreate, scope: Scope) -> None:
+    if not rules.same_timing(schedule.schedule, want.schedule):
+        schedule.schedule = rules.canonical(want.schedule, now=scope.now)
+    if want.active is not None:
+        schedule.active = want.active
+    schedule.max_scheduled_runs = want.max_scheduled_runs
+    schedule.parameters, schedule.job_variables = want.parameters, want.job_variables
+    schedule.slug = want.slug or schedule.slug
+    schedule.updated = scope.now
+
+
+async def of_deployment(scope: Scope, deployment_id: UUID) -> list[DeploymentSchedule]:
+    """A deployment's schedules."""
+
+    async def unit(tx: Tx) -> list[DeploymentSchedule]:
+        return (await _deployment(scope, tx, deployment_id)).schedules
+
+    return await scope.store.read(unit)
+
+
+async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentScheduleCreate]) -> list[DeploymentSchedule]:
+    """Add schedules, and make their runs ahead at once."""
+    check(body)
+
+    async def unit(tx: Tx) -> tuple[list[DeploymentSchedule], UUID | None]:
+        deployment = await _deployment(scope, tx, deployment_id)
+        taken = {schedule.slug for schedule in deployment.schedules if schedule.slug}
+        for index, want in enumerate(body):
+            if want.slug in taken:
+                raise Invalid("The deployment has a schedule of that slug.", field=f"[{index}].slug", value=want.slug)
+        made = await insert(scope, tx, deployment_id, body)
+        await scheduling.materialise_deployment(scope, tx, deployment)
+        return made, deployment.work_pool_id
+
+    made, pool_id = await scope.store.write(unit)
+    scope.wakeups.wake([pool_id])
+    return made
+
+
+async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentScheduleUpdate) -> None:
+    """Change a schedule: the runs that it made ahead are made anew."""
+    if body.schedule is not UNSET:
+        rules.check(body.schedule)
+
+    async def unit(tx: Tx) -> UUID | None:
+        deployment, schedule = await _schedule(scope, tx, deployment_id, id)
+        _apply(body, schedule, scope)
+        await rows.update(tx, schedule)
+        await scheduling.withdraw(scope, tx, [id])
+        await scheduling.materialise_deployment(scope, tx, deployment)
+        return deployment.work_pool_id
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
+def _apply(body: DeploymentScheduleUpdate, schedule: DeploymentSchedule, scope: Scope) -> None:
+    schedule.updated = scope.now
+    if body.schedule is not UNSET:
+        schedule.schedule = rules.canonical(body.schedule, now=scope.now)
+    if body.active is not UNSET and body.active is not None:
+        schedule.active = body.active
+    if body.max_scheduled_runs is not UNSET:
+        schedule.max_scheduled_runs = body.max_scheduled_runs
+    if body.parameters is not UNSET:
+        schedule.parameters = body.parameters
+    if body.job_variables is not UNSET:
+        schedule.job_variables = body.job_variables
+    if body.slug is not UNSET:
+        schedule.slug = body.slug
+
+
+async def delete(scope: Scope, deployment_id: UUID, id: UUID) -> None:
+    """Delete a schedule and the runs that it made ahead."""
+
+    async def unit(tx: Tx) -> None:
+        await _schedule(scope, tx, deployment_id, id)
+        await scheduling.withdraw(scope, tx, [id])
+        await rows.delete(tx, id)
+
+    await scope.store.write(unit)
+
+
+async def _deployment(scope: Scope, tx: Tx, id: UUID) -> Deployment:
+    deployment = await deployment_rows.get(tx, id, now=scope.now)
+    if deployment is None:
+        raise NotFound("Deployment not found")
+    return deployment
+
+
+async def _schedule(scope: Scope, tx: Tx, deployment_id: UUID, id: UUID) -> tuple[Deployment, DeploymentSchedule]:
+    deployment = await _deployment(scope, tx, deployment_id)
+    schedule = next((schedule for schedule in deployment.schedules if schedule.id == id), None)
+    if schedule is None:
+        raise NotFound("Schedule not found")
+    return deployment, schedule

@@ -1,0 +1,236 @@
+"""Use cases of deployments; their schedules are in `deployment_schedules`."""
+
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET
+
+from headgate.core import templates
+from headgate.errors import Conflict, Invalid, NotFound
+from headgate.ids import uuid7
+from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate, GetScheduledRuns
+from headgate.schema.filters import (
+    DeploymentQuery,
+    FlowRunFilter,
+    FlowRunQuery,
+    FlowRunSort,
+    NullableIdFilter,
+    StateFilter,
+    StateTypeFilter,
+    TimeFilter,
+)
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.states import StateType
+from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
+from headgate.services.scope import Scope
+from headgate.store import deployments as rows
+from headgate.store import flow_runs as run_rows
+from headgate.store import flows as flow_rows
+from headgate.store.database import Tx
+
+_PLAIN = (
+    "version",
+    "description",
+    "concurrency_limit",
+    "concurrency_options",
+    "parameters",
+    "tags",
+    "parameter_openapi_schema",
+    "path",
+    "pull_steps",
+    "entrypoint",
+    "command",
+    "storage_document_id",
+    "infrastructure_document_id",
+    "enforce_parameter_schema",
+)
+"""Fields that are stored as they come."""
+
+
+async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool]:
+    """Create a deployment, or bring the one of that flow and name to the body; and whether it is new.
+
+    What the body leaves out keeps its value on an existing deployment: a deploy changes what it names.
+    """
+    _check(body)
+
+    async def unit(tx: Tx) -> tuple[Deployment, bool]:
+        if await flow_rows.get(tx, body.flow_id) is None:
+            raise Conflict(f"There is no flow with id {body.flow_id}.")
+        existing = await rows.get_of_flow(tx, body.flow_id, body.name, now=scope.now)
+        if existing is None:
+            return await _insert(scope, tx, body), True
+        await _change(scope, tx, existing, _as_update(body))
+        return await _get(scope, tx, existing.id), False
+
+    deployment, is_new = await scope.store.write(unit)
+    scope.wakeups.wake([deployment.work_pool_id])
+    return deployment, is_new
+
+
+def _check(body: DeploymentCreate | DeploymentUpdate) -> None:
+    if isinstance(body.entrypoint, str) and isinstance(body.command, str):
+        raise Invalid("A deployment has an entrypoint or a command, not both.", field="command", value=body.command)
+    if isinstance(body.schedules, list):
+        deployment_schedules.check(body.schedules)
+
+
+def _as_update(body: DeploymentCreate) -> DeploymentUpdate:
+    given = {name: getattr(body, name) for name in DeploymentUpdate.__struct_fields__ if getattr(body, name) is not None}
+    return DeploymentUpdate(**given)
+
+
+async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment:
+    now = scope.now
+    deployment = Deployment(
+        id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id, paused=body.paused
+    )
+    deployment.labels = {"prefect.flow.id": str(body.flow_id)}
+    await _apply(scope, tx, deployment, _as_update(body))
+    if not await rows.insert(tx, deployment):
+        raise Conflict(f"The flow has a deployment named {body.name!r} already.")
+    await deployment_schedules.insert(scope, tx, deployment.id, body.schedules or [])
+    await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
+    return await _get(scope, tx, deployment.id)
+
+
+async def update(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
+    """Change a deployment; its waiting runs follow it to another queue, its schedules keep their ids."""
+    _check(body)
+
+    async def unit(tx: Tx) -> UUID | None:
+        deployment = await _get(scope, tx, id)
+        await _change(scope, tx, deployment, body)
+        return (await _get(scope, tx, id)).work_pool_id
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
+async def _change(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
+    queue_id, made_from = deployment.work_queue_id, _source(deployment)
+    await _apply(scope, tx, deployment, body)
+    deployment.updated = scope.now
+    await rows.update(tx, deployment)
+    if deployment.work_queue_id != queue_id:
+        await rows.move_runs(tx, deployment.id, queue_id=deployment.work_queue_id, pool_id=deployment.work_pool_id)
+    changed = set()
+    if body.schedules is not UNSET:
+        changed = await deployment_schedules.replace(scope, tx, deployment, body.schedules)
+    if deployment.paused or _source(deployment) != made_from:
+        changed |= {schedule.id for schedule in deployment.schedules}
+    await scheduling.withdraw(scope, tx, [*changed])
+    await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
+
+
+def _source(deployment: Deployment) -> tuple[Any, ...]:
+    """What runs that were made ahead took from their deployment."""
+    return deployment.parameters, deployment.tags, deployment.version
+
+
+async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
+    for name in _PLAIN:
+        if (value := getattr(body, name)) is not UNSET:
+            setattr(deployment, name, value)
+    if body.paused is not UNSET:
+        deployment.paused = body.paused
+    if body.labels is not UNSET:
+        deployment.labels = deployment.labels | body.labels
+    variables = body.job_variables if body.job_variables is not UNSET else body.infra_overrides
+    if variables is not UNSET:
+        deployment.job_variables = variables or {}
+    await _choose_queue(scope, tx, deployment, body)
+
+
+async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
+    """Find the queue that the body names, making it if need be; a pool without a queue means its default queue."""
+    pool_name, queue_name = body.work_pool_name, body.work_queue_name
+    variables_changed = body.job_variables is not UNSET or body.infra_overrides is not UNSET
+    if pool_name is UNSET and queue_name is UNSET and not (variables_changed and deployment.work_pool_name):
+        return
+    if pool_name is None:
+        deployment.work_pool_name = deployment.work_pool_id = deployment.work_queue_id = deployment.work_queue_name = None
+        return
+    wanted_pool = deployment.work_pool_name if pool_name is UNSET else pool_name
+    wanted_queue = queue_name if queue_name is not UNSET else (deployment.work_queue_name if pool_name is UNSET else None)
+    if wanted_pool is None and not wanted_queue:
+        return
+    pool = await work_queues.locked_pool(tx, wanted_pool) if wanted_pool else await work_pools.ensure_default(scope, tx)
+    if pool.base_job_template:
+        templates.validate_variables(pool.base_job_template, deployment.job_variables)
+    queue = await work_queues.ensure(scope, tx, pool, wanted_queue or work_queues.DEFAULT)
+    deployment.work_pool_id, deployment.work_pool_name = pool.id, pool.name
+    deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name
+
+
+async def pause(scope: Scope, id: UUID, *, paused: bool) -> None:
+    """Stop its schedules and hold back its runs, or undo that."""
+    await update(scope, id, DeploymentUpdate(paused=paused))
+
+
+async def get(scope: Scope, id: UUID) -> Deployment:
+    """One deployment."""
+    return await scope.store.read(lambda tx: _get(scope, tx, id))
+
+
+async def get_by_name(scope: Scope, flow_name: str, name: str) -> Deployment:
+    """One deployment, by its flow's name and its own."""
+    return _found(await scope.store.read(lambda tx: rows.get_by_name(tx, flow_name, name, now=scope.now)))
+
+
+async def list_page(scope: Scope, query: DeploymentQuery) -> list[Deployment]:
+    """A page of those that match."""
+    return await scope.store.read(lambda tx: rows.list_page(tx, query, now=scope.now))
+
+
+async def count(scope: Scope, query: DeploymentQuery) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query))
+
+
+async def delete(scope: Scope, id: UUID) -> None:
+    """Delete, with its schedules and the runs that have not started; the others stay as history."""
+
+    async def unit(tx: Tx) -> None:
+        await run_rows.delete(tx, await run_rows.waiting_of_deployment(tx, id))
+        if not await rows.delete(tx, id):
+            raise _missing()
+
+    await scope.store.write(unit)
+
+
+async def get_scheduled(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
+    """Due runs of deployments that their author's process serves itself; by the way, note that it polls."""
+    if not body.deployment_ids:
+        return []
+    query = FlowRunQuery(
+        flow_runs=FlowRunFilter(
+            deployment_id=NullableIdFilter(any_=body.deployment_ids),
+            state=StateFilter(type=StateTypeFilter(any_=[StateType.SCHEDULED])),
+            next_scheduled_start_time=TimeFilter(before_=body.scheduled_before or scope.now),
+        ),
+        sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
+        limit=body.limit,
+    )
+    await scope.store.write(lambda tx: rows.touch(tx, body.deployment_ids, now=scope.now))
+    paused = await _paused(scope, body.deployment_ids)
+    runs = await scope.store.read(lambda tx: run_rows.list_page(tx, query, now=scope.now))
+    return [run for run in runs if run.deployment_id not in paused]
+
+
+async def _paused(scope: Scope, ids: list[UUID]) -> set[UUID]:
+    found = await scope.store.read(lambda tx: rows.get_many(tx, ids, now=scope.now))
+    return {deployment.id for deployment in found.values() if deployment.paused}
+
+
+async def _get(scope: Scope, tx: Tx, id: UUID) -> Deployment:
+    return _found(await rows.get(tx, id, now=scope.now))
+
+
+def _found(deployment: Deployment | None) -> Deployment:
+    if deployment is None:
+        raise _missing()
+    return deployment
+
+
+def _missing() -> NotFound:
+    return NotFound("Deployment not found")

@@ -1,0 +1,293 @@
+"""Use cases of flow runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, structs
+
+from headgate.core.names import run_name
+from headgate.core.parameters import check_parameters
+from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance
+from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
+from headgate.ids import uuid7
+from headgate.schema.deployments import Deployment
+from headgate.schema.filters import FlowRunQuery
+from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate
+from headgate.schema.states import State, StateCreate, StateDetails, StateType
+from headgate.services import work_queues
+from headgate.services.scope import Scope
+from headgate.store import deployments as deployment_rows
+from headgate.store import flow_runs as rows
+from headgate.store import flows as flow_rows
+from headgate.store import work_pools as pool_rows
+from headgate.store.database import Command, Tx
+from headgate.store.flow_runs import NewRun
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A run to be created at `now`: of a deployment, or (`flow_id`) of a flow alone."""
+
+    body: DeploymentFlowRunCreate
+    now: datetime
+    scope: Scope
+    deployment_id: UUID | None = None
+    flow_id: UUID | None = None
+    flow_version: str | None = None
+    work_pool_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A run, and whether it is new or stood for its idempotency key already."""
+
+    run: FlowRun
+    is_new: bool
+
+
+async def create(scope: Scope, body: FlowRunCreate) -> Created:
+    """Create a run of a flow; without a state it is Pending, because its caller executes it."""
+    shared = {name: getattr(body, name) for name in DeploymentFlowRunCreate.__struct_fields__ if hasattr(body, name)}
+    shared["state"] = body.state or StateCreate(type=StateType.PENDING)
+    creation = Creation(
+        DeploymentFlowRunCreate(**shared),
+        scope.now,
+        scope,
+        deployment_id=body.deployment_id,
+        flow_id=body.flow_id,
+        flow_version=body.flow_version,
+        work_pool_name=body.work_pool_name,
+    )
+    return await _submit(scope, creation)
+
+
+async def create_of_deployment(scope: Scope, deployment_id: UUID, body: DeploymentFlowRunCreate) -> Created:
+    """Create a run of a deployment; without a state it is due now."""
+    return await _submit(scope, Creation(body, scope.now, scope, deployment_id=deployment_id))
+
+
+async def _submit(scope: Scope, creation: Creation) -> Created:
+    created = await scope.store.submit(CREATE, creation)
+    if created.is_new:
+        scope.wakeups.wake([created.run.work_pool_id])
+    return created
+
+
+async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Exception]:
+    now = creations[0].now
+    deployments = await deployment_rows.get_many(
+        tx, [each.deployment_id for each in creations if each.deployment_id], now=now
+    )
+    flows = await flow_rows.get_many(tx, {each.flow_id for each in creations if each.flow_id})
+    new: list[NewRun | Exception] = []
+    for creation in creations:
+        try:
+            new.append(await _prepare(tx, creation, deployments, flows))
+        except HeadgateError as error:
+            new.append(error)
+    runs = [each for each in new if isinstance(each, NewRun)]
+    inserted = await rows.insert(tx, runs)
+    earlier = await _earlier(tx, [each.run for each in runs if each.run.id not in inserted], now)
+    return [
+        each
+        if isinstance(each, Exception)
+        else Created(each.run, True)
+        if each.run.id in inserted
+        else Created(earlier[each.run.flow_id, each.run.idempotency_key or ""], False)
+        for each in new
+    ]
+
+
+CREATE: Command[Creation, Created] = Command("create flow runs", _create)
+
+
+async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple[UUID, str], FlowRun]:
+    """The runs that stand for the keys of those that were held back."""
+    if not runs:
+        return {}
+    ids = await rows.ids_by_key(tx, [run.idempotency_key or "" for run in runs])
+    found = await rows.get_many(tx, [*ids.values()], now=now)
+    return {key: found[id] for key, id in ids.items()}
+
+
+async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deployment], flows: Mapping[UUID, Any]) -> NewRun:
+    body, deployment = creation.body, deployments.get(creation.deployment_id) if creation.deployment_id else None
+    if creation.deployment_id and deployment is None:
+        raise NotFound("Deployment not found")
+    flow_id = creation.flow_id or (deployment.flow_id if deployment else None)
+    if flow_id is None or (creation.flow_id and creation.flow_id not in flows):
+        raise Conflict(f"There is no flow with id {creation.flow_id}.")
+    parameters = (deployment.parameters if deployment else {}) | (body.parameters or {})
+    if deployment is not None:
+        _check_parameters(deployment, body, parameters)
+    run = new_run(flow_id, creation.now, body, deployment=deployment, parameters=parameters)
+    run.flow_version = creation.flow_version
+    if body.work_queue_name or creation.work_pool_name:
+        await _choose_queue(tx, creation, run, body.work_queue_name or work_queues.DEFAULT)
+    return NewRun(run, priority=body.priority, holds_slot=run.state_type in HOLDS_SLOT)
+
+
+def _check_parameters(deployment: Deployment, body: DeploymentFlowRunCreate, parameters: dict[str, Any]) -> None:
+    enforced = (
+        deployment.enforce_parameter_schema if body.enforce_parameter_schema is None else body.enforce_parameter_schema
+    )
+    if not enforced:
+        return
+    try:
+        check_parameters(deployment.parameter_openapi_schema, parameters)
+    except Invalid as error:
+        raise Conflict(f"Error creating flow run: {error}") from None
+
+
+async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> None:
+    """Send the run to another queue than its deployment's, made if need be."""
+    pool_name = creation.work_pool_name or run.work_pool_name
+    if pool_name is None:
+        return
+    pool = await pool_rows.lock(tx, pool_name)
+    if pool is None:
+        raise work_queues.missing_pool(pool_name)
+    queue = await work_queues.ensure(creation.scope, tx, pool, name)
+    run.work_pool_id, run.work_pool_name = pool.id, pool.name
+    run.work_queue_id, run.work_queue_name = queue.id, queue.name
+
+
+def new_run(
+    flow_id: UUID,
+    now: datetime,
+    body: DeploymentFlowRunCreate,
+    *,
+    deployment: Deployment | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> FlowRun:
+    """A run that enters its first state at `now`: the one of `body`, or Scheduled for now."""
+    id = uuid7(now)
+    state, timing = _first_state(id, body.state or StateCreate(type=StateType.SCHEDULED), now)
+    labels = {"prefect.flow.id": str(flow_id)}
+    if deployment is not None:
+        labels["prefect.deployment.id"] = str(deployment.id)
+    return FlowRun(
+        id=id,
+        created=now,
+        updated=now,
+        name=body.name or run_name(id.int),
+        flow_id=flow_id,
+        state_id=state.id,
+        deployment_id=deployment.id if deployment else None,
+        deployment_version=deployment.version if deployment else None,
+        work_queue_id=deployment.work_queue_id if deployment else None,
+        work_queue_name=deployment.work_queue_name if deployment else None,
+        work_pool_id=deployment.work_pool_id if deployment else None,
+        work_pool_name=deployment.work_pool_name if deployment else None,
+        parameters=parameters if parameters is not None else (body.parameters or {}),
+        idempotency_key=body.idempotency_key,
+        context=body.context or {},
+        empirical_policy=body.empirical_policy or FlowRunPolicy(),
+        tags=_joined(deployment.tags if deployment else [], body.tags or []),
+        labels=labels | (body.labels or {}),
+        parent_task_run_id=body.parent_task_run_id,
+        state_type=state.type,
+        state_name=state.name,
+        run_count=timing.run_count,
+        expected_start_time=timing.expected_start_time,
+        next_scheduled_start_time=timing.due_at,
+        start_time=timing.start_time,
+        end_time=timing.end_time,
+        infrastructure_document_id=body.infrastructure_document_id
+        or (deployment.infrastructure_document_id if deployment else None),
+        job_variables=body.job_variables,
+        state=state,
+    )
+
+
+def _first_state(id: UUID, proposed: StateCreate, now: datetime) -> tuple[State, Timing]:
+    details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=id)
+    if proposed.type is StateType.SCHEDULED and details.scheduled_time is None:
+        details = structs.replace(details, scheduled_time=now)
+    state = State(
+        id=uuid7(now),
+        type=proposed.type,
+        name=proposed.name or NAMES[proposed.type],
+        timestamp=now,
+        message=proposed.message,
+        data=proposed.data,
+        state_details=details,
+    )
+    return state, advance(Timing(), Current(), structs.replace(proposed, state_details=details), at=now)
+
+
+def _joined(first: list[str], second: list[str]) -> list[str]:
+    return [*dict.fromkeys([*first, *second])]
+
+
+async def get(scope: Scope, id: UUID) -> FlowRun:
+    """One run."""
+    return _found(await scope.store.read(lambda tx: rows.get(tx, id, now=scope.now)))
+
+
+async def list_page(scope: Scope, query: FlowRunQuery) -> list[FlowRun]:
+    """A page of those that match."""
+    return await scope.store.read(lambda tx: rows.list_page(tx, query, now=scope.now))
+
+
+async def count(scope: Scope, query: FlowRunQuery) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query))
+
+
+async def states(scope: Scope, id: UUID) -> list[State]:
+    """A run's history, oldest first."""
+    return await scope.store.read(lambda tx: rows.states(tx, id))
+
+
+async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
+    """Change a run; its state is changed by proposals alone."""
+
+    async def unit(tx: Tx) -> None:
+        run = await _locked(tx, id, scope)
+        for name in FlowRunUpdate.__struct_fields__:
+            value = getattr(body, name)
+            if value is not UNSET and not (name == "name" and value is None):
+                setattr(run, name, value)
+        await rows.update_detail(tx, run)
+
+    await scope.store.write(unit)
+
+
+async def update_labels(scope: Scope, id: UUID, labels: dict[str, Any]) -> None:
+    """Add labels to a run."""
+
+    async def unit(tx: Tx) -> None:
+        run = await _locked(tx, id, scope)
+        run.labels = run.labels | labels
+        await rows.update_detail(tx, run)
+
+    await scope.store.write(unit)
+
+
+async def _locked(tx: Tx, id: UUID, scope: Scope) -> FlowRun:
+    await rows.lock(tx, [id])
+    run = _found(await rows.get(tx, id, now=scope.now))
+    run.updated = scope.now
+    return run
+
+
+async def delete(scope: Scope, id: UUID) -> None:
+    """Delete a run with its states and logs; its slot is free at once."""
+
+    async def unit(tx: Tx) -> UUID | None:
+        run = (await rows.lock(tx, [id])).get(id)
+        if not await rows.delete(tx, [id]):
+            raise NotFound("Flow run not found")
+        return run.work_pool_id if run else None
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
+def _found(run: FlowRun | None) -> FlowRun:
+    if run is None:
+        raise NotFound("Flow run not found")
+    return run

@@ -1,0 +1,83 @@
+"""Use cases of flows."""
+
+from uuid import UUID
+
+from msgspec import UNSET
+
+from headgate.errors import NotFound
+from headgate.ids import uuid7
+from headgate.schema.filters import FlowQuery
+from headgate.schema.flows import Flow, FlowCreate, FlowUpdate
+from headgate.services.scope import Scope
+from headgate.store import flow_runs as run_rows
+from headgate.store import flows as rows
+from headgate.store.database import Tx
+
+
+async def create(scope: Scope, body: FlowCreate) -> tuple[Flow, bool]:
+    """Register a flow; answers the one of that name, and whether it is new."""
+    now = scope.now
+    flow = Flow(id=uuid7(now), created=now, updated=now, name=body.name, tags=body.tags, labels=body.labels or {})
+
+    async def unit(tx: Tx) -> tuple[Flow, bool]:
+        if await rows.insert(tx, flow):
+            return flow, True
+        return await rows.get_by_name(tx, body.name) or flow, False
+
+    return await scope.store.write(unit)
+
+
+async def get(scope: Scope, id: UUID) -> Flow:
+    """One flow."""
+    return _found(await scope.store.read(lambda tx: rows.get(tx, id)))
+
+
+async def get_by_name(scope: Scope, name: str) -> Flow:
+    """One flow, by its name."""
+    return _found(await scope.store.read(lambda tx: rows.get_by_name(tx, name)))
+
+
+async def list_page(scope: Scope, query: FlowQuery) -> list[Flow]:
+    """A page of those that match."""
+    return await scope.store.read(lambda tx: rows.list_page(tx, query))
+
+
+async def count(scope: Scope, query: FlowQuery) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query))
+
+
+async def update(scope: Scope, id: UUID, body: FlowUpdate) -> None:
+    """Change tags or labels."""
+
+    async def unit(tx: Tx) -> None:
+        flow = _found(await rows.get(tx, id))
+        flow.updated = scope.now
+        if body.tags is not UNSET:
+            flow.tags = body.tags
+        if body.labels is not UNSET:
+            flow.labels = flow.labels | body.labels
+        await rows.update(tx, flow)
+
+    await scope.store.write(unit)
+
+
+async def delete(scope: Scope, id: UUID) -> None:
+    """Delete, with its deployments and runs."""
+
+    async def unit(tx: Tx) -> None:
+        await run_rows.delete(tx, await run_rows.ids_of_flow(tx, id))
+        if not await rows.delete(tx, id):
+            raise _missing()
+
+    await scope.store.write(unit)
+
+
+def _found(flow: Flow | None) -> Flow:
+    if flow is None:
+        raise _missing()
+    return flow
+
+
+def _missing() -> NotFound:
+    return NotFound("Flow not found")

@@ -1,0 +1,1 @@
+"""What runs by itself: each job is a `tick`, and `Loop` owns everything else."""

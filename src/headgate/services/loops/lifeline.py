@@ -1,0 +1,51 @@
+"""The lifeline: recovers runs whose holder stopped renewing its lease.
+
+A claim that never became a start goes back to its queue. A run that had started is Crashed: whether it may run again
+is its deployment's policy. A run that was being cancelled is Cancelled.
+"""
+
+from datetime import datetime, timedelta
+
+from headgate.core.states import AWAITING_RETRY
+from headgate.schema.states import StateCreate, StateType
+from headgate.services.scope import Scope
+from headgate.services.states import Proposal, propose
+from headgate.store import claims as rows
+from headgate.store.claims import Lapsed
+
+_PAGE = 100
+
+
+class Lifeline:
+    """Waits one lease after its own start: leases that lapsed while no server was up could not be renewed."""
+
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+
+    async def tick(self, scope: Scope) -> int:
+        """Recover all that lapsed."""
+        now = scope.now
+        self._since = self._since or now
+        if now < self._since + timedelta(seconds=scope.settings.server_leases_seconds):
+            return 0
+        lapsed = await scope.store.read(lambda tx: rows.lapsed(tx, now=now, limit=_PAGE))
+        recovered = 0
+        for run in lapsed:
+            answer = await propose(scope, Proposal(run.id, _recovery(run, now), now, force=True, lapsed_before=now))
+            recovered += answer.entered is not None
+        return recovered
+
+
+def _recovery(run: Lapsed, now: datetime) -> StateCreate:
+    match run.state_type:
+        case StateType.PENDING:
+            message = "Its worker stopped renewing the claim before it started the run; it waits to be claimed again."
+            return StateCreate(type=StateType.SCHEDULED, message=message)
+        case StateType.SCHEDULED:
+            message = "The process that waited to retry it is gone; it waits to be claimed again."
+            return StateCreate(type=StateType.SCHEDULED, name=AWAITING_RETRY, message=message)
+        case StateType.CANCELLING:
+            message = "Cancelled; the worker that was to stop it is gone, so whether its process ended is not known."
+            return StateCreate(type=StateType.CANCELLED, message=message)
+    message = "The process that ran it, and the worker that watched it, stopped reporting: they are taken to be dead."
+    return StateCreate(type=StateType.CRASHED, message=message)

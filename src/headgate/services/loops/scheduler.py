@@ -1,0 +1,45 @@
+"""The scheduler: keeps runs ahead for every active schedule. Several may run at once: a fire time has one run."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from uuid import UUID
+
+from headgate.services.scheduling import materialise
+from headgate.services.scope import Scope
+from headgate.store import deployment_schedules as rows
+from headgate.store import deployments as deployment_rows
+from headgate.store.database import Tx
+from headgate.store.deployment_schedules import ActiveSchedule
+
+_PAGE = 100
+
+
+async def tick(scope: Scope) -> int:
+    """Make the missing runs of all active schedules, a page of schedules per transaction."""
+    made, after = 0, UUID(int=0)
+    while page := await scope.store.read(lambda tx, after=after: rows.active(tx, after=after, limit=_PAGE)):  # type: ignore[misc]
+        made += await _schedule(scope, page)
+        after = page[-1].id
+    return made
+
+
+async def _schedule(scope: Scope, page: Sequence[ActiveSchedule]) -> int:
+    async def unit(tx: Tx) -> tuple[int, list[UUID | None]]:
+        # Read again inside the transaction: a schedule that was paused or deleted meanwhile makes no runs.
+        ids = sorted({schedule.deployment_id for schedule in page})
+        deployments = await deployment_rows.get_many(tx, ids, now=scope.now)
+        switched_on = {each.id for deployment in deployments.values() for each in deployment.schedules if each.active}
+        made, pools = 0, []
+        for id, group in groupby(sorted(page, key=lambda each: each.deployment_id), key=lambda each: each.deployment_id):
+            deployment = deployments.get(id)
+            if deployment is None or deployment.paused:
+                continue
+            count = await materialise(scope, tx, deployment, [each for each in group if each.id in switched_on])
+            made += count
+            if count:
+                pools.append(deployment.work_pool_id)
+        return made, pools
+
+    made, pools = await scope.store.write(unit)
+    scope.wakeups.wake(pools)
+    return made

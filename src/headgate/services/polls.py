@@ -1,0 +1,46 @@
+"""The poll of existing clients: runs that could start now, shown but not claimed."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from headgate.errors import NotFound
+from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
+from headgate.services import work_queues
+from headgate.services.claims import admissible
+from headgate.services.scope import Scope
+from headgate.store import claims as rows
+from headgate.store import flow_runs as run_rows
+from headgate.store import work_queues as queue_rows
+from headgate.store.database import Tx
+
+_MOST = 200
+
+
+async def poll(scope: Scope, pool_name: str, body: GetScheduledFlowRuns) -> list[WorkerFlowRun]:
+    """By the same decision as a claim; the run is taken by who first moves it to Pending."""
+
+    async def unit(tx: Tx) -> list[WorkerFlowRun]:
+        now = scope.now
+        pool = await work_queues.locked_pool(tx, pool_name)
+        queues = await rows.queues(tx, pool.id)
+        wanted = _chosen(pool_name, {name: id for id, (name, _) in queues.items()}, body.work_queue_names or [])
+        polled = {id: lane for id, (_, lane) in queues.items() if id in wanted}
+        await queue_rows.touch(tx, [*polled], now=now)
+        until = body.scheduled_before or now + timedelta(days=36_500)
+        runs = await admissible(tx, pool, polled, until=until, room=min(body.limit or _MOST, _MOST))
+        found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
+        return [
+            WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id])
+            for run in runs
+            if body.scheduled_after is None or run.due_at >= body.scheduled_after
+        ]
+
+    return await scope.store.write(unit)
+
+
+def _chosen(pool_name: str, ids: dict[str, UUID], names: list[str]) -> set[UUID]:
+    """The ids of the named queues, or of all; `NotFound` names the one that does not exist."""
+    for name in names:
+        if name not in ids:
+            raise NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
+    return {ids[name] for name in names} if names else set(ids.values())

@@ -1,0 +1,76 @@
+"""From schedules to runs: which fire times to materialise, and the rows for them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from headgate.core.schedules import fire_times
+from headgate.schema.deployments import Deployment
+from headgate.schema.flow_runs import CreatedBy, DeploymentFlowRunCreate
+from headgate.schema.states import StateCreate, StateDetails, StateType
+from headgate.services.flow_runs import new_run
+from headgate.services.scope import Scope
+from headgate.settings import Settings
+from headgate.store import deployment_schedules as schedule_rows
+from headgate.store import flow_runs as rows
+from headgate.store.database import Tx
+from headgate.store.deployment_schedules import ActiveSchedule
+from headgate.store.flow_runs import NewRun
+
+AUTO_TAG = "auto-scheduled"
+
+
+def ahead(schedule: ActiveSchedule, settings: Settings, *, now: datetime) -> list[datetime]:
+    """The fire times that should have a run by now: all of the next while and at least a few, but never too many."""
+    soon = now + timedelta(seconds=settings.server_services_scheduler_min_scheduled_time)
+    last = now + timedelta(seconds=settings.server_services_scheduler_max_scheduled_time)
+    most = min(
+        settings.server_services_scheduler_max_runs,
+        schedule.max_scheduled_runs or settings.server_services_scheduler_max_runs,
+    )
+    least = settings.server_services_scheduler_min_runs
+    times: list[datetime] = []
+    for time in islice(fire_times(schedule.schedule, after=now, before=last), most):
+        if time > soon and len(times) >= least:
+            break
+        times.append(time)
+    return times
+
+
+async def materialise(scope: Scope, tx: Tx, deployment: Deployment, schedules: Sequence[ActiveSchedule]) -> int:
+    """Insert the missing runs of a deployment's schedules; a fire time that has its run already is left alone."""
+    new: list[NewRun] = []
+    for schedule in schedules:
+        present = await rows.fire_times(tx, schedule.id)
+        times = [time for time in ahead(schedule, scope.settings, now=scope.now) if time not in present]
+        new += [_scheduled_run(deployment, schedule, time, scope.now) for time in times]
+    return len(await rows.insert(tx, new)) if new else 0
+
+
+async def materialise_deployment(scope: Scope, tx: Tx, deployment: Deployment) -> int:
+    """The same for all active schedules of one deployment."""
+    return await materialise(scope, tx, deployment, await schedule_rows.active_of_deployment(tx, deployment.id))
+
+
+async def withdraw(scope: Scope, tx: Tx, schedule_ids: Sequence[UUID]) -> int:
+    """Delete the runs that schedules made ahead; runs that are due already, late ones among them, stay."""
+    ids = [id for each in schedule_ids for id in await rows.ahead_of_schedule(tx, each, now=scope.now)]
+    return await rows.delete(tx, ids)
+
+
+def _scheduled_run(deployment: Deployment, schedule: ActiveSchedule, time: datetime, now: datetime) -> NewRun:
+    body = DeploymentFlowRunCreate(
+        state=StateCreate(
+            type=StateType.SCHEDULED, message="Flow run scheduled", state_details=StateDetails(scheduled_time=time)
+        ),
+        tags=[AUTO_TAG],
+        idempotency_key=f"scheduled {deployment.id} {schedule.id} {time}",
+        job_variables=schedule.job_variables or None,
+    )
+    parameters: dict[str, Any] = deployment.parameters | schedule.parameters
+    run = new_run(deployment.flow_id, now, body, deployment=deployment, parameters=parameters)
+    run.auto_scheduled = True
+    run.created_by = CreatedBy(id=schedule.id, type="SCHEDULE", display_value=schedule.slug)
+    return NewRun(run, schedule_id=schedule.id)

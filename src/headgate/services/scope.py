@@ -1,0 +1,47 @@
+"""What a use case works with."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from headgate.clock import Clock
+from headgate.services.wakeups import Wakeups
+from headgate.settings import Settings
+from headgate.store.database import Database
+from headgate.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks. Names are for people; permissions will hang here."""
+
+    name: str = "anonymous"
+
+
+SYSTEM = Actor("headgate")
+"""The server's own background jobs."""
+
+
+async def _stays() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The database, the time, the settings, the people who wait, and the one who asks.
+
+    `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any.
+    """
+
+    store: Database
+    clock: Clock
+    settings: Settings
+    wakeups: Wakeups
+    telemetry: Telemetry
+    actor: Actor = SYSTEM
+    is_gone: Callable[[], Awaitable[bool]] = field(default=_stays)
+
+    @property
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        return self.clock()

@@ -1,0 +1,219 @@
+"""Use cases of states: proposals, in sets, under the locks of the runs and of the pools whose slots they take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import structs
+
+from headgate.core.states import (
+    AWAITING_SLOT,
+    HOLDS_SLOT,
+    LATE,
+    NAMES,
+    Abort,
+    Accept,
+    Current,
+    Decision,
+    Reject,
+    Wait,
+    advance,
+    decide,
+    keeps_lease,
+)
+from headgate.errors import NotFound
+from headgate.ids import uuid7
+from headgate.schema.states import (
+    OrchestrationDetails,
+    OrchestrationResult,
+    OrchestrationStatus,
+    SetState,
+    State,
+    StateCreate,
+    StateDetails,
+    StateType,
+)
+from headgate.services.admission import full_lane
+from headgate.services.scope import Scope
+from headgate.store import flow_runs as rows
+from headgate.store import work_pools as pool_rows
+from headgate.store.database import Command, Tx
+from headgate.store.flow_runs import Entered, LockedRun
+from headgate.telemetry import StateChanged
+
+SLOT_RETRY = timedelta(seconds=30)
+"""After how long a client that polls may try again to take a slot that was not free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A state proposed for a run at `now`.
+
+    `lapsed_before`: only if the run's lease has ended by then. `from_name`: only if the run is in a state of that name.
+    """
+
+    run_id: UUID
+    state: StateCreate
+    now: datetime
+    force: bool = False
+    fence: int | None = None
+    lapsed_before: datetime | None = None
+    from_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a proposal; `entered` is the event when the run changed state, `pool_id` where it belongs."""
+
+    result: OrchestrationResult
+    entered: StateChanged | None = None
+    pool_id: UUID | None = None
+
+
+async def set_state(scope: Scope, run_id: UUID, body: SetState) -> Answered:
+    """Answer one proposal."""
+    return await propose(scope, Proposal(run_id, body.state, scope.now, force=body.force, fence=body.fence))
+
+
+async def propose(scope: Scope, proposal: Proposal) -> Answered:
+    """Answer a proposal; when it changed the run, tell who listens and wake who waits for its pool."""
+    answered = await scope.store.submit(PROPOSE, proposal)
+    if answered.entered is not None:
+        scope.telemetry.emit(answered.entered)
+        scope.wakeups.wake([answered.pool_id])
+    return answered
+
+
+async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:
+    """Pools of those that ask for a slot are locked first, then all runs, each in id order."""
+    claiming = [each.run_id for each in proposals if each.state.type in HOLDS_SLOT]
+    if claiming:
+        await pool_rows.lock_many(tx, await rows.pools_of(tx, claiming))
+    runs = await rows.lock(tx, [each.run_id for each in proposals])
+    entered: list[Entered] = []
+    answers: list[Answered | Exception] = []
+    for proposal in proposals:
+        run = runs.get(proposal.run_id)
+        if run is None:
+            answers.append(NotFound(f"Flow run with id {proposal.run_id} not found"))
+            continue
+        if entered and proposal.state.type in HOLDS_SLOT:
+            entered = await _write(tx, entered)  # the slots that this proposal is measured against
+        answers.append(await _answer(tx, run, proposal, entered))
+    await _write(tx, entered)
+    return answers
+
+
+async def _write(tx: Tx, entered: list[Entered]) -> list[Entered]:
+    await rows.enter(tx, entered)
+    return []
+
+
+PROPOSE: Command[Proposal, Answered] = Command("propose states", _propose)
+
+
+async def _answer(tx: Tx, run: LockedRun, proposal: Proposal, entered: list[Entered]) -> Answered:
+    if _overtaken(run, proposal):
+        return _kept(run, OrchestrationStatus.ABORT, "The run has moved on.")
+    state = _late(run, proposal) if proposal.state.name == LATE else proposal.state
+    decision = decide(run.current, state, now=proposal.now, force=proposal.force, fence=proposal.fence)
+    decision = await _admitted(tx, run, proposal, decision)
+    match decision:
+        case Accept(state):
+            return _entered(run, proposal, state, entered, OrchestrationStatus.ACCEPT, None)
+        case Reject(reason, None):
+            return _kept(run, OrchestrationStatus.REJECT, reason)
+        case Reject(reason, StateCreate() as state):
+            return _entered(run, proposal, state, entered, OrchestrationStatus.REJECT, reason)
+        case Wait(seconds, reason):
+            return _kept(run, OrchestrationStatus.WAIT, reason, delay=seconds)
+        case Abort(reason):
+            return _kept(run, OrchestrationStatus.ABORT, reason)
+    raise AssertionError(decision)
+
+
+def _overtaken(run: LockedRun, proposal: Proposal) -> bool:
+    """Whether the run is no longer as the server's own job saw it."""
+    if proposal.from_name is not None and run.current.name != proposal.from_name:
+        return True
+    before = proposal.lapsed_before
+    return before is not None and (run.lease_expires_at is None or run.lease_expires_at >= before)
+
+
+def _late(run: LockedRun, proposal: Proposal) -> StateCreate:
+    """Late keeps the time that it is late for."""
+    return structs.replace(proposal.state, state_details=StateDetails(scheduled_time=run.current.scheduled_time))
+
+
+async def _admitted(tx: Tx, run: LockedRun, proposal: Proposal, decision: Decision) -> Decision:
+    """A run that is to take its first slot must find one under every limit: clients that poll claim this way."""
+    if not isinstance(decision, Accept) or proposal.force or run.current.type in HOLDS_SLOT:
+        return decision
+    if decision.state.type not in (StateType.PENDING, StateType.RUNNING) or run.work_pool_id is None:
+        return decision
+    if run.lease_expires_at is not None:
+        return decision
+    full = await full_lane(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
+    if full is None:
+        return decision
+    details = StateDetails(scheduled_time=proposal.now + SLOT_RETRY)
+    state = StateCreate(type=StateType.SCHEDULED, name=AWAITING_SLOT, message=full, state_details=details)
+    return Reject(full, state)
+
+
+def _entered(
+    run: LockedRun,
+    proposal: Proposal,
+    proposed: StateCreate,
+    entered: list[Entered],
+    status: OrchestrationStatus,
+    reason: str | None,
+) -> Answered:
+    """Record what follows from the run's entering a state, in `run` too: the next proposal of the set sees it."""
+    now, before = proposal.now, run.current
+    held = run.lease_expires_at is not None
+    kept = held and keeps_lease(proposed, by_holder=proposal.fence is not None)
+    # Who lost the run to the queue must not write to it any more.
+    fence = before.fence + (held and not kept and proposed.type is StateType.SCHEDULED)
+    details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=run.id)
+    run.state = State(
+        id=uuid7(now),
+        type=proposed.type,
+        name=proposed.name or NAMES[proposed.type],
+        timestamp=now,
+        message=proposed.message,
+        data=proposed.data,
+        state_details=details,
+    )
+    run.timing = advance(run.timing, before, proposed, at=now)
+    run.lease_expires_at = run.lease_expires_at if kept else None
+    run.worker_id = run.worker_id if kept else None
+    run.current = Current(
+        type=proposed.type,
+        name=run.state.name,
+        timestamp=now,
+        scheduled_time=details.scheduled_time,
+        transition_id=details.transition_id,
+        has_deployment=before.has_deployment,
+        run_count=run.timing.run_count,
+        retries=before.retries,
+        retry_delays=before.retry_delays,
+        fence=fence,
+    )
+    holds_slot = proposed.type in HOLDS_SLOT or kept
+    entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))
+    event = StateChanged(run.id, before.type, proposed.type, run.state.name)
+    return Answered(_result(run.state, status, reason), event, run.work_pool_id)
+
+
+def _kept(run: LockedRun, status: OrchestrationStatus, reason: str, *, delay: int | None = None) -> Answered:
+    state = run.state if status is OrchestrationStatus.REJECT else None
+    return Answered(_result(state, status, reason, delay=delay))
+
+
+def _result(
+    state: State | None, status: OrchestrationStatus, reason: str | None, *, delay: int | None = None
+) -> OrchestrationResult:
+    details = OrchestrationDetails(type=f"{status.value.lower()}_details", reason=reason, delay_seconds=delay)
+    return OrchestrationResult(state=state, status=status, details=details)

@@ -1,0 +1,126 @@
+"""Use cases of work pools."""
+
+from msgspec import UNSET
+
+from headgate.core import templates
+from headgate.errors import Conflict, Forbidden
+from headgate.ids import uuid7
+from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
+from headgate.schema.work_queues import WorkQueue
+from headgate.services.scope import Scope
+from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
+from headgate.store import work_pools as rows
+from headgate.store import work_queues as queue_rows
+from headgate.store.database import Tx
+from headgate.store.work_pools import LockedPool
+
+RESERVED = "prefect"
+
+
+async def create(scope: Scope, body: WorkPoolCreate) -> WorkPool:
+    """Create a pool with its default queue; `Conflict` when the name is taken."""
+    if body.name.lower().startswith(RESERVED):
+        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
+    templates.check(body.base_job_template)
+    return await scope.store.write(lambda tx: _create(scope, tx, body))
+
+
+async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
+    now = scope.now
+    queue_id = uuid7(now)
+    pool = WorkPool(
+        id=uuid7(now),
+        created=now,
+        updated=now,
+        name=body.name,
+        description=body.description,
+        type=body.type,
+        base_job_template=body.base_job_template,
+        is_paused=body.is_paused,
+        concurrency_limit=body.concurrency_limit,
+        default_queue_id=queue_id,
+        storage_configuration=body.storage_configuration,
+    )
+    if not await rows.insert(tx, pool):
+        raise Conflict("A work pool with this name already exists.")
+    queue = WorkQueue(
+        id=queue_id,
+        created=now,
+        updated=now,
+        name=DEFAULT,
+        description="The work pool's default queue.",
+        work_pool_id=pool.id,
+    )
+    await queue_rows.insert(tx, queue)
+    return _found(await rows.get(tx, body.name, now=now), body.name)
+
+
+async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
+    """The pool of queues that are named without one, locked; made if there is none."""
+    pool = await rows.lock(tx, DEFAULT_POOL)
+    if pool is None:
+        await _create(scope, tx, WorkPoolCreate(name=DEFAULT_POOL))
+        pool = await rows.lock(tx, DEFAULT_POOL)
+    assert pool is not None
+    return pool
+
+
+async def get(scope: Scope, name: str) -> WorkPool:
+    """One pool."""
+    return _found(await scope.store.read(lambda tx: rows.get(tx, name, now=scope.now)), name)
+
+
+async def list_page(scope: Scope, query: WorkPoolQuery) -> list[WorkPool]:
+    """A page of those that match."""
+    return await scope.store.read(lambda tx: rows.list_page(tx, query, now=scope.now))
+
+
+async def count(scope: Scope, query: WorkPoolQuery) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query))
+
+
+async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
+    """Change a pool; those who wait for it look again."""
+    if body.base_job_template:
+        templates.check(body.base_job_template)
+
+    async def unit(tx: Tx) -> WorkPool:
+        await rows.lock(tx, name)
+        pool = _found(await rows.get(tx, name, now=scope.now), name)
+        pool.updated = scope.now
+        _apply(body, pool)
+        await rows.update(tx, pool)
+        return pool
+
+    scope.wakeups.wake([(await scope.store.write(unit)).id])
+
+
+def _apply(body: WorkPoolUpdate, pool: WorkPool) -> None:
+    for field in ("description", "concurrency_limit"):
+        if (value := getattr(body, field)) is not UNSET:
+            setattr(pool, field, value)
+    if body.is_paused is not UNSET:
+        pool.is_paused = bool(body.is_paused)
+    if body.base_job_template is not UNSET:
+        pool.base_job_template = body.base_job_template or {}
+    if body.storage_configuration is not UNSET:
+        pool.storage_configuration = body.storage_configuration or StorageConfiguration()
+
+
+async def delete(scope: Scope, name: str) -> None:
+    """Delete, with its queues and workers; its deployments stay, without a pool."""
+
+    async def unit(tx: Tx) -> WorkPool:
+        pool = _found(await rows.get(tx, name, now=scope.now), name)
+        await rows.delete(tx, pool.id)
+        return pool
+
+    scope.wakeups.wake([(await scope.store.write(unit)).id])
+
+
+def _found(pool: WorkPool | None, name: str) -> WorkPool:
+    if pool is None:
+        raise missing_pool(name)
+    return pool

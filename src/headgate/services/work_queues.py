@@ -1,0 +1,189 @@
+"""Use cases of work queues."""
+
+from uuid import UUID
+
+from msgspec import UNSET
+
+from headgate.core.ranks import place
+from headgate.errors import Conflict, Invalid, NotFound
+from headgate.ids import uuid7
+from headgate.schema.filters import WorkQueueQuery
+from headgate.schema.work_queues import HealthCheckPolicy, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
+from headgate.services.scope import Scope
+from headgate.store import work_pools as pool_rows
+from headgate.store import work_queues as rows
+from headgate.store.database import Tx
+from headgate.store.work_pools import LockedPool
+
+DEFAULT = "default"
+DEFAULT_POOL = "default-agent-pool"
+"""Pool of queues that are created without one, as agents of old know them."""
+
+
+async def create(scope: Scope, pool_name: str, body: WorkQueueCreate) -> WorkQueue:
+    """Create a queue in a pool; `Conflict` when the pool has one of that name."""
+
+    async def unit(tx: Tx) -> WorkQueue:
+        return await _create(scope, tx, await locked_pool(tx, pool_name), body)
+
+    return await scope.store.write(unit)
+
+
+async def ensure(scope: Scope, tx: Tx, pool: LockedPool, name: str) -> WorkQueue:
+    """The queue of that name in a pool that the caller has locked, made if there is none."""
+    found = await rows.get_by_name(tx, pool.name, name, now=scope.now)
+    return found or await _create(scope, tx, pool, WorkQueueCreate(name=name))
+
+
+async def _create(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate) -> WorkQueue:
+    now = scope.now
+    others = await rows.of_pool(tx, pool.id, now=now)
+    queue = WorkQueue(
+        id=uuid7(now),
+        created=now,
+        updated=now,
+        name=body.name,
+        description=body.description,
+        is_paused=body.is_paused,
+        concurrency_limit=body.concurrency_limit,
+        work_pool_id=pool.id,
+        filter=body.filter,
+    )
+    if not await rows.insert(tx, queue):
+        raise Conflict(f"A work queue with name {body.name!r} already exists in pool {pool.name!r}.")
+    await rank(scope, tx, queue, others, body.priority)
+    found = await rows.get(tx, queue.id, now=now)
+    assert found is not None
+    return found
+
+
+async def rank(scope: Scope, tx: Tx, queue: WorkQueue, others: list[WorkQueue], wanted: int | None) -> None:
+    """Give `queue` its priority among the other queues of its pool; those that have to make room move down."""
+    taken = {other.id: other.priority for other in others if other.id != queue.id}
+    ranks = place(queue.id, wanted, taken)
+    by_id = {other.id: other for other in others} | {queue.id: queue}
+    moved = [by_id[id] for id, priority in ranks.items() if by_id[id].priority != priority or id == queue.id]
+    for each in moved:
+        each.priority = ranks[each.id]
+    await rows.rank(tx, moved, now=scope.now)
+
+
+async def get(scope: Scope, id: UUID) -> WorkQueue:
+    """One queue."""
+    return _found(await scope.store.read(lambda tx: rows.get(tx, id, now=scope.now)))
+
+
+async def get_by_name(scope: Scope, pool_name: str, name: str) -> WorkQueue:
+    """One queue of a pool."""
+
+    async def unit(tx: Tx) -> WorkQueue:
+        found = await rows.get_by_name(tx, pool_name, name, now=scope.now)
+        if found is None:
+            raise NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
+        return found
+
+    return await scope.store.read(unit)
+
+
+async def list_page(scope: Scope, query: WorkQueueQuery, *, pool_name: str | None = None) -> list[WorkQueue]:
+    """A page of those that match, in one pool or in all."""
+
+    async def unit(tx: Tx) -> list[WorkQueue]:
+        if pool_name is not None:
+            await existing_pool(scope, tx, pool_name)
+        return await rows.list_page(tx, query, now=scope.now, pool=pool_name)
+
+    return await scope.store.read(unit)
+
+
+async def count(scope: Scope, query: WorkQueueQuery, *, pool_name: str | None = None) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query, pool=pool_name))
+
+
+async def status(scope: Scope, id: UUID) -> WorkQueueStatusDetail:
+    """A queue's health: polled lately, and no more Late runs than its policy allows."""
+
+    async def unit(tx: Tx) -> WorkQueueStatusDetail:
+        queue = _found(await rows.get(tx, id, now=scope.now))
+        late, policy = await rows.late_count(tx, id), HealthCheckPolicy()
+        idle = (scope.now - queue.last_polled).total_seconds() if queue.last_polled else None
+        healthy = (
+            late <= (policy.maximum_late_runs or 0)
+            and idle is not None
+            and idle <= (policy.maximum_seconds_since_last_polled or 0)
+        )
+        return WorkQueueStatusDetail(
+            healthy=healthy, late_runs_count=late, last_polled=queue.last_polled, health_check_policy=policy
+        )
+
+    return await scope.store.read(unit)
+
+
+async def update(scope: Scope, id: UUID, body: WorkQueueUpdate) -> None:
+    """Change a queue; those who wait for its pool look again."""
+
+    async def unit(tx: Tx) -> UUID | None:
+        queue = _found(await rows.get(tx, id, now=scope.now))
+        await pool_rows.lock(tx, queue.work_pool_name or "")
+        await _rename(tx, scope, queue, body)
+        queue.updated = scope.now
+        for name in ("description", "is_paused", "concurrency_limit", "last_polled", "filter"):
+            if (value := getattr(body, name)) is not UNSET:
+                setattr(queue, name, value)
+        await rows.update(tx, queue)
+        if body.priority is not UNSET and body.priority is not None and queue.work_pool_id:
+            await rank(scope, tx, queue, await rows.of_pool(tx, queue.work_pool_id, now=scope.now), body.priority)
+        return queue.work_pool_id
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
+async def _rename(tx: Tx, scope: Scope, queue: WorkQueue, body: WorkQueueUpdate) -> None:
+    if body.name is UNSET or body.name == queue.name:
+        return
+    if queue.name == DEFAULT:
+        raise Conflict("A pool's default queue keeps its name.")
+    if await rows.get_by_name(tx, queue.work_pool_name or "", body.name, now=scope.now):
+        raise Conflict(f"A work queue with name {body.name!r} already exists in pool {queue.work_pool_name!r}.")
+    queue.name = body.name
+
+
+async def delete(scope: Scope, id: UUID) -> None:
+    """Delete; its deployments and waiting runs go to the pool's default queue."""
+
+    async def unit(tx: Tx) -> UUID:
+        queue = _found(await rows.get(tx, id, now=scope.now))
+        pool = await locked_pool(tx, queue.work_pool_name or "")
+        if pool.default_queue_id == id:
+            raise Invalid(f"{queue.name!r} is the default queue of pool {pool.name!r}, which always has one.")
+        heir = _found(await rows.get(tx, pool.default_queue_id, now=scope.now))
+        await rows.delete(tx, queue, heir=heir)
+        return pool.id
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
+async def locked_pool(tx: Tx, name: str) -> LockedPool:
+    """A pool, locked; `NotFound` when there is none."""
+    pool = await pool_rows.lock(tx, name)
+    if pool is None:
+        raise missing_pool(name)
+    return pool
+
+
+async def existing_pool(scope: Scope, tx: Tx, name: str) -> None:
+    """`NotFound` when there is no such pool."""
+    if await pool_rows.get(tx, name, now=scope.now) is None:
+        raise missing_pool(name)
+
+
+def missing_pool(name: str) -> NotFound:
+    """The error of a pool that does not exist."""
+    return NotFound(f'Work pool "{name}" not found.')
+
+
+def _found(queue: WorkQueue | None) -> WorkQueue:
+    if queue is None:
+        raise NotFound("Work Queue not found.")
+    return queue

@@ -1,0 +1,46 @@
+"""Use cases of workers."""
+
+from headgate.errors import NotFound
+from headgate.ids import uuid7
+from headgate.schema.filters import WorkerQuery
+from headgate.schema.workers import Worker, WorkerHeartbeat
+from headgate.services.scope import Scope
+from headgate.services.work_queues import locked_pool
+from headgate.store import work_pools as pool_rows
+from headgate.store import workers as rows
+from headgate.store.database import Tx
+from headgate.store.workers import Beat
+
+
+async def heartbeat(scope: Scope, pool_name: str, body: WorkerHeartbeat) -> None:
+    """Note that a worker is alive; a worker that is not known joins."""
+
+    async def unit(tx: Tx) -> None:
+        pool = await locked_pool(tx, pool_name)
+        now = scope.now
+        await rows.beat(tx, Beat(uuid7(now), pool.id, body.name, None, body.heartbeat_interval_seconds, now))
+
+    await scope.store.write(unit)
+
+
+async def list_page(scope: Scope, pool_name: str, query: WorkerQuery) -> list[Worker]:
+    """A page of a pool's workers that match."""
+
+    async def unit(tx: Tx) -> list[Worker]:
+        pool = await pool_rows.get(tx, pool_name, now=scope.now)
+        if pool is None:
+            raise NotFound(f'Work pool "{pool_name}" not found.')
+        return await rows.list_page(tx, pool.id, query, now=scope.now)
+
+    return await scope.store.read(unit)
+
+
+async def delete(scope: Scope, pool_name: str, name: str) -> None:
+    """Forget a worker; one that still runs joins again with its next heartbeat."""
+
+    async def unit(tx: Tx) -> None:
+        pool = await locked_pool(tx, pool_name)
+        if not await rows.delete(tx, pool.id, name):
+            raise NotFound(f"Worker {name!r} not found in pool {pool_name!r}.")
+
+    await scope.store.write(unit)

@@ -1,0 +1,217 @@
+"""Every setting once: a line here gives its environment name, its profile key, its docs row and its help.
+
+A value comes from, first match wins: flags, the environment (`HEADGATE_X`, else `PREFECT_X`), the active
+profile of `$HEADGATE_HOME/profiles.toml`, the default.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from headgate.errors import ConfigError
+
+PREFIX = "HEADGATE_"
+PEER_PREFIX = "PREFECT_"
+DEFAULT_PROFILE = "default"
+
+
+class Source(StrEnum):
+    """Where a value came from."""
+
+    FLAG = "flag"
+    ENV = "env"
+    PEER_ENV = "env (PREFECT_ name)"
+    PROFILE = "profile"
+    DEFAULT = "default"
+
+
+def _s(help: str, **bounds: Any) -> Meta:
+    return Meta(description=help, **bounds)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings. Durations are in seconds."""
+
+    home: Annotated[str, _s("Directory of all local state.")] = "~/.headgate"
+    api_url: Annotated[
+        str | None, _s("URL of the API, ending in /api. Unset: the app runs in this process, on the default database.")
+    ] = None
+    api_auth_string: Annotated[str | None, _s("`user:password` that the client sends.")] = None
+    api_request_timeout: Annotated[float, _s("How long a client waits for an answer.", gt=0)] = 60.0
+    api_outage_tolerance: Annotated[
+        float, _s("For how long engines and workers keep trying to reach an API that is away.", ge=0)
+    ] = 600.0
+    default_work_pool_name: Annotated[str | None, _s("Pool of deployments that name none.")] = None
+    logging_level: Annotated[str, _s("Lowest level of the server's and the workers' own log lines.")] = "INFO"
+    logging_to_api_enabled: Annotated[bool, _s("Send the log lines of runs to the API.")] = True
+    logging_to_api_batch_interval: Annotated[float, _s("Longest time that a log line waits to be sent.", gt=0)] = 1.0
+    logging_to_api_batch_size: Annotated[int, _s("Bytes of log lines sent in one call, at most.", ge=1)] = 1_000_000
+    logging_to_api_max_buffered: Annotated[
+        int, _s("Log lines of a run held in memory, at most; then the oldest unsent are dropped and counted.", ge=1)
+    ] = 100_000
+    server_api_host: Annotated[str, _s("Address that the server listens on.")] = "127.0.0.1"
+    server_api_port: Annotated[int, _s("Port that the server listens on.", ge=0, le=65535)] = 4200
+    server_api_auth_string: Annotated[
+        str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
+    ] = None
+    server_api_max_body_bytes: Annotated[int, _s("Largest request body.", ge=1)] = 10_000_000
+    server_database_connection_url: Annotated[
+        str | None,
+        _s("`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DB`. Unset: SQLite, `$HEADGATE_HOME/headgate.db`."),
+    ] = None
+    server_database_migrate_on_start: Annotated[
+        bool, _s("Bring the database's schema up to date when the server starts.")
+    ] = True
+    server_services_scheduler_enabled: Annotated[bool, _s("Create runs from schedules in this server.")] = True
+    server_services_scheduler_loop_seconds: Annotated[float, _s("Time between passes of the scheduler.", gt=0)] = 60.0
+    server_services_scheduler_min_runs: Annotated[int, _s("Runs created ahead per schedule, at least.", ge=1)] = 3
+    server_services_scheduler_max_runs: Annotated[int, _s("Runs created ahead per schedule, at most.", ge=1)] = 100
+    server_services_scheduler_min_scheduled_time: Annotated[float, _s("How far ahead runs are created, at least.", ge=0)] = (
+        3600.0
+    )
+    server_services_scheduler_max_scheduled_time: Annotated[float, _s("How far ahead runs are created, at most.", ge=0)] = (
+        8_640_000.0
+    )
+    server_services_late_runs_enabled: Annotated[bool, _s("Mark runs as Late in this server.")] = True
+    server_services_late_runs_loop_seconds: Annotated[float, _s("Time between passes that mark runs as Late.", gt=0)] = 5.0
+    server_services_late_runs_after_seconds: Annotated[float, _s("How far past its time a run becomes Late.", ge=0)] = 15.0
+    server_services_lifeline_enabled: Annotated[bool, _s("Recover runs whose holder died in this server.")] = True
+    server_services_lifeline_loop_seconds: Annotated[float, _s("Time between passes that look for lapsed leases.", gt=0)] = (
+        5.0
+    )
+    server_leases_seconds: Annotated[float, _s("How long a claim lasts without renewal.", ge=1)] = 20.0
+    worker_heartbeat_seconds: Annotated[
+        float, _s("Time between a worker's heartbeats, each of which renews its leases.", gt=0)
+    ] = 5.0
+    worker_query_seconds: Annotated[float, _s("Longest time that a worker goes without asking for work.", gt=0)] = 15.0
+    worker_prefetch_seconds: Annotated[
+        float, _s("How long before its time a worker may start a run's infrastructure.", ge=0)
+    ] = 10.0
+    worker_cancel_grace_seconds: Annotated[float, _s("Time between SIGTERM and SIGKILL when a run is stopped.", ge=0)] = 30.0
+    worker_shutdown_grace_seconds: Annotated[
+        float, _s("How long a worker that was told to stop waits for its runs before it stops them.", ge=0)
+    ] = 30.0
+    runner_process_limit: Annotated[int, _s("Runs that `serve` starts at a time, at most.", ge=1)] = 5
+
+    @property
+    def home_path(self) -> Path:
+        """`home`, expanded."""
+        return Path(self.home).expanduser()
+
+
+NAMES: tuple[str, ...] = Settings.__struct_fields__
+TYPES: Mapping[str, Any] = get_type_hints(Settings, include_extras=True)
+DEFAULTS = Settings()
+
+
+class Loaded(Struct, frozen=True):
+    """Settings with the source of each value, by name."""
+
+    settings: Settings
+    sources: Mapping[str, Source]
+    profile: str
+
+
+def env_name(name: str) -> str:
+    """`api_url` is set by `HEADGATE_API_URL`."""
+    return PREFIX + name.upper()
+
+
+def setting_name(key: str) -> str:
+    """The setting that `HEADGATE_API_URL`, `PREFECT_API_URL` or `api_url` names; `ConfigError` when there is none."""
+    name = key.strip().removeprefix(PREFIX).removeprefix(PEER_PREFIX).lower()
+    if name not in NAMES:
+        raise ConfigError(f"There is no setting {key!r}; `headgate config view --show-defaults` lists all.")
+    return name
+
+
+def help_of(name: str) -> str:
+    """The one line of help of a setting."""
+    return next(meta.description or "" for meta in TYPES[name].__metadata__ if isinstance(meta, Meta))
+
+
+def parse(name: str, value: Any, *, origin: str) -> Any:
+    """`value` (text or already typed) as the type of setting `name`; `ConfigError` names it, the value and where it stood."""
+    if isinstance(value, str) and value.strip().lower() in _BOOLEANS and TYPES[name].__origin__ is bool:
+        return _BOOLEANS[value.strip().lower()]
+    try:
+        return msgspec.convert(value, TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{env_name(name)}={value!r} (from {origin}) is not valid: {error}.") from None
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def load(
+    flags: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None, profile: str | None = None
+) -> Loaded:
+    """Settings as flags, environment, profile and defaults give them."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = dict.fromkeys(NAMES, Source.DEFAULT)
+    active, profiles = read_profiles(home_of(environ))
+    active = profile or profile_of(environ) or active
+    if active not in profiles:
+        raise ConfigError(
+            f"There is no profile {active!r}; `headgate profile ls` lists all, `headgate profile create` makes one."
+        )
+    for name, raw, source, origin in _layers(profiles[active], environ, flags or {}, active):
+        values[name] = parse(name, raw, origin=origin)
+        sources[name] = source
+    return Loaded(Settings(**values), sources, active)
+
+
+def home_of(environ: Mapping[str, str]) -> Path:
+    """Where profiles are looked for; so this one setting cannot come from a profile."""
+    home = environ.get(env_name("home")) or environ.get(PEER_PREFIX + "HOME") or DEFAULTS.home
+    return Path(home).expanduser()
+
+
+def profile_of(environ: Mapping[str, str]) -> str | None:
+    """The profile that the environment asks for, in place of the active one."""
+    return environ.get(PREFIX + "PROFILE") or environ.get(PEER_PREFIX + "PROFILE") or None
+
+
+def _layers(
+    profile: Mapping[str, Any], environ: Mapping[str, str], flags: Mapping[str, Any], active: str
+) -> Iterator[tuple[str, Any, Source, str]]:
+    """Every given value, weakest layer first."""
+    for key, value in profile.items():
+        yield setting_name(key), value, Source.PROFILE, f"profile {active!r}"
+    for prefix, source in ((PEER_PREFIX, Source.PEER_ENV), (PREFIX, Source.ENV)):
+        for name in NAMES:
+            if value := environ.get(prefix + name.upper()):
+                yield name, value, source, "the environment"
+    for name, value in flags.items():
+        if value is not None:
+            yield name, value, Source.FLAG, "a flag"
+
+
+def profiles_file(home: Path) -> Path:
+    """Where profiles are kept."""
+    return home / "profiles.toml"
+
+
+def read_profiles(home: Path) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The active profile's name, and all profiles with their keys. `default` always exists."""
+    path = profiles_file(home)
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        content = {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"Cannot read {path}: {error}. Mend or remove the file.") from None
+    profiles = {DEFAULT_PROFILE: {}} | content.get("profiles", {})
+    return content.get("active", DEFAULT_PROFILE), profiles
+
+
+def database_url(settings: Settings) -> str:
+    """The database of a server with these settings."""
+    return settings.server_database_connection_url or f"sqlite:///{settings.home_path / 'headgate.db'}"

@@ -1,0 +1,90 @@
+"""The database seam: units of work, transactions that carry them, and commands that commit in groups.
+
+A unit is an `async def unit(tx)` that awaits nothing but `tx`. On PostgreSQL it runs on the event loop; on SQLite
+it runs to its end on the writer's (or a reader's) thread, where `tx` never suspends, so that no statement costs a
+hop between threads. Units may be run again after a conflict: they change nothing but the database.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from headgate.store.statements import Statement
+
+R = TypeVar("R")
+Item = TypeVar("Item")
+
+Row = Mapping[str, Any]
+"""A row by column name; UUIDs, aware datetimes, booleans and decoded JSON on both databases."""
+
+
+class Tx(Protocol):
+    """One transaction. `sql` is a named statement, or text in the notation of `store/statements.py`."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+
+    async def fetch(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> list[Row]:
+        """All rows."""
+
+    async def fetch_one(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Row | None:
+        """The first row."""
+
+    async def fetch_value(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Any:
+        """The first column of the first row, or None."""
+
+    async def execute(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> int:
+        """How many rows it changed."""
+
+    async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Once for each row of parameters, in one round trip."""
+
+
+Unit = Callable[[Tx], Awaitable[R]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Command(Generic[Item, R]):
+    """A hot write in its set-based form: what arrives while a commit is under way runs as one set in the next.
+
+    `run` answers one result per item, in order. An item's own failure is answered as an exception, so that it
+    does not fail its neighbours; when `run` itself raises, its items are run again one by one.
+    """
+
+    name: str
+    run: Callable[[Tx, Sequence[Item]], Awaitable[Sequence[R | Exception]]]
+
+
+class Database(Protocol):
+    """An open database."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+
+    async def read(self, unit: Unit[R]) -> R:
+        """Run a unit that only reads."""
+
+    async def write(self, unit: Unit[R]) -> R:
+        """Run a unit in a transaction; it is committed when this returns."""
+
+    async def submit(self, command: Command[Item, R], item: Item) -> R:
+        """Run one item of a hot command; it is committed when this returns."""
+
+    async def close(self) -> None:
+        """Finish what is under way and let go."""
+
+
+async def run_set(tx_scope: Callable[[], Any], command: Command[Any, Any], items: Sequence[Any]) -> list[Any]:
+    """`command` over `items` inside nested transactions of `tx_scope`, one by one when the set as a whole fails."""
+    try:
+        async with tx_scope() as tx:
+            return list(await command.run(tx, items))
+    except Exception as error:
+        if len(items) == 1:
+            return [error]
+    results: list[Any] = []
+    for item in items:
+        results += await run_set(tx_scope, command, [item])
+    return results

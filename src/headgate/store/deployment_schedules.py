@@ -1,0 +1,83 @@
+"""Rows of deployments' schedules."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from msgspec import convert
+
+from headgate.schema.deployments import DeploymentSchedule
+from headgate.schema.schedules import Schedule
+from headgate.store.database import Row, Tx
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("deployment_schedules")
+_SELECT = _SQL["select"].sqlite
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSchedule:
+    """A schedule that the scheduler works on; `waiting` is how many runs it has made ahead."""
+
+    id: UUID
+    deployment_id: UUID
+    schedule: Schedule
+    max_scheduled_runs: int | None
+    parameters: dict[str, Any]
+    job_variables: dict[str, Any]
+    slug: str | None
+    waiting: int
+
+
+def _schedule(row: Row) -> DeploymentSchedule:
+    return DeploymentSchedule(**{**dict(row), "schedule": convert(row["schedule"], Schedule)})
+
+
+def _active(row: Row) -> ActiveSchedule:
+    return ActiveSchedule(**{**dict(row), "schedule": convert(row["schedule"], Schedule)})
+
+
+async def insert(tx: Tx, schedules: list[DeploymentSchedule]) -> None:
+    """Insert."""
+    await tx.execute_many(_SQL["insert"], [_values(schedule) for schedule in schedules])
+
+
+async def get(tx: Tx, id: UUID) -> DeploymentSchedule | None:
+    """By id."""
+    row = await tx.fetch_one(f"{_SELECT} WHERE s.id = :id", {"id": id})
+    return _schedule(row) if row else None
+
+
+async def of_deployments(tx: Tx, ids: list[UUID]) -> dict[UUID, list[DeploymentSchedule]]:
+    """Schedules by deployment, the oldest first."""
+    if not ids:
+        return {}
+    rows = await tx.fetch(f"{_SELECT} WHERE s.deployment_id IN :ids::uuid[] ORDER BY s.id", {"ids": ids})
+    found: dict[UUID, list[DeploymentSchedule]] = {}
+    for row in rows:
+        found.setdefault(row["deployment_id"], []).append(_schedule(row))
+    return found
+
+
+async def active(tx: Tx, *, after: UUID, limit: int) -> list[ActiveSchedule]:
+    """A page of active schedules, by id, of deployments that are not paused."""
+    return [_active(row) for row in await tx.fetch(_SQL["active"], {"after": after, "limit": limit})]
+
+
+async def active_of_deployment(tx: Tx, id: UUID) -> list[ActiveSchedule]:
+    """The active schedules of one deployment, if it is not paused."""
+    return [_active(row) for row in await tx.fetch(_SQL["active_of_deployment"], {"deployment_id": id})]
+
+
+async def update(tx: Tx, schedule: DeploymentSchedule) -> None:
+    """Write what may be changed."""
+    await tx.execute(_SQL["update"], _values(schedule))
+
+
+async def delete(tx: Tx, id: UUID) -> None:
+    """Delete."""
+    await tx.execute(_SQL["delete"], {"id": id})
+
+
+def _values(schedule: DeploymentSchedule) -> dict[str, Any]:
+    return {name: getattr(schedule, name) for name in schedule.__struct_fields__}

@@ -1,0 +1,126 @@
+"""Rows of deployments; their schedules are in `deployment_schedules`."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import convert
+
+from headgate.core.liveness import polled_status
+from headgate.schema.deployments import ConcurrencyOptions, Deployment
+from headgate.schema.filters import DeploymentQuery, DeploymentSort
+from headgate.store import deployment_schedules
+from headgate.store.database import Row, Tx
+from headgate.store.filters import Params, selection_condition
+from headgate.store.paging import page
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("deployments")
+_SELECT = _SQL["select"].sqlite
+_ORDER = {
+    DeploymentSort.CREATED_DESC: "e.created DESC, e.id DESC",
+    DeploymentSort.UPDATED_DESC: "e.updated DESC, e.id DESC",
+    DeploymentSort.NAME_ASC: "e.name, e.id",
+    DeploymentSort.NAME_DESC: "e.name DESC, e.id DESC",
+}
+_DERIVED = {
+    "schedules",
+    "global_concurrency_limit",
+    "created_by",
+    "updated_by",
+    "work_pool_name",
+    "work_pool_id",
+    "status",
+    "last_polled",
+}
+
+
+def _deployment(row: Row, now: datetime) -> Deployment:
+    values = dict(row)
+    queue_polled = values.pop("queue_polled")
+    if values["concurrency_options"] is not None:
+        values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
+    deployment = Deployment(**values)
+    polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
+    deployment.status = polled_status(polled, is_paused=False, now=now)
+    return deployment
+
+
+async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:
+    found = [_deployment(row, now) for row in rows]
+    schedules = await deployment_schedules.of_deployments(tx, [deployment.id for deployment in found])
+    for deployment in found:
+        deployment.schedules = schedules.get(deployment.id, [])
+    return found
+
+
+async def insert(tx: Tx, deployment: Deployment) -> bool:
+    """Insert, without its schedules; False when its flow has a deployment of that name."""
+    return await tx.execute(_SQL["insert"], _values(deployment)) > 0
+
+
+async def get(tx: Tx, id: UUID, *, now: datetime) -> Deployment | None:
+    """By id."""
+    found = await get_many(tx, [id], now=now)
+    return found.get(id)
+
+
+async def get_many(tx: Tx, ids: list[UUID], *, now: datetime) -> dict[UUID, Deployment]:
+    """By ids."""
+    rows = await tx.fetch(f"{_SELECT} WHERE e.id IN :ids::uuid[]", {"ids": ids})
+    return {deployment.id: deployment for deployment in await _with_schedules(tx, rows, now)}
+
+
+async def get_by_name(tx: Tx, flow_name: str, name: str, *, now: datetime) -> Deployment | None:
+    """By its flow's name and its own."""
+    sql = f"{_SELECT} JOIN flow f ON f.id = e.flow_id WHERE f.name = :flow_name AND e.name = :name"
+    rows = await tx.fetch(sql, {"flow_name": flow_name, "name": name})
+    return next(iter(await _with_schedules(tx, rows, now)), None)
+
+
+async def get_of_flow(tx: Tx, flow_id: UUID, name: str, *, now: datetime) -> Deployment | None:
+    """By its flow's id and its name."""
+    rows = await tx.fetch(f"{_SELECT} WHERE e.flow_id = :flow_id AND e.name = :name", {"flow_id": flow_id, "name": name})
+    return next(iter(await _with_schedules(tx, rows, now)), None)
+
+
+async def list_page(tx: Tx, query: DeploymentQuery, *, now: datetime) -> list[Deployment]:
+    """A page of those that match."""
+    p = Params(tx.dialect)
+    where = selection_condition("deployments", query, p)
+    order = _ORDER[query.sort or DeploymentSort.NAME_ASC]
+    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
+    return await _with_schedules(tx, rows, now)
+
+
+async def count(tx: Tx, query: DeploymentQuery) -> int:
+    """How many match."""
+    p = Params(tx.dialect)
+    where = selection_condition("deployments", query, p)
+    sql = f"SELECT count(*) FROM deployment e LEFT JOIN work_queue q ON q.id = e.work_queue_id WHERE {where}"
+    found: int = await tx.fetch_value(sql, p.values)
+    return found
+
+
+async def update(tx: Tx, deployment: Deployment) -> None:
+    """Write what may be changed, without its schedules."""
+    await tx.execute(_SQL["update"], _values(deployment))
+
+
+async def move_runs(tx: Tx, id: UUID, *, queue_id: UUID | None, pool_id: UUID | None) -> None:
+    """Have its waiting runs follow it to another queue."""
+    await tx.execute(_SQL["move_runs"], {"id": id, "work_queue_id": queue_id, "work_pool_id": pool_id})
+
+
+async def touch(tx: Tx, ids: list[UUID], *, now: datetime) -> None:
+    """Note that the process that serves these deployments polled them."""
+    await tx.execute(_SQL["touch"], {"ids": ids, "now": now})
+
+
+async def delete(tx: Tx, id: UUID) -> bool:
+    """Delete, with its schedules; False when there is none."""
+    return await tx.execute(_SQL["delete"], {"id": id}) > 0
+
+
+def _values(deployment: Deployment) -> dict[str, Any]:
+    return {name: getattr(deployment, name) for name in deployment.__struct_fields__ if name not in _DERIVED}

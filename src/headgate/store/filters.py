@@ -1,0 +1,292 @@
+"""The `/filter` grammar as SQL conditions.
+
+Every condition is text over fixed aliases (`f` flow, `e` deployment, `r` flow_run, `d` its detail, `q` work_queue,
+`p` work_pool, `w` worker, `l` log) with its values in `Params`, so that requests of the same shape share one
+prepared statement.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from headgate.schema.filters import (
+    DeploymentFilter,
+    FlowFilter,
+    FlowRunFilter,
+    IdFilter,
+    IntFilter,
+    LogFilter,
+    NameFilter,
+    NullableIdFilter,
+    NullableNameFilter,
+    Operator,
+    QueueNameFilter,
+    Selection,
+    StateFilter,
+    StateTypeFilter,
+    TagsFilter,
+    TextsFilter,
+    TimeFilter,
+    WorkerFilter,
+    WorkPoolFilter,
+    WorkQueueFilter,
+)
+
+
+class Params:
+    """Values of a statement, each under a name of its own."""
+
+    def __init__(self, dialect: str) -> None:
+        self.values: dict[str, Any] = {}
+        self._lists_as = "jsonb_array_elements_text({}) AS each(value)" if dialect == "postgresql" else "json_each({})"
+
+    def one(self, value: Any, kind: str | None = None) -> str:
+        """A placeholder for `value`."""
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f":{name}::{kind}" if kind else f":{name}"
+
+    def many(self, values: list[Any], kind: str) -> str:
+        """A placeholder for the list on the right of `IN`."""
+        return self.one(values, kind) + "[]"
+
+    def items(self, column: str) -> str:
+        """A JSON list column as rows of `value`."""
+        return self._lists_as.format(column)
+
+
+def joined(conditions: list[str | None], operator: Operator = Operator.AND) -> str:
+    """Conditions combined; none means true."""
+    given = [condition for condition in conditions if condition]
+    word = " OR " if operator is Operator.OR else " AND "
+    return "(" + word.join(given) + ")" if given else "TRUE"
+
+
+def _ids(column: str, f: IdFilter | NullableIdFilter | None, p: Params, *, kind: str = "uuid") -> str | None:
+    match f:
+        case IdFilter(any_=wanted, not_any_=unwanted):
+            return joined([_among(column, wanted, p, kind), _not_among(column, unwanted, p, kind)])
+        case NullableIdFilter(any_=wanted, is_null_=null):
+            return joined([_among(column, wanted, p, kind), _null(column, null)], f.operator)
+    return None
+
+
+def _among(column: str, values: list[Any] | None, p: Params, kind: str) -> str | None:
+    return f"{column} IN {p.many(values, kind)}" if values is not None else None
+
+
+def _not_among(column: str, values: list[Any] | None, p: Params, kind: str) -> str | None:
+    return f"({column} IS NULL OR {column} NOT IN {p.many(values, kind)})" if values is not None else None
+
+
+def _null(column: str, wanted: bool | None) -> str | None:
+    return None if wanted is None else f"{column} IS NULL" if wanted else f"{column} IS NOT NULL"
+
+
+def _like(column: str, text: str, p: Params) -> str:
+    escaped = text.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"lower({column}) LIKE {p.one(f'%{escaped}%', 'text')} ESCAPE '\\'"
+
+
+def _name(column: str, f: NameFilter | TextsFilter | QueueNameFilter | NullableNameFilter | None, p: Params) -> str | None:
+    match f:
+        case NameFilter(any_=wanted, like_=text):
+            return joined([_among(column, wanted, p, "text"), _like(column, text, p) if text is not None else None])
+        case TextsFilter(any_=wanted, not_any_=unwanted):
+            return joined([_among(column, wanted, p, "text"), _not_among(column, unwanted, p, "text")])
+        case NullableNameFilter(any_=wanted, is_null_=null):
+            return joined([_among(column, wanted, p, "text"), _null(column, null)], f.operator)
+        case QueueNameFilter(any_=wanted, startswith_=starts):
+            return joined([_among(column, wanted, p, "text"), _starts(column, starts, p)])
+    return None
+
+
+def _starts(column: str, starts: list[str] | None, p: Params) -> str | None:
+    if starts is None:
+        return None
+    tests: list[str | None] = [f"substr({column}, 1, {len(start)}) = {p.one(start, 'text')}" for start in starts]
+    return joined(tests, Operator.OR) if tests else "FALSE"
+
+
+def _tags(column: str, f: TagsFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+    rows = p.items(column)
+    every = f.all_ and (
+        f"(SELECT count(DISTINCT value) FROM {rows} WHERE value IN {p.many(f.all_, 'text')}) = {len(set(f.all_))}"
+    )
+    some = f.any_ is not None and f"EXISTS (SELECT 1 FROM {rows} WHERE value IN {p.many(f.any_, 'text')})"
+    none = f.is_null_ is not None and f"{column} {'=' if f.is_null_ else '<>'} '[]'"
+    return joined([every or None, some or None, none or None], f.operator)
+
+
+def _times(column: str, f: TimeFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+
+    def bound(sign: str, time: datetime | None) -> str | None:
+        return f"{column} {sign} {p.one(time, 'timestamptz')}" if time is not None else None
+
+    return joined([bound("<=", f.before_), bound(">=", f.after_), _null(column, f.is_null_)])
+
+
+def _state(f: StateFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+    kinds = f.type or StateTypeFilter()
+    return joined(
+        [
+            _among("r.state_type", kinds.any_, p, "text"),
+            _not_among("r.state_type", kinds.not_any_, p, "text"),
+            _name("r.state_name", f.name, p),
+        ],
+        f.operator,
+    )
+
+
+def flow_condition(f: FlowFilter | None, p: Params) -> str:
+    """On `f`."""
+    if f is None:
+        return "TRUE"
+    without = f.deployment.is_null_ if f.deployment else None
+    exists = "EXISTS (SELECT 1 FROM deployment x WHERE x.flow_id = f.id)"
+    deployed = None if without is None else f"NOT {exists}" if without else exists
+    return joined([_ids("f.id", f.id, p), _name("f.name", f.name, p), _tags("f.tags", f.tags, p), deployed], f.operator)
+
+
+def flow_run_condition(f: FlowRunFilter | None, p: Params) -> str:
+    """On `r`, its detail `d` and its queue `q`."""
+    if f is None:
+        return "TRUE"
+    return joined(
+        [
+            _ids("r.id", f.id, p),
+            _name("d.name", f.name, p),
+            _tags("d.tags", f.tags, p),
+            _ids("r.deployment_id", f.deployment_id, p),
+            _name("q.name", f.work_queue_name, p),
+            _state(f.state, p),
+            _name("d.flow_version", f.flow_version, p),
+            _times("r.start_time", f.start_time, p),
+            _times("r.end_time", f.end_time, p),
+            _times("r.expected_start_time", f.expected_start_time, p),
+            _times("r.due_at", f.next_scheduled_start_time, p),
+            _ids("d.parent_task_run_id", f.parent_task_run_id, p),
+            _name("d.idempotency_key", f.idempotency_key, p),
+        ],
+        f.operator,
+    )
+
+
+def deployment_condition(f: DeploymentFilter | None, p: Params) -> str:
+    """On `e` and its queue `q`."""
+    if f is None:
+        return "TRUE"
+    paused = f.paused.eq_ if f.paused else None
+    either = f.flow_or_deployment_name
+    return joined(
+        [
+            _ids("e.id", f.id, p),
+            _name("e.name", f.name, p),
+            _tags("e.tags", f.tags, p),
+            _name("COALESCE(q.name, e.work_queue_name)", f.work_queue_name, p),
+            None if paused is None else "e.paused" if paused else "NOT e.paused",
+            _numbers("e.concurrency_limit", f.concurrency_limit, p),
+            joined([_name("e.name", either, p), _flow_name(either, p)], Operator.OR) if either else None,
+        ],
+        f.operator,
+    )
+
+
+def _flow_name(f: NameFilter, p: Params) -> str:
+    return f"EXISTS (SELECT 1 FROM flow f WHERE f.id = e.flow_id AND {_name('f.name', f, p)})"
+
+
+def _numbers(column: str, f: IntFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+    at_least = None if f.ge_ is None else f"{column} >= {p.one(f.ge_, 'integer')}"
+    at_most = None if f.le_ is None else f"{column} <= {p.one(f.le_, 'integer')}"
+    return joined([at_least, at_most, _null(column, f.is_null_)])
+
+
+def work_pool_condition(f: WorkPoolFilter | None, p: Params) -> str:
+    """On `p`."""
+    if f is None:
+        return "TRUE"
+    return joined([_ids("p.id", f.id, p), _name("p.name", f.name, p), _name("p.type", f.type, p)], f.operator)
+
+
+def work_queue_condition(f: WorkQueueFilter | None, p: Params) -> str:
+    """On `q`."""
+    return "TRUE" if f is None else joined([_ids("q.id", f.id, p), _name("q.name", f.name, p)], f.operator)
+
+
+def worker_condition(f: WorkerFilter | None, p: Params) -> str:
+    """On `w`; the status is derived when it is read, and filtered there."""
+    return "TRUE" if f is None else _times("w.last_heartbeat_time", f.last_heartbeat_time, p) or "TRUE"
+
+
+def log_condition(f: LogFilter | None, p: Params) -> str:
+    """On `l`."""
+    if f is None:
+        return "TRUE"
+    level = f.level
+    return joined(
+        [
+            f"l.level >= {p.one(level.ge_, 'integer')}" if level and level.ge_ is not None else None,
+            f"l.level <= {p.one(level.le_, 'integer')}" if level and level.le_ is not None else None,
+            _times("l.timestamp", f.timestamp, p),
+            _ids("l.flow_run_id", f.flow_run_id, p),
+            _ids("l.task_run_id", f.task_run_id, p),
+            _like("l.message", f.text.query, p) if f.text else None,
+        ],
+        f.operator,
+    )
+
+
+_RUNS = "FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id LEFT JOIN work_queue q ON q.id = r.work_queue_id"
+_DEPLOYMENTS = "FROM deployment e LEFT JOIN work_queue q ON q.id = e.work_queue_id"
+
+# How the records of a collection hang on the record that is asked for. Inner aliases hide outer ones of the same
+# name, so each link names the outer record by an alias that its own FROM does not use.
+_LINKS: Mapping[tuple[str, str], str] = {
+    ("flows", "flow_runs"): f"{_RUNS} WHERE r.flow_id = f.id",
+    ("flows", "deployments"): f"{_DEPLOYMENTS} WHERE e.flow_id = f.id",
+    ("flows", "work_queues"): "FROM work_queue q JOIN deployment e ON e.work_queue_id = q.id WHERE e.flow_id = f.id",
+    ("flows", "work_pools"): (
+        "FROM work_pool p JOIN work_queue q ON q.work_pool_id = p.id JOIN deployment e ON e.work_queue_id = q.id "
+        "WHERE e.flow_id = f.id"
+    ),
+    ("flow_runs", "flows"): "FROM flow f WHERE f.id = r.flow_id",
+    ("flow_runs", "deployments"): f"{_DEPLOYMENTS} WHERE e.id = r.deployment_id",
+    ("flow_runs", "work_queues"): "FROM work_queue q WHERE q.id = r.work_queue_id",
+    ("flow_runs", "work_pools"): "FROM work_pool p WHERE p.id = r.work_pool_id",
+    ("deployments", "flows"): "FROM flow f WHERE f.id = e.flow_id",
+    ("deployments", "flow_runs"): f"{_RUNS} WHERE r.deployment_id = e.id",
+    ("deployments", "work_queues"): "FROM work_queue q WHERE q.id = e.work_queue_id",
+    ("deployments", "work_pools"): (
+        "FROM work_pool p JOIN work_queue q ON q.work_pool_id = p.id WHERE q.id = e.work_queue_id"
+    ),
+}
+
+_CONDITIONS: Mapping[str, Callable[[Any, Params], str]] = {
+    "flows": flow_condition,
+    "flow_runs": flow_run_condition,
+    "deployments": deployment_condition,
+    "work_pools": work_pool_condition,
+    "work_queues": work_queue_condition,
+}
+
+
+def selection_condition(root: str, selection: Selection, p: Params) -> str:
+    """The condition of all filters of a request for records of `root`: its own, and one EXISTS per other collection."""
+    given = {name: getattr(selection, name) for name in _CONDITIONS}
+    given["work_queues"] = given["work_queues"] or selection.work_pool_queues
+    conditions: list[str | None] = []
+    for name, wanted in given.items():
+        if wanted is None:
+            continue
+        condition = _CONDITIONS[name](wanted, p)
+        conditions.append(condition if name == root else f"EXISTS (SELECT 1 {_LINKS[root, name]} AND {condition})")
+    return joined(conditions)

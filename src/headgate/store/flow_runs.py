@@ -1,0 +1,363 @@
+"""Rows of flow runs: the hot row, its detail and its history of states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import convert
+
+from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.schema.filters import FlowRunQuery, FlowRunSort
+from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
+from headgate.schema.states import State, StateDetails, StateType
+from headgate.store.database import Row, Tx
+from headgate.store.filters import Params, selection_condition
+from headgate.store.paging import page
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("flow_runs")
+_SELECT = _SQL["select"].sqlite
+_FROM = _SELECT[_SELECT.index("FROM flow_run r") :]
+_ORDER = {
+    FlowRunSort.ID_DESC: "r.id DESC",
+    FlowRunSort.START_TIME_ASC: "COALESCE(r.start_time, r.expected_start_time), r.id",
+    FlowRunSort.START_TIME_DESC: "COALESCE(r.start_time, r.expected_start_time) DESC, r.id DESC",
+    FlowRunSort.EXPECTED_START_TIME_ASC: "r.expected_start_time, r.id",
+    FlowRunSort.EXPECTED_START_TIME_DESC: "r.expected_start_time DESC, r.id DESC",
+    FlowRunSort.NAME_ASC: "d.name, r.id",
+    FlowRunSort.NAME_DESC: "d.name DESC, r.id DESC",
+    FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC: "r.due_at NULLS LAST, r.id",
+    FlowRunSort.END_TIME_DESC: "r.end_time DESC NULLS LAST, r.id DESC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be inserted: its wire record, its first state if any, and what only dispatch knows."""
+
+    run: FlowRun
+    schedule_id: UUID | None = None
+    priority: int = 0
+    holds_slot: bool = False
+
+
+@dataclass(slots=True)
+class LockedRun:
+    """What a transaction that holds a run's lock knows of it."""
+
+    id: UUID
+    deployment_id: UUID | None
+    work_pool_id: UUID | None
+    work_queue_id: UUID | None
+    current: Current
+    timing: Timing
+    state: State | None
+    lease_expires_at: datetime | None
+    worker_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A state that a run enters, with what follows for the run."""
+
+    run_id: UUID
+    state: State
+    timing: Timing
+    holds_slot: bool
+    fence: int
+    lease_expires_at: datetime | None
+    worker_id: UUID | None
+
+
+def _flow_run(row: Row, now: datetime) -> FlowRun:
+    values = dict(row)
+    due_at, at = values.pop("due_at"), values.pop("state_timestamp")
+    message, details, data = values.pop("state_message"), values.pop("state_details"), values.pop("state_data")
+    run = FlowRun(**values)
+    run.empirical_policy = convert(row["empirical_policy"], FlowRunPolicy)
+    run.created_by = convert(row["created_by"], CreatedBy) if row["created_by"] else None
+    run.next_scheduled_start_time = due_at
+    timing = Timing(run.expected_start_time, due_at, run.start_time, run.end_time, run.total_run_time, run.run_count)
+    if run.state_type is not None:
+        run.state_type = StateType(run.state_type)
+    current = Current(type=run.state_type, timestamp=at)
+    run.estimated_run_time = estimated_run_time(timing, current, now=now)
+    run.estimated_start_time_delta = estimated_start_delta(timing, current, now=now)
+    if details is not None and run.state_id and run.state_type:
+        run.state = State(
+            id=run.state_id,
+            type=run.state_type,
+            name=run.state_name or "",
+            timestamp=at,
+            message=message,
+            data=data,
+            state_details=convert(details, StateDetails),
+        )
+    return run
+
+
+async def insert(tx: Tx, new: Sequence[NewRun]) -> set[UUID]:
+    """Insert runs with their first states; answers the ids of those that an idempotency key did not hold back."""
+    inserted = [each for each in new if await _insert_detail(tx, each.run)]
+    await tx.execute_many(_SQL["insert"], [_hot_values(each) for each in inserted])
+    states = [(each.run.id, each.run.state) for each in inserted if each.run.state]
+    await _insert_states(tx, states)
+    return {each.run.id for each in inserted}
+
+
+async def _insert_detail(tx: Tx, run: FlowRun) -> bool:
+    values = {
+        "flow_run_id": run.id,
+        "flow_id": run.flow_id,
+        "name": run.name,
+        "idempotency_key": run.idempotency_key,
+        "flow_version": run.flow_version,
+        "deployment_version": run.deployment_version,
+        "parameters": run.parameters,
+        "context": run.context,
+        "tags": run.tags,
+        "labels": run.labels,
+        "empirical_policy": run.empirical_policy,
+        "job_variables": run.job_variables,
+        "parent_task_run_id": run.parent_task_run_id,
+        "infrastructure_document_id": run.infrastructure_document_id,
+        "created_by": run.created_by,
+    }
+    return await tx.execute(_SQL["insert_detail"], values) > 0
+
+
+def _hot_values(new: NewRun) -> dict[str, Any]:
+    run = new.run
+    return {
+        "id": run.id,
+        "created": run.created,
+        "flow_id": run.flow_id,
+        "deployment_id": run.deployment_id,
+        "schedule_id": new.schedule_id,
+        "work_pool_id": run.work_pool_id,
+        "work_queue_id": run.work_queue_id,
+        "state_id": run.state_id,
+        "state_type": run.state_type,
+        "state_name": run.state_name,
+        "state_timestamp": run.state.timestamp if run.state else None,
+        "due_at": run.next_scheduled_start_time,
+        "expected_start_time": run.expected_start_time,
+        "start_time": run.start_time,
+        "end_time": run.end_time,
+        "run_count": run.run_count,
+        "priority": new.priority,
+        "auto_scheduled": run.auto_scheduled,
+        "holds_slot": new.holds_slot,
+    }
+
+
+async def _insert_states(tx: Tx, states: Sequence[tuple[UUID, State]]) -> None:
+    rows = [
+        {
+            "flow_run_id": run_id,
+            "id": state.id,
+            "type": state.type,
+            "name": state.name,
+            "timestamp": state.timestamp,
+            "message": state.message,
+            "state_details": state.state_details,
+            "data": state.data,
+        }
+        for run_id, state in states
+    ]
+    if rows:
+        await tx.execute_many(_SQL["insert_state"], rows)
+
+
+async def ids_by_key(tx: Tx, keys: Sequence[str]) -> dict[tuple[UUID, str], UUID]:
+    """Run ids by (flow id, idempotency key)."""
+    rows = await tx.fetch(_SQL["by_keys"], {"keys": [*keys]})
+    return {(row["flow_id"], row["idempotency_key"]): row["flow_run_id"] for row in rows}
+
+
+async def get(tx: Tx, id: UUID, *, now: datetime) -> FlowRun | None:
+    """By id."""
+    return (await get_many(tx, [id], now=now)).get(id)
+
+
+async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> dict[UUID, FlowRun]:
+    """By ids."""
+    rows = await tx.fetch(f"{_SELECT} WHERE r.id IN :ids::uuid[]", {"ids": [*ids]})
+    return {row["id"]: _flow_run(row, now) for row in rows}
+
+
+async def list_page(tx: Tx, query: FlowRunQuery, *, now: datetime) -> list[FlowRun]:
+    """A page of those that match."""
+    p = Params(tx.dialect)
+    where = selection_condition("flow_runs", query, p)
+    order = _ORDER[query.sort or FlowRunSort.ID_DESC]
+    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
+    return [_flow_run(row, now) for row in rows]
+
+
+async def count(tx: Tx, query: FlowRunQuery) -> int:
+    """How many match."""
+    p = Params(tx.dialect)
+    where = selection_condition("flow_runs", query, p)
+    found: int = await tx.fetch_value(f"SELECT count(*) {_FROM} WHERE {where}", p.values)
+    return found
+
+
+async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
+    """The pools of runs."""
+    return {row["work_pool_id"] for row in await tx.fetch(_SQL["pools_of"], {"ids": [*ids]})}
+
+
+async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
+    """By ids, holding their rows until the transaction ends."""
+    rows = await tx.fetch(_SQL["lock"], {"ids": sorted(set(ids))})
+    return {row["id"]: _locked(row) for row in rows}
+
+
+def _locked(row: Row) -> LockedRun:
+    policy = convert(row["empirical_policy"], FlowRunPolicy)
+    details = convert(row["state_details"] or {}, StateDetails)
+    delays = policy.retry_delay if policy.retry_delay is not None else policy.retry_delay_seconds
+    current = Current(
+        type=StateType(row["state_type"]) if row["state_type"] else None,
+        name=row["state_name"],
+        timestamp=row["state_timestamp"],
+        scheduled_time=details.scheduled_time,
+        transition_id=details.transition_id,
+        has_deployment=row["deployment_id"] is not None,
+        run_count=row["run_count"],
+        retries=policy.retries if policy.retries is not None else policy.max_retries,
+        retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
+        fence=row["fence"],
+    )
+    state = None
+    if current.type is not None:
+        state = State(
+            id=row["state_id"],
+            type=current.type,
+            name=row["state_name"],
+            timestamp=row["state_timestamp"],
+            message=row["message"],
+            data=row["data"],
+            state_details=details,
+        )
+    return LockedRun(
+        id=row["id"],
+        deployment_id=row["deployment_id"],
+        work_pool_id=row["work_pool_id"],
+        work_queue_id=row["work_queue_id"],
+        current=current,
+        timing=Timing(
+            row["expected_start_time"],
+            row["due_at"],
+            row["start_time"],
+            row["end_time"],
+            row["total_run_time"],
+            row["run_count"],
+        ),
+        state=state,
+        lease_expires_at=row["lease_expires_at"],
+        worker_id=row["worker_id"],
+    )
+
+
+async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
+    """Have locked runs enter states, in the order given."""
+    rows = [
+        {
+            "id": each.run_id,
+            "updated": each.state.timestamp,
+            "state_id": each.state.id,
+            "state_type": each.state.type,
+            "state_name": each.state.name,
+            "state_timestamp": each.state.timestamp,
+            "due_at": each.timing.due_at,
+            "expected_start_time": each.timing.expected_start_time,
+            "start_time": each.timing.start_time,
+            "end_time": each.timing.end_time,
+            "total_run_time": each.timing.total_run_time,
+            "run_count": each.timing.run_count,
+            "holds_slot": each.holds_slot,
+            "fence": each.fence,
+            "lease_expires_at": each.lease_expires_at,
+            "worker_id": each.worker_id,
+        }
+        for each in entered
+    ]
+    if rows:
+        await tx.execute_many(_SQL["set_state"], rows)
+        await _insert_states(tx, [(each.run_id, each.state) for each in entered])
+
+
+async def update_detail(tx: Tx, run: FlowRun) -> None:
+    """Write what may be changed of a run besides its state."""
+    await tx.execute(
+        _SQL["update_detail"],
+        {
+            "id": run.id,
+            "name": run.name,
+            "flow_version": run.flow_version,
+            "parameters": run.parameters,
+            "tags": run.tags,
+            "labels": run.labels,
+            "empirical_policy": run.empirical_policy,
+            "infrastructure_pid": run.infrastructure_pid,
+            "job_variables": run.job_variables,
+        },
+    )
+    await tx.execute(_SQL["touch"], {"id": run.id, "updated": run.updated})
+
+
+async def states(tx: Tx, id: UUID) -> list[State]:
+    """A run's history, oldest first."""
+    rows = await tx.fetch(_SQL["states"], {"flow_run_id": id})
+    return [
+        State(
+            id=row["id"],
+            type=StateType(row["type"]),
+            name=row["name"],
+            timestamp=row["timestamp"],
+            message=row["message"],
+            data=row["data"],
+            state_details=convert(row["state_details"], StateDetails),
+        )
+        for row in rows
+    ]
+
+
+async def delete(tx: Tx, ids: Sequence[UUID]) -> int:
+    """Delete runs with their states and logs; answers how many there were."""
+    if not ids:
+        return 0
+    params = {"ids": [*ids]}
+    for statement in ("delete_logs", "delete_states", "delete_details"):
+        await tx.execute(_SQL[statement], params)
+    return await tx.execute(_SQL["delete"], params)
+
+
+async def ids_of_flow(tx: Tx, flow_id: UUID) -> list[UUID]:
+    """All runs of a flow."""
+    return [row["id"] for row in await tx.fetch(_SQL["ids_of_flow"], {"flow_id": flow_id})]
+
+
+async def waiting_of_deployment(tx: Tx, deployment_id: UUID) -> list[UUID]:
+    """Runs of a deployment that have not been started."""
+    return [row["id"] for row in await tx.fetch(_SQL["waiting_of_deployment"], {"deployment_id": deployment_id})]
+
+
+async def ahead_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list[UUID]:
+    """Runs that a schedule made ahead and that are not due yet."""
+    params = {"schedule_id": schedule_id, "now": now}
+    return [row["id"] for row in await tx.fetch(_SQL["ahead_of_schedule"], params)]
+
+
+async def fire_times(tx: Tx, schedule_id: UUID) -> set[datetime]:
+    """When a schedule's waiting runs fall."""
+    return {row["due_at"] for row in await tx.fetch(_SQL["fire_times"], {"schedule_id": schedule_id})}
+
+
+async def turned_late(tx: Tx, *, before: datetime, limit: int) -> list[UUID]:
+    """Runs due before a moment that are not called Late yet, the oldest first."""
+    return [row["id"] for row in await tx.fetch(_SQL["turned_late"], {"before": before, "limit": limit})]

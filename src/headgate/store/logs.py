@@ -1,0 +1,50 @@
+"""Rows of log lines."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from headgate.ids import made_at
+from headgate.schema.filters import LogQuery, LogSort
+from headgate.schema.logs import Log
+from headgate.store.database import Row, Tx
+from headgate.store.filters import Params, log_condition
+from headgate.store.paging import page
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("logs")
+_SELECT = _SQL["select"].sqlite
+_NO_RUN = UUID(int=0)
+_ORDER = {LogSort.TIMESTAMP_ASC: "l.timestamp, l.id", LogSort.TIMESTAMP_DESC: "l.timestamp DESC, l.id DESC"}
+
+
+def _log(row: Row) -> Log:
+    values = dict(row)
+    if values["flow_run_id"] == _NO_RUN:
+        values["flow_run_id"] = None
+    made = made_at(values["id"])
+    return Log(created=made, updated=made, **values)
+
+
+async def insert(tx: Tx, logs: Sequence[Log]) -> None:
+    """Insert."""
+    rows = [
+        {
+            "flow_run_id": log.flow_run_id or _NO_RUN,
+            "id": log.id,
+            "task_run_id": log.task_run_id,
+            "timestamp": log.timestamp,
+            "level": log.level,
+            "name": log.name,
+            "message": log.message,
+        }
+        for log in logs
+    ]
+    await tx.execute_many(_SQL["insert"], rows)
+
+
+async def list_page(tx: Tx, query: LogQuery) -> list[Log]:
+    """A page of those that match."""
+    p = Params(tx.dialect)
+    where = log_condition(query.logs, p)
+    order = _ORDER[query.sort or LogSort.TIMESTAMP_ASC]
+    return [_log(row) for row in await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)]

@@ -1,0 +1,207 @@
+CREATE TABLE flow (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    labels JSON_TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE work_pool (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    type TEXT NOT NULL,
+    base_job_template JSON_TEXT NOT NULL,
+    is_paused BOOL_INT NOT NULL,
+    concurrency_limit INTEGER,
+    default_queue_id UUID_TEXT NOT NULL,
+    storage_configuration JSON_TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE flow_run (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    flow_id UUID_TEXT NOT NULL,
+    deployment_id UUID_TEXT,
+    schedule_id UUID_TEXT,
+    work_pool_id UUID_TEXT,
+    work_queue_id UUID_TEXT,
+    state_id UUID_TEXT,
+    state_type TEXT,
+    state_name TEXT,
+    state_timestamp TIMESTAMP_INT,
+    due_at TIMESTAMP_INT,
+    expected_start_time TIMESTAMP_INT,
+    start_time TIMESTAMP_INT,
+    end_time TIMESTAMP_INT,
+    total_run_time DOUBLE NOT NULL,
+    run_count INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    auto_scheduled BOOL_INT NOT NULL,
+    holds_slot BOOL_INT NOT NULL,
+    fence INTEGER NOT NULL,
+    lease_expires_at TIMESTAMP_INT,
+    worker_id UUID_TEXT,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_flow_run_ahead ON flow_run (schedule_id, due_at) WHERE state_type = 'SCHEDULED';
+
+CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_time);
+
+CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
+
+CREATE INDEX ix_flow_run_flow ON flow_run (flow_id);
+
+CREATE INDEX ix_flow_run_holder ON flow_run (worker_id) WHERE lease_expires_at IS NOT NULL;
+
+CREATE INDEX ix_flow_run_lease ON flow_run (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
+
+CREATE INDEX ix_flow_run_not_late ON flow_run (due_at) WHERE state_name = 'Scheduled';
+
+CREATE INDEX ix_flow_run_ready ON flow_run (work_queue_id, priority, due_at, id) WHERE state_type = 'SCHEDULED';
+
+CREATE INDEX ix_flow_run_slots ON flow_run (work_pool_id, work_queue_id, deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_waiting_of_deployment ON flow_run (deployment_id, due_at) WHERE state_type = 'SCHEDULED';
+
+CREATE TABLE flow_run_detail (
+    flow_run_id UUID_TEXT NOT NULL,
+    flow_id UUID_TEXT NOT NULL,
+    name TEXT NOT NULL,
+    idempotency_key TEXT,
+    flow_version TEXT,
+    deployment_version TEXT,
+    parameters JSON_TEXT NOT NULL,
+    context JSON_TEXT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    labels JSON_TEXT NOT NULL,
+    empirical_policy JSON_TEXT NOT NULL,
+    job_variables JSON_TEXT,
+    parent_task_run_id UUID_TEXT,
+    infrastructure_document_id UUID_TEXT,
+    infrastructure_pid TEXT,
+    created_by JSON_TEXT,
+    PRIMARY KEY (flow_run_id)
+);
+
+CREATE INDEX ix_flow_run_parent_task_run ON flow_run_detail (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_flow_run_idempotency_key ON flow_run_detail (flow_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE flow_run_state (
+    flow_run_id UUID_TEXT NOT NULL,
+    id UUID_TEXT NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    timestamp TIMESTAMP_INT NOT NULL,
+    message TEXT,
+    state_details JSON_TEXT NOT NULL,
+    data JSON_TEXT,
+    PRIMARY KEY (flow_run_id, id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE log (
+    flow_run_id UUID_TEXT NOT NULL,
+    id UUID_TEXT NOT NULL,
+    task_run_id UUID_TEXT,
+    timestamp TIMESTAMP_INT NOT NULL,
+    level INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (flow_run_id, id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE work_queue (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    work_pool_id UUID_TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    is_paused BOOL_INT NOT NULL,
+    concurrency_limit INTEGER,
+    priority INTEGER NOT NULL,
+    filter JSON_TEXT,
+    last_polled TIMESTAMP_INT,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_work_queue_pool_name UNIQUE (work_pool_id, name),
+    FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
+
+CREATE TABLE worker (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    work_pool_id UUID_TEXT NOT NULL,
+    name TEXT NOT NULL,
+    type TEXT,
+    last_heartbeat_time TIMESTAMP_INT,
+    heartbeat_interval_seconds DOUBLE,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
+    FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
+
+CREATE TABLE deployment (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    flow_id UUID_TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT,
+    description TEXT,
+    paused BOOL_INT NOT NULL,
+    concurrency_limit INTEGER,
+    concurrency_options JSON_TEXT,
+    job_variables JSON_TEXT NOT NULL,
+    parameters JSON_TEXT NOT NULL,
+    parameter_openapi_schema JSON_TEXT,
+    enforce_parameter_schema BOOL_INT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    labels JSON_TEXT NOT NULL,
+    work_queue_id UUID_TEXT,
+    work_queue_name TEXT,
+    path TEXT,
+    pull_steps JSON_TEXT,
+    entrypoint TEXT,
+    command TEXT,
+    storage_document_id UUID_TEXT,
+    infrastructure_document_id UUID_TEXT,
+    last_polled TIMESTAMP_INT,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
+    FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
+    FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
+);
+
+CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
+
+CREATE TABLE deployment_schedule (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    deployment_id UUID_TEXT NOT NULL,
+    schedule JSON_TEXT NOT NULL,
+    active BOOL_INT NOT NULL,
+    max_scheduled_runs INTEGER,
+    parameters JSON_TEXT NOT NULL,
+    job_variables JSON_TEXT NOT NULL,
+    slug TEXT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);

@@ -1,0 +1,165 @@
+"""PostgreSQL: a bounded pool of connections; hot commands of one server commit in groups."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from headgate.errors import DatabaseError, Unavailable
+from headgate.store.database import Command, Row, Tx, Unit, run_set
+from headgate.store.statements import Compiled, Statement, compile_for_postgresql
+
+R = TypeVar("R")
+Item = TypeVar("Item")
+
+POOL_SIZE = 10
+LARGEST_SET = 256
+_TRIES = 5
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError)
+_LOST_STATES = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
+
+
+class PostgresqlTx:
+    """A transaction on one connection."""
+
+    dialect = "postgresql"
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> list[Row]:
+        compiled = _compiled(sql)
+        rows: list[Row] = await self._connection.fetch(compiled.sql, *_ordered(params, compiled))
+        return rows
+
+    async def fetch_one(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Row | None:
+        compiled = _compiled(sql)
+        row: Row | None = await self._connection.fetchrow(compiled.sql, *_ordered(params, compiled))
+        return row
+
+    async def fetch_value(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Any:
+        compiled = _compiled(sql)
+        return await self._connection.fetchval(compiled.sql, *_ordered(params, compiled))
+
+    async def execute(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> int:
+        compiled = _compiled(sql)
+        tag: str = await self._connection.execute(compiled.sql, *_ordered(params, compiled))
+        count = tag.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
+        compiled = _compiled(sql)
+        await self._connection.executemany(compiled.sql, [_ordered(row, compiled) for row in rows])
+
+
+def _compiled(sql: Statement | str) -> Compiled:
+    return compile_for_postgresql(sql if isinstance(sql, str) else sql.postgresql)
+
+
+def _ordered(params: Mapping[str, Any], compiled: Compiled) -> list[Any]:
+    return [params[name] for name in compiled.names]
+
+
+class PostgresqlDatabase:
+    """See `store.database.Database`. Any number of servers may use the same database."""
+
+    dialect = "postgresql"
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._sets: dict[Command[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
+        self._flushes: dict[Command[Any, Any], asyncio.Task[None]] = {}
+
+    async def read(self, unit: Unit[R]) -> R:
+        """Run `unit` on a pooled connection."""
+        async with _lost_is_unavailable(), self._pool.acquire() as connection:
+            return await unit(PostgresqlTx(connection))
+
+    async def write(self, unit: Unit[R]) -> R:
+        """Run `unit` in a transaction of its own, again after a deadlock or a serialisation conflict."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(*_CONFLICTS):
+                return await self._write_once(unit)
+        return await self._write_once(unit)
+
+    async def submit(self, command: Command[Item, R], item: Item) -> R:
+        """Run `item` in the next set of its command; one set of a command is under way at a time."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._sets.setdefault(command, []).append((item, future))
+        if command not in self._flushes:
+            self._flushes[command] = asyncio.create_task(self._flush(command), name=f"flush {command.name}")
+        return await future
+
+    async def close(self) -> None:
+        """Commit what was handed in, then close the pool."""
+        await asyncio.gather(*self._flushes.values())
+        await self._pool.close()
+
+    async def _write_once(self, unit: Unit[R]) -> R:
+        async with _lost_is_unavailable(), self._pool.acquire() as connection, connection.transaction():
+            return await unit(PostgresqlTx(connection))
+
+    async def _flush(self, command: Command[Any, Any]) -> None:
+        try:
+            while waiting := self._sets.pop(command, []):
+                for start in range(0, len(waiting), LARGEST_SET):
+                    await self._settle(command, waiting[start : start + LARGEST_SET])
+        finally:
+            del self._flushes[command]
+
+    async def _settle(self, command: Command[Any, Any], waiting: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+        items = [item for item, _ in waiting]
+        try:
+            results = await self.write(lambda tx: run_set(_savepoints(tx), command, items))
+        except Exception as error:
+            results = [error] * len(items)
+        for (_, future), result in zip(waiting, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+
+def _savepoints(tx: Tx) -> Any:
+    """Nested transactions of `tx`, for the items of a set."""
+
+    @contextlib.asynccontextmanager
+    async def savepoint() -> AsyncIterator[Tx]:
+        assert isinstance(tx, PostgresqlTx)
+        async with tx._connection.transaction():
+            yield tx
+
+    return savepoint
+
+
+@contextlib.asynccontextmanager
+async def _lost_is_unavailable() -> AsyncIterator[None]:
+    try:
+        yield
+    except (*_LOST, *_LOST_STATES) as error:
+        raise Unavailable(f"The database does not answer: {error}.") from error
+
+
+async def open_postgresql(url: str) -> PostgresqlDatabase:
+    """Connect; `DatabaseError` in one line when that fails. `url` holds the credentials, messages do not."""
+    try:
+        pool = await asyncpg.create_pool(url, min_size=1, max_size=POOL_SIZE, init=_prepare, timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TimeoutError) as error:
+        place = url.rpartition("@")[2]
+        raise DatabaseError(f"Cannot connect to PostgreSQL at {place}: {str(error) or type(error).__name__}.") from None
+    return PostgresqlDatabase(pool)
+
+
+async def _prepare(connection: Any) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(), decoder=msgspec.json.decode
+        )
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=UUID)

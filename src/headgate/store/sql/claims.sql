@@ -1,0 +1,85 @@
+-- name: queues
+-- A pool's lanes with the slots that each has taken.
+SELECT q.id, q.name, q.priority, q.is_paused, q.concurrency_limit,
+       (SELECT count(*) FROM flow_run r
+        WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) AS used
+FROM work_queue q WHERE q.work_pool_id = :work_pool_id ORDER BY q.priority
+
+-- name: pool_used
+SELECT count(*) FROM flow_run WHERE holds_slot AND work_pool_id = :work_pool_id
+
+-- name: saturable
+-- Limited deployments that have slots taken: how many, of how many.
+SELECT e.id, e.concurrency_limit, count(*) AS used
+FROM flow_run r JOIN deployment e ON e.id = r.deployment_id
+WHERE r.holds_slot AND e.concurrency_limit IS NOT NULL
+GROUP BY e.id, e.concurrency_limit
+
+-- name: priorities
+-- The run priorities that wait in a queue, by jumps along the index: its cost is their number, not the backlog's.
+WITH RECURSIVE ranks(priority) AS (
+    SELECT max(priority) FROM flow_run WHERE work_queue_id = :work_queue_id AND state_type = 'SCHEDULED'
+    UNION ALL
+    SELECT (SELECT max(r.priority) FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority < ranks.priority)
+    FROM ranks WHERE ranks.priority IS NOT NULL
+)
+SELECT priority FROM ranks WHERE priority IS NOT NULL
+
+-- name: candidates
+-- Due runs of one queue and one run priority, without those whose deployment is paused or has no slot left.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, e.concurrency_limit
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+  AND r.due_at <= :until AND r.lease_expires_at IS NULL
+  AND (e.id IS NULL OR NOT e.paused)
+  AND (r.deployment_id IS NULL OR r.deployment_id NOT IN :full::uuid[])
+ORDER BY r.due_at, r.id LIMIT :limit
+
+-- name: candidates [postgresql]
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, e.concurrency_limit
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+  AND r.due_at <= :until AND r.lease_expires_at IS NULL
+  AND (e.id IS NULL OR NOT e.paused)
+  AND (r.deployment_id IS NULL OR r.deployment_id <> ALL(:full::uuid[]))
+ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
+
+-- name: next_due
+-- When the next run of a pool falls due after a moment.
+SELECT min(r.due_at) FROM work_queue q JOIN flow_run r ON r.work_queue_id = q.id
+WHERE q.work_pool_id = :work_pool_id AND r.state_type = 'SCHEDULED' AND r.due_at > :after AND r.lease_expires_at IS NULL
+
+-- name: renew
+-- A holder is alive: it keeps the run while the fence is its own.
+UPDATE flow_run SET lease_expires_at = :expires_at
+WHERE id = :flow_run_id AND fence = :fence AND lease_expires_at IS NOT NULL
+
+-- name: held
+-- Which of these leases still stand, and whether the run is to be stopped.
+SELECT id, fence, state_type FROM flow_run WHERE id IN :ids::uuid[] AND lease_expires_at IS NOT NULL
+
+-- name: to_cancel
+-- Runs held by a worker that it has to stop.
+SELECT id FROM flow_run WHERE worker_id = :worker_id AND lease_expires_at IS NOT NULL AND state_type = 'CANCELLING'
+
+-- name: lapsed
+-- Runs whose holder has not renewed its lease.
+SELECT id, state_type, state_name, fence FROM flow_run
+WHERE lease_expires_at < :now ORDER BY lease_expires_at LIMIT :limit
+
+-- name: limits
+-- The limits that one run stands under, with the slots taken: pool, queue, deployment.
+SELECT 1 AS place, 'Work pool' AS lane, p.concurrency_limit,
+       (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS used
+FROM work_pool p WHERE p.id = :work_pool_id
+UNION ALL
+SELECT 2, 'Work queue', q.concurrency_limit,
+       (SELECT count(*) FROM flow_run r
+        WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id)
+FROM work_queue q WHERE q.id = :work_queue_id
+UNION ALL
+SELECT 3, 'Deployment', e.concurrency_limit,
+       (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.deployment_id = e.id)
+FROM deployment e WHERE e.id = :deployment_id
+ORDER BY place

@@ -1,0 +1,44 @@
+-- name: insert
+INSERT INTO deployment (id, created, updated, flow_id, name, version, description, paused, concurrency_limit,
+                        concurrency_options, job_variables, parameters, parameter_openapi_schema,
+                        enforce_parameter_schema, tags, labels, work_queue_id, work_queue_name, path, pull_steps,
+                        entrypoint, command, storage_document_id, infrastructure_document_id, last_polled)
+VALUES (:id, :created, :updated, :flow_id, :name, :version, :description, :paused, :concurrency_limit,
+        :concurrency_options, :job_variables, :parameters, :parameter_openapi_schema,
+        :enforce_parameter_schema, :tags, :labels, :work_queue_id, :work_queue_name, :path, :pull_steps,
+        :entrypoint, :command, :storage_document_id, :infrastructure_document_id, NULL)
+ON CONFLICT (flow_id, name) DO NOTHING
+
+-- name: update
+UPDATE deployment
+SET updated = :updated, version = :version, description = :description, paused = :paused,
+    concurrency_limit = :concurrency_limit, concurrency_options = :concurrency_options,
+    job_variables = :job_variables, parameters = :parameters, parameter_openapi_schema = :parameter_openapi_schema,
+    enforce_parameter_schema = :enforce_parameter_schema, tags = :tags, labels = :labels,
+    work_queue_id = :work_queue_id, work_queue_name = :work_queue_name, path = :path, pull_steps = :pull_steps,
+    entrypoint = :entrypoint, command = :command, storage_document_id = :storage_document_id,
+    infrastructure_document_id = :infrastructure_document_id
+WHERE id = :id
+
+-- name: select
+-- Deployments with their queue and pool; a condition on e follows.
+SELECT e.id, e.created, e.updated, e.flow_id, e.name, e.version, e.description, e.paused, e.concurrency_limit,
+       e.concurrency_options, e.job_variables, e.parameters, e.parameter_openapi_schema,
+       e.enforce_parameter_schema, e.tags, e.labels, e.work_queue_id,
+       COALESCE(q.name, e.work_queue_name) AS work_queue_name, e.path, e.pull_steps, e.entrypoint, e.command,
+       e.storage_document_id, e.infrastructure_document_id, e.last_polled, q.last_polled AS queue_polled,
+       p.id AS work_pool_id, p.name AS work_pool_name
+FROM deployment e
+LEFT JOIN work_queue q ON q.id = e.work_queue_id
+LEFT JOIN work_pool p ON p.id = q.work_pool_id
+
+-- name: move_runs
+-- Waiting runs follow their deployment to its new queue.
+UPDATE flow_run SET work_queue_id = :work_queue_id, work_pool_id = :work_pool_id
+WHERE deployment_id = :id AND state_type = 'SCHEDULED'
+
+-- name: touch
+UPDATE deployment SET last_polled = :now WHERE id IN :ids::uuid[]
+
+-- name: delete
+DELETE FROM deployment WHERE id = :id

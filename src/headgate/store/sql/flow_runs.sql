@@ -1,0 +1,119 @@
+-- name: insert
+INSERT INTO flow_run (id, created, updated, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id,
+                      state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time,
+                      end_time, total_run_time, run_count, priority, auto_scheduled, holds_slot, fence,
+                      lease_expires_at, worker_id)
+VALUES (:id, :created, :created, :flow_id, :deployment_id, :schedule_id, :work_pool_id, :work_queue_id,
+        :state_id, :state_type, :state_name, :state_timestamp, :due_at, :expected_start_time, :start_time,
+        :end_time, 0.0, :run_count, :priority, :auto_scheduled, :holds_slot, 0, NULL, NULL)
+
+-- name: insert_detail
+-- No row, and no error, when the flow has a run of that idempotency key.
+INSERT INTO flow_run_detail (flow_run_id, flow_id, name, idempotency_key, flow_version, deployment_version, parameters,
+                             context, tags, labels, empirical_policy, job_variables, parent_task_run_id,
+                             infrastructure_document_id, infrastructure_pid, created_by)
+VALUES (:flow_run_id, :flow_id, :name, :idempotency_key, :flow_version, :deployment_version, :parameters,
+        :context, :tags, :labels, :empirical_policy, :job_variables, :parent_task_run_id,
+        :infrastructure_document_id, NULL, :created_by)
+ON CONFLICT DO NOTHING
+
+-- name: insert_state
+INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
+VALUES (:flow_run_id, :id, :type, :name, :timestamp, :message, :state_details, :data)
+
+-- name: by_keys
+-- The runs that idempotency keys stand for.
+SELECT d.flow_id, d.idempotency_key, d.flow_run_id FROM flow_run_detail d WHERE d.idempotency_key IN :keys::text[]
+
+-- name: select
+-- Whole runs, as the wire shows them; a condition on r, d, q, p follows.
+SELECT r.id, r.created, r.updated, r.flow_id, r.state_id, r.deployment_id, r.work_queue_id, r.work_pool_id,
+       r.state_type, r.state_name, r.state_timestamp, r.run_count, r.expected_start_time, r.due_at, r.start_time, r.end_time,
+       r.total_run_time, r.auto_scheduled, r.fence,
+       d.name, d.idempotency_key, d.flow_version, d.deployment_version, d.parameters, d.context, d.tags, d.labels,
+       d.empirical_policy, d.job_variables, d.parent_task_run_id, d.infrastructure_document_id,
+       d.infrastructure_pid, d.created_by,
+       s.message AS state_message, s.state_details, s.data AS state_data,
+       q.name AS work_queue_name, p.name AS work_pool_name
+FROM flow_run r
+JOIN flow_run_detail d ON d.flow_run_id = r.id
+LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
+LEFT JOIN work_queue q ON q.id = r.work_queue_id
+LEFT JOIN work_pool p ON p.id = r.work_pool_id
+
+-- name: lock
+-- What the rules need of runs that are about to change state, in id order so that batches do not deadlock.
+SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
+       r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
+       r.fence, r.lease_expires_at, r.worker_id, d.empirical_policy, s.state_details, s.message, s.data
+FROM flow_run r
+JOIN flow_run_detail d ON d.flow_run_id = r.id
+LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
+WHERE r.id IN :ids::uuid[] ORDER BY r.id
+
+-- name: lock [postgresql]
+SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
+       r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
+       r.fence, r.lease_expires_at, r.worker_id, d.empirical_policy, s.state_details, s.message, s.data
+FROM flow_run r
+JOIN flow_run_detail d ON d.flow_run_id = r.id
+LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
+WHERE r.id = ANY(:ids::uuid[]) ORDER BY r.id FOR UPDATE OF r
+
+-- name: set_state
+-- A run enters a state, with all that follows from it.
+UPDATE flow_run
+SET updated = :updated, state_id = :state_id, state_type = :state_type, state_name = :state_name,
+    state_timestamp = :state_timestamp, due_at = :due_at, expected_start_time = :expected_start_time,
+    start_time = :start_time, end_time = :end_time, total_run_time = :total_run_time, run_count = :run_count,
+    holds_slot = :holds_slot, fence = :fence, lease_expires_at = :lease_expires_at, worker_id = :worker_id
+WHERE id = :id
+
+-- name: update_detail
+UPDATE flow_run_detail
+SET name = :name, flow_version = :flow_version, parameters = :parameters, tags = :tags, labels = :labels,
+    empirical_policy = :empirical_policy, infrastructure_pid = :infrastructure_pid, job_variables = :job_variables
+WHERE flow_run_id = :id
+
+-- name: touch
+UPDATE flow_run SET updated = :updated WHERE id = :id
+
+-- name: states
+SELECT flow_run_id, id, type, name, timestamp, message, state_details, data
+FROM flow_run_state WHERE flow_run_id = :flow_run_id ORDER BY id
+
+-- name: ids_of_flow
+SELECT id FROM flow_run WHERE flow_id = :flow_id
+
+-- name: delete_logs
+DELETE FROM log WHERE flow_run_id IN :ids::uuid[]
+
+-- name: delete_states
+DELETE FROM flow_run_state WHERE flow_run_id IN :ids::uuid[]
+
+-- name: delete_details
+DELETE FROM flow_run_detail WHERE flow_run_id IN :ids::uuid[]
+
+-- name: delete
+DELETE FROM flow_run WHERE id IN :ids::uuid[]
+
+-- name: waiting_of_deployment
+-- Runs of a deployment that have not been started.
+SELECT id FROM flow_run WHERE deployment_id = :deployment_id AND state_type = 'SCHEDULED' AND lease_expires_at IS NULL
+
+-- name: ahead_of_schedule
+-- Runs that a schedule made ahead; those that are due already are work, and stay.
+SELECT id FROM flow_run
+WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED' AND lease_expires_at IS NULL AND due_at > :now
+
+-- name: fire_times
+-- When a schedule's waiting runs fall.
+SELECT due_at FROM flow_run WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED'
+
+-- name: turned_late
+-- Runs past their time that are not called Late yet.
+SELECT id FROM flow_run WHERE state_name = 'Scheduled' AND due_at < :before ORDER BY due_at LIMIT :limit
+
+-- name: pools_of
+-- The pools of runs, read before their locks are taken: pools are locked first.
+SELECT DISTINCT work_pool_id FROM flow_run WHERE id IN :ids::uuid[] AND work_pool_id IS NOT NULL

@@ -1,0 +1,218 @@
+CREATE TABLE flow (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    tags JSONB NOT NULL,
+    labels JSON NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE work_pool (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    type TEXT NOT NULL,
+    base_job_template JSON NOT NULL,
+    is_paused BOOLEAN NOT NULL,
+    concurrency_limit INTEGER,
+    default_queue_id UUID NOT NULL,
+    storage_configuration JSON NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE flow_run (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    flow_id UUID NOT NULL,
+    deployment_id UUID,
+    schedule_id UUID,
+    work_pool_id UUID,
+    work_queue_id UUID,
+    state_id UUID,
+    state_type TEXT,
+    state_name TEXT,
+    state_timestamp TIMESTAMPTZ,
+    due_at TIMESTAMPTZ,
+    expected_start_time TIMESTAMPTZ,
+    start_time TIMESTAMPTZ,
+    end_time TIMESTAMPTZ,
+    total_run_time DOUBLE PRECISION NOT NULL,
+    run_count INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    auto_scheduled BOOLEAN NOT NULL,
+    holds_slot BOOLEAN NOT NULL,
+    fence INTEGER NOT NULL,
+    lease_expires_at TIMESTAMPTZ,
+    worker_id UUID,
+    PRIMARY KEY (id)
+)
+ WITH (fillfactor = 70);
+
+CREATE INDEX ix_flow_run_ahead ON flow_run (schedule_id, due_at) WHERE state_type = 'SCHEDULED';
+
+CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_time);
+
+CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
+
+CREATE INDEX ix_flow_run_flow ON flow_run (flow_id);
+
+CREATE INDEX ix_flow_run_holder ON flow_run (worker_id) WHERE lease_expires_at IS NOT NULL;
+
+CREATE INDEX ix_flow_run_lease ON flow_run (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
+
+CREATE INDEX ix_flow_run_not_late ON flow_run (due_at) WHERE state_name = 'Scheduled';
+
+CREATE INDEX ix_flow_run_ready ON flow_run (work_queue_id, priority, due_at, id) WHERE state_type = 'SCHEDULED';
+
+CREATE INDEX ix_flow_run_slots ON flow_run (work_pool_id, work_queue_id, deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_waiting_of_deployment ON flow_run (deployment_id, due_at) WHERE state_type = 'SCHEDULED';
+
+CREATE TABLE flow_run_detail (
+    flow_run_id UUID NOT NULL,
+    flow_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    idempotency_key TEXT,
+    flow_version TEXT,
+    deployment_version TEXT,
+    parameters JSON NOT NULL,
+    context JSON NOT NULL,
+    tags JSONB NOT NULL,
+    labels JSON NOT NULL,
+    empirical_policy JSON NOT NULL,
+    job_variables JSON,
+    parent_task_run_id UUID,
+    infrastructure_document_id UUID,
+    infrastructure_pid TEXT,
+    created_by JSON,
+    PRIMARY KEY (flow_run_id)
+);
+
+CREATE INDEX ix_flow_run_parent_task_run ON flow_run_detail (parent_task_run_id) WHERE parent_task_run_id IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_flow_run_idempotency_key ON flow_run_detail (flow_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE flow_run_state (
+    flow_run_id UUID NOT NULL,
+    id UUID NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    timestamp TIMESTAMPTZ NOT NULL,
+    message TEXT,
+    state_details JSON NOT NULL,
+    data JSON,
+    PRIMARY KEY (flow_run_id, id)
+)
+ PARTITION BY RANGE (id);
+
+CREATE TABLE log (
+    flow_run_id UUID NOT NULL,
+    id UUID NOT NULL,
+    task_run_id UUID,
+    timestamp TIMESTAMPTZ NOT NULL,
+    level INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (flow_run_id, id)
+)
+ PARTITION BY RANGE (id);
+
+CREATE TABLE work_queue (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    work_pool_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    is_paused BOOLEAN NOT NULL,
+    concurrency_limit INTEGER,
+    priority INTEGER NOT NULL,
+    filter JSON,
+    last_polled TIMESTAMPTZ,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_work_queue_pool_name UNIQUE (work_pool_id, name),
+    FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
+
+CREATE TABLE worker (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    work_pool_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    type TEXT,
+    last_heartbeat_time TIMESTAMPTZ,
+    heartbeat_interval_seconds DOUBLE PRECISION,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
+    FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
+);
+
+CREATE TABLE deployment (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    flow_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT,
+    description TEXT,
+    paused BOOLEAN NOT NULL,
+    concurrency_limit INTEGER,
+    concurrency_options JSON,
+    job_variables JSON NOT NULL,
+    parameters JSON NOT NULL,
+    parameter_openapi_schema JSON,
+    enforce_parameter_schema BOOLEAN NOT NULL,
+    tags JSONB NOT NULL,
+    labels JSON NOT NULL,
+    work_queue_id UUID,
+    work_queue_name TEXT,
+    path TEXT,
+    pull_steps JSON,
+    entrypoint TEXT,
+    command TEXT,
+    storage_document_id UUID,
+    infrastructure_document_id UUID,
+    last_polled TIMESTAMPTZ,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
+    FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
+    FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
+);
+
+CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
+
+CREATE TABLE deployment_schedule (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    deployment_id UUID NOT NULL,
+    schedule JSON NOT NULL,
+    active BOOLEAN NOT NULL,
+    max_scheduled_runs INTEGER,
+    parameters JSON NOT NULL,
+    job_variables JSON NOT NULL,
+    slug TEXT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
+
+CREATE TABLE log_rest PARTITION OF log DEFAULT;
+
+CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+

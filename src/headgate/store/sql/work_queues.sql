@@ -1,0 +1,42 @@
+-- name: insert
+INSERT INTO work_queue (id, created, updated, work_pool_id, name, description, is_paused, concurrency_limit,
+                        priority, filter, last_polled)
+VALUES (:id, :created, :updated, :work_pool_id, :name, :description, :is_paused, :concurrency_limit,
+        :priority, :filter, NULL)
+ON CONFLICT (work_pool_id, name) DO NOTHING
+
+-- name: select
+-- Queues with their pool's name and the slots in use; a condition on q follows.
+SELECT q.id, q.created, q.updated, q.work_pool_id, q.name, q.description, q.is_paused, q.concurrency_limit,
+       q.priority, q.filter, q.last_polled, p.name AS work_pool_name,
+       (SELECT count(*) FROM flow_run r
+        WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) AS active_slots
+FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
+
+-- name: update
+UPDATE work_queue
+SET updated = :updated, name = :name, description = :description, is_paused = :is_paused,
+    concurrency_limit = :concurrency_limit, filter = :filter, last_polled = :last_polled
+WHERE id = :id
+
+-- name: rank
+-- One queue's priority.
+UPDATE work_queue SET updated = :updated, priority = :priority WHERE id = :id
+
+-- name: touch
+-- Queues were polled. Written at most every few seconds per queue, so that polls stay reads.
+UPDATE work_queue SET last_polled = :now
+WHERE id IN :ids::uuid[] AND (last_polled IS NULL OR last_polled < :stale::timestamptz)
+
+-- name: late_count
+SELECT count(*) FROM flow_run WHERE work_queue_id = :id AND state_type = 'SCHEDULED' AND state_name = 'Late'
+
+-- name: delete
+DELETE FROM work_queue WHERE id = :id
+
+-- name: move_runs
+-- Waiting runs of a queue that goes, to another.
+UPDATE flow_run SET work_queue_id = :to WHERE work_queue_id = :from AND state_type = 'SCHEDULED'
+
+-- name: move_deployments
+UPDATE deployment SET work_queue_id = :to, work_queue_name = :name WHERE work_queue_id = :from

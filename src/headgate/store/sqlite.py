@@ -1,0 +1,296 @@
+"""SQLite: one writer thread that commits in groups, and a few reader threads, on a file in WAL mode."""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from headgate.errors import DatabaseError, Unavailable
+from headgate.store.database import Command, Row, Tx, Unit, run_set
+from headgate.store.statements import Statement, compile_for_sqlite
+from headgate.store.times import from_micros, to_micros
+
+R = TypeVar("R")
+Item = TypeVar("Item")
+
+READERS = 3
+BUSY_SECONDS = 30.0
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+_ADAPTERS: Mapping[type, Callable[[Any], Any]] = {
+    UUID: str,
+    datetime: to_micros,
+    dict: _json,
+    list: _json,
+    bool: int,
+}
+
+# Converters go by the declared type of a column; these names are ours alone, and hold the affinity that SQLite
+# reads out of them (TEXT, INT).
+sqlite3.register_converter("UUID_TEXT", lambda raw: UUID(raw.decode()))
+sqlite3.register_converter("TIMESTAMP_INT", lambda raw: from_micros(int(raw)))
+sqlite3.register_converter("JSON_TEXT", msgspec.json.decode)
+sqlite3.register_converter("BOOL_INT", lambda raw: raw == b"1")
+
+
+class SqliteTx:
+    """A transaction on one connection, used from one thread."""
+
+    dialect = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> list[Row]:
+        return self._run(sql, params).fetchall()
+
+    async def fetch_one(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Row | None:
+        row: Row | None = self._run(sql, params).fetchone()
+        return row
+
+    async def fetch_value(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Any:
+        row = self._run(sql, params).fetchone()
+        return row[0] if row else None
+
+    async def execute(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> int:
+        return self._run(sql, params).rowcount
+
+    async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
+        compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
+        self._connection.executemany(compiled.sql, [_adapted(row, compiled.names) for row in rows])
+
+    def _run(self, sql: Statement | str, params: Mapping[str, Any]) -> sqlite3.Cursor:
+        compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
+        return self._connection.execute(compiled.sql, _adapted(params, compiled.names))
+
+
+def _adapted(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    adapted = {}
+    for name in names:
+        value = params[name]
+        adapter = _ADAPTERS.get(type(value))
+        if adapter is not None:
+            value = adapter(value)
+        elif isinstance(value, msgspec.Struct):
+            value = _json(value)
+        adapted[name] = value
+    return adapted
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """Something for the writer: a unit, or an item of a command; and who waits for it."""
+
+    unit: Unit[Any] | None
+    command: Command[Any, Any] | None
+    item: Any
+    future: asyncio.Future[Any]
+
+
+class SqliteDatabase:
+    """See `store.database.Database`. Other processes may use the same file."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="headgate-reader")
+        self._reader_connections: list[sqlite3.Connection] = []
+        self._connection = connect(path)
+        self._writer = threading.Thread(target=self._write_until_closed, name="headgate-writer", daemon=True)
+        self._writer.start()
+
+    async def read(self, unit: Unit[R]) -> R:
+        """Run `unit` on a reader thread, on one snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
+
+    async def write(self, unit: Unit[R]) -> R:
+        """Run `unit` in the writer's next group."""
+        result: R = await self._enqueue(_Work(unit, None, None, asyncio.get_running_loop().create_future()))
+        return result
+
+    async def submit(self, command: Command[Item, R], item: Item) -> R:
+        """Run `item` with all others of its command in the writer's next group."""
+        result: R = await self._enqueue(_Work(None, command, item, asyncio.get_running_loop().create_future()))
+        return result
+
+    async def close(self) -> None:
+        """Commit what was handed in, then end the threads and close the file."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self._readers.shutdown(wait=True)
+        for connection in self._reader_connections:
+            connection.close()
+        self._connection.close()
+
+    async def _enqueue(self, work: _Work) -> Any:
+        if not self._writer.is_alive():
+            raise Unavailable(f"The database {self._path} is closed.")
+        self._queue.put(work)
+        return await work.future
+
+    def _read(self, unit: Unit[R]) -> R:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect(self._path)
+            self._reader_connections.append(connection)
+        try:
+            connection.execute("BEGIN")
+            return run_now(unit(SqliteTx(connection)))
+        except sqlite3.OperationalError as error:
+            raise _unavailable(error) from error
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+
+    def _write_until_closed(self) -> None:
+        while True:
+            group = [self._queue.get()]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    group.append(self._queue.get_nowait())
+            todo = [work for work in group if work is not None]
+            if todo:
+                self._settle(todo)
+            if len(todo) < len(group):
+                return
+
+    def _settle(self, group: list[_Work]) -> None:
+        """One transaction for the whole group; then tell each caller, with one call per event loop."""
+        try:
+            results = self._commit(group)
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            results = [(work, _unavailable(error)) for work in group]
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Work, Any]]] = {}
+        for work, result in results:
+            by_loop.setdefault(work.future.get_loop(), []).append((work, result))
+        for loop, settled in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # the loop of a caller that is gone
+                loop.call_soon_threadsafe(_deliver, settled)
+
+    def _commit(self, group: list[_Work]) -> list[tuple[_Work, Any]]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        results: list[tuple[_Work, Any]] = []
+        sets: dict[Command[Any, Any], list[_Work]] = {}
+        for work in group:
+            if work.command is not None:
+                sets.setdefault(work.command, []).append(work)
+            elif work.unit is not None:
+                results.append((work, run_now(self._run_unit(work.unit))))
+        for command, works in sets.items():
+            answers = run_now(run_set(self._savepoint, command, [work.item for work in works]))
+            results += zip(works, answers, strict=True)
+        self._connection.execute("COMMIT")
+        return results
+
+    async def _run_unit(self, unit: Unit[Any]) -> Any:
+        try:
+            async with self._savepoint() as tx:
+                return await unit(tx)
+        except Exception as error:
+            return _Failed(error)
+
+    @contextlib.asynccontextmanager
+    async def _savepoint(self) -> AsyncIterator[Tx]:
+        self._connection.execute("SAVEPOINT unit")
+        try:
+            yield SqliteTx(self._connection)
+        except BaseException:
+            self._connection.execute("ROLLBACK TO unit")
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE unit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A unit's failure, told apart from a unit that answers an exception."""
+
+    error: Exception
+
+
+def _deliver(settled: list[tuple[_Work, Any]]) -> None:
+    for work, result in settled:
+        if work.future.done():
+            continue
+        if isinstance(result, _Failed):
+            work.future.set_exception(result.error)
+        elif isinstance(result, Exception):
+            work.future.set_exception(result)
+        else:
+            work.future.set_result(result)
+
+
+def run_now(coroutine: Awaitable[R]) -> R:
+    """The result of a coroutine that never suspends."""
+    assert isinstance(coroutine, Coroutine)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a unit of work awaited something other than its transaction")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection with our settings, in autocommit mode; `DatabaseError` in one line when the file is not to be had."""
+    try:
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            detect_types=sqlite3.PARSE_DECLTYPES,
+            cached_statements=1024,
+        )
+    except sqlite3.Error as error:
+        raise _cannot_open(path, error) from None
+    connection.row_factory = sqlite3.Row
+    try:
+        # NORMAL: a commit survives the death of any process; a power cut may take the last few, never the file.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error as error:
+        connection.close()
+        raise _cannot_open(path, error) from None
+    return connection
+
+
+def _cannot_open(path: Path, error: sqlite3.Error) -> DatabaseError:
+    return DatabaseError(
+        f"Cannot open the database {path}: {error}. Is it a Headgate database, and may this user write there?"
+    )
+
+
+def _unavailable(error: sqlite3.Error) -> Exception:
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return Unavailable(f"The database has been busy for {BUSY_SECONDS:.0f} s: another process holds it.")
+    if isinstance(error, sqlite3.OperationalError):
+        return Unavailable(f"The database failed: {error}.")
+    return error

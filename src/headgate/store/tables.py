@@ -1,0 +1,265 @@
+"""The schema: every table, column and index. Read by migrations and by the tests; the running server does not import it.
+
+Hot: `flow_run` holds what dispatch needs, in few fixed-width columns, with partial indexes on live states only.
+Cold: `flow_run_detail` is written once; `flow_run_state` and `log` are append-only, and on PostgreSQL partitioned
+by their time-ordered ids.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import UserDefinedType
+
+
+class _Typed(UserDefinedType[Any]):
+    """A column type with a name of its own on each database; SQLite's names carry our converters and the affinity."""
+
+    cache_ok = True
+    names: ClassVar[Mapping[str, str]]
+
+
+@compiles(_Typed)
+def _name_of(kind: _Typed, compiler: Any, **_: Any) -> str:
+    return kind.names[compiler.dialect.name]
+
+
+class Uuid(_Typed):
+    names: ClassVar = {"sqlite": "UUID_TEXT", "postgresql": "UUID"}
+
+
+class Timestamp(_Typed):
+    names: ClassVar = {"sqlite": "TIMESTAMP_INT", "postgresql": "TIMESTAMPTZ"}
+
+
+class Json(_Typed):
+    """Kept letter by letter: the order of keys in a template or a parameter set is the user's."""
+
+    names: ClassVar = {"sqlite": "JSON_TEXT", "postgresql": "JSON"}
+
+
+class Tags(_Typed):
+    """A JSON list that filters look into."""
+
+    names: ClassVar = {"sqlite": "JSON_TEXT", "postgresql": "JSONB"}
+
+
+class Flag(_Typed):
+    names: ClassVar = {"sqlite": "BOOL_INT", "postgresql": "BOOLEAN"}
+
+
+metadata = MetaData()
+
+
+def _id() -> Column[Any]:
+    return Column("id", Uuid, primary_key=True, nullable=False)
+
+
+def _times() -> list[Column[Any]]:
+    return [Column("created", Timestamp, nullable=False), Column("updated", Timestamp, nullable=False)]
+
+
+def _parent(name: str, target: str, **options: Any) -> Column[Any]:
+    return Column(name, Uuid, ForeignKey(target, ondelete="CASCADE"), nullable=False, **options)
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+flow = Table(
+    "flow",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("tags", Tags, nullable=False),
+    Column("labels", Json, nullable=False),
+)
+
+work_pool = Table(
+    "work_pool",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("description", Text),
+    Column("type", Text, nullable=False),
+    Column("base_job_template", Json, nullable=False),
+    Column("is_paused", Flag, nullable=False),
+    Column("concurrency_limit", Integer),
+    Column("default_queue_id", Uuid, nullable=False),
+    Column("storage_configuration", Json, nullable=False),
+)
+
+work_queue = Table(
+    "work_queue",
+    metadata,
+    _id(),
+    *_times(),
+    _parent("work_pool_id", "work_pool.id"),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("is_paused", Flag, nullable=False),
+    Column("concurrency_limit", Integer),
+    # Unique in a pool, too: kept so by the service under the pool's lock, because shifting ranks passes through doubles.
+    Column("priority", Integer, nullable=False),
+    Column("filter", Json),
+    Column("last_polled", Timestamp),
+    UniqueConstraint("work_pool_id", "name", name="uq_work_queue_pool_name"),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    _id(),
+    *_times(),
+    _parent("work_pool_id", "work_pool.id"),
+    Column("name", Text, nullable=False),
+    Column("type", Text),
+    Column("last_heartbeat_time", Timestamp),
+    Column("heartbeat_interval_seconds", Double),
+    UniqueConstraint("work_pool_id", "name", name="uq_worker_pool_name"),
+)
+
+deployment = Table(
+    "deployment",
+    metadata,
+    _id(),
+    *_times(),
+    _parent("flow_id", "flow.id"),
+    Column("name", Text, nullable=False),
+    Column("version", Text),
+    Column("description", Text),
+    Column("paused", Flag, nullable=False),
+    Column("concurrency_limit", Integer),
+    Column("concurrency_options", Json),
+    Column("job_variables", Json, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("parameter_openapi_schema", Json),
+    Column("enforce_parameter_schema", Flag, nullable=False),
+    Column("tags", Tags, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("work_queue_id", Uuid, ForeignKey("work_queue.id", ondelete="SET NULL"), index=True),
+    Column("work_queue_name", Text),
+    Column("path", Text),
+    Column("pull_steps", Json),
+    Column("entrypoint", Text),
+    Column("command", Text),
+    Column("storage_document_id", Uuid),
+    Column("infrastructure_document_id", Uuid),
+    Column("last_polled", Timestamp),
+    UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
+)
+
+deployment_schedule = Table(
+    "deployment_schedule",
+    metadata,
+    _id(),
+    *_times(),
+    _parent("deployment_id", "deployment.id", index=True),
+    Column("schedule", Json, nullable=False),
+    Column("active", Flag, nullable=False),
+    Column("max_scheduled_runs", Integer),
+    Column("parameters", Json, nullable=False),
+    Column("job_variables", Json, nullable=False),
+    Column("slug", Text),
+)
+
+flow_run = Table(
+    "flow_run",
+    metadata,
+    _id(),
+    *_times(),
+    Column("flow_id", Uuid, nullable=False),
+    Column("deployment_id", Uuid),
+    Column("schedule_id", Uuid),
+    Column("work_pool_id", Uuid),
+    Column("work_queue_id", Uuid),
+    Column("state_id", Uuid),
+    Column("state_type", Text),
+    Column("state_name", Text),
+    Column("state_timestamp", Timestamp),
+    Column("due_at", Timestamp),
+    Column("expected_start_time", Timestamp),
+    Column("start_time", Timestamp),
+    Column("end_time", Timestamp),
+    Column("total_run_time", Double, nullable=False),
+    Column("run_count", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("auto_scheduled", Flag, nullable=False),
+    Column("holds_slot", Flag, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("lease_expires_at", Timestamp),
+    Column("worker_id", Uuid),
+    Index("ix_flow_run_flow", "flow_id"),
+    Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
+    Index("ix_flow_run_expected_start", "expected_start_time"),
+    Index("ix_flow_run_ready", "work_queue_id", "priority", "due_at", "id", **_where("state_type = 'SCHEDULED'")),
+    Index("ix_flow_run_waiting_of_deployment", "deployment_id", "due_at", **_where("state_type = 'SCHEDULED'")),
+    Index("ix_flow_run_ahead", "schedule_id", "due_at", **_where("state_type = 'SCHEDULED'")),
+    Index("ix_flow_run_not_late", "due_at", **_where("state_name = 'Scheduled'")),
+    Index("ix_flow_run_slots", "work_pool_id", "work_queue_id", "deployment_id", **_where("holds_slot")),
+    Index("ix_flow_run_deployment_slots", "deployment_id", **_where("holds_slot")),
+    Index("ix_flow_run_lease", "lease_expires_at", **_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_holder", "worker_id", **_where("lease_expires_at IS NOT NULL")),
+    # Updates touch no index but the partial ones; room on the page keeps them in place.
+    postgresql_with={"fillfactor": 70},
+)
+
+flow_run_detail = Table(
+    "flow_run_detail",
+    metadata,
+    Column("flow_run_id", Uuid, primary_key=True, nullable=False),
+    Column("flow_id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("flow_version", Text),
+    Column("deployment_version", Text),
+    Column("parameters", Json, nullable=False),
+    Column("context", Json, nullable=False),
+    Column("tags", Tags, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("empirical_policy", Json, nullable=False),
+    Column("job_variables", Json),
+    Column("parent_task_run_id", Uuid),
+    Column("infrastructure_document_id", Uuid),
+    Column("infrastructure_pid", Text),
+    Column("created_by", Json),
+    Index("uq_flow_run_idempotency_key", "flow_id", "idempotency_key", unique=True, **_where("idempotency_key IS NOT NULL")),
+    Index("ix_flow_run_parent_task_run", "parent_task_run_id", **_where("parent_task_run_id IS NOT NULL")),
+)
+
+flow_run_state = Table(
+    "flow_run_state",
+    metadata,
+    Column("flow_run_id", Uuid, primary_key=True, nullable=False),
+    Column("id", Uuid, primary_key=True, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("timestamp", Timestamp, nullable=False),
+    Column("message", Text),
+    Column("state_details", Json, nullable=False),
+    Column("data", Json),
+    # One tree that keeps a run's history together.
+    sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (id)",
+)
+
+log = Table(
+    "log",
+    metadata,
+    # The zero id where a line belongs to no flow run.
+    Column("flow_run_id", Uuid, primary_key=True, nullable=False),
+    Column("id", Uuid, primary_key=True, nullable=False),
+    Column("task_run_id", Uuid),
+    Column("timestamp", Timestamp, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (id)",
+)
+
+PARTITIONED = ("flow_run_state", "log")

@@ -1,0 +1,22 @@
+"""How SQLite keeps times: microseconds since 1970 in UTC. PostgreSQL has a type of its own."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(time: datetime) -> int:
+    """The stored form."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The time that is stored as `micros`."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def as_time(value: Any) -> datetime | None:
+    """A time that an expression such as `max(…)` gave; SQLite hands those over as they are stored."""
+    return from_micros(value) if isinstance(value, int) else value

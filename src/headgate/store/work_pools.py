@@ -1,0 +1,97 @@
+"""Rows of work pools."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import convert
+
+from headgate.core.liveness import pool_status
+from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.work_pools import StorageConfiguration, WorkPool
+from headgate.store.database import Row, Tx
+from headgate.store.filters import Params, work_pool_condition
+from headgate.store.paging import page
+from headgate.store.statements import load_statements
+from headgate.store.times import as_time
+
+_SQL = load_statements("work_pools")
+_SELECT = _SQL["select"].sqlite
+_DERIVED = {"status", "active_slots"}
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPool:
+    """What a transaction that holds a pool's lock knows of it."""
+
+    id: UUID
+    name: str
+    type: str
+    is_paused: bool
+    concurrency_limit: int | None
+    base_job_template: dict[str, Any]
+    default_queue_id: UUID
+
+
+def _work_pool(row: Row, now: datetime) -> WorkPool:
+    values = dict(row)
+    heartbeat = as_time(values.pop("last_heartbeat"))
+    values["storage_configuration"] = convert(values["storage_configuration"], StorageConfiguration)
+    pool = WorkPool(**values)
+    pool.status = pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
+    return pool
+
+
+async def insert(tx: Tx, pool: WorkPool) -> bool:
+    """Insert; False when the name is taken."""
+    return await tx.execute(_SQL["insert"], _values(pool)) > 0
+
+
+async def get(tx: Tx, name: str, *, now: datetime) -> WorkPool | None:
+    """By name."""
+    row = await tx.fetch_one(f"{_SELECT} WHERE p.name = :name", {"name": name})
+    return _work_pool(row, now) if row else None
+
+
+async def lock(tx: Tx, name: str) -> LockedPool | None:
+    """By name, holding its row until the transaction ends."""
+    row = await tx.fetch_one(_SQL["lock"], {"name": name})
+    return LockedPool(**row) if row else None
+
+
+async def lock_many(tx: Tx, ids: set[UUID]) -> dict[UUID, LockedPool]:
+    """By ids, holding their rows until the transaction ends."""
+    rows = await tx.fetch(_SQL["lock_many"], {"ids": sorted(ids)})
+    return {row["id"]: LockedPool(**row) for row in rows}
+
+
+async def list_page(tx: Tx, query: WorkPoolQuery, *, now: datetime) -> list[WorkPool]:
+    """A page of those that match, by name."""
+    p = Params(tx.dialect)
+    where = work_pool_condition(query.work_pools, p)
+    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY p.name {page(query, p)}", p.values)
+    return [_work_pool(row, now) for row in rows]
+
+
+async def count(tx: Tx, query: WorkPoolQuery) -> int:
+    """How many match."""
+    p = Params(tx.dialect)
+    where = work_pool_condition(query.work_pools, p)
+    found: int = await tx.fetch_value(f"SELECT count(*) FROM work_pool p WHERE {where}", p.values)
+    return found
+
+
+async def update(tx: Tx, pool: WorkPool) -> None:
+    """Write what may be changed."""
+    await tx.execute(_SQL["update"], _values(pool))
+
+
+async def delete(tx: Tx, id: UUID) -> None:
+    """Delete, with its queues and workers; its waiting runs are left without a pool."""
+    await tx.execute(_SQL["orphan_runs"], {"id": id})
+    await tx.execute(_SQL["delete"], {"id": id})
+
+
+def _values(pool: WorkPool) -> dict[str, Any]:
+    return {name: getattr(pool, name) for name in pool.__struct_fields__ if name not in _DERIVED}

@@ -1,0 +1,63 @@
+"""Rows of workers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from headgate.core.liveness import worker_status
+from headgate.schema.filters import WorkerQuery
+from headgate.schema.workers import Worker
+from headgate.store.database import Row, Tx
+from headgate.store.filters import Params, worker_condition
+from headgate.store.paging import page
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("workers")
+_SELECT = _SQL["select"].sqlite
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat; `id` is used when the worker is new."""
+
+    id: UUID
+    work_pool_id: UUID
+    name: str
+    type: str | None
+    interval: float | None
+    now: datetime
+
+
+def _worker(row: Row, now: datetime) -> Worker:
+    worker = Worker(**row)
+    worker.status = worker_status(worker.last_heartbeat_time, worker.heartbeat_interval_seconds, now=now)
+    return worker
+
+
+async def beat(tx: Tx, beat: Beat) -> UUID:
+    """Note a heartbeat; answers the worker's id."""
+    values = {name: getattr(beat, name) for name in Beat.__slots__}
+    id: UUID = await tx.fetch_value(_SQL["beat"], values)
+    return id if isinstance(id, UUID) else UUID(id)
+
+
+async def list_page(tx: Tx, pool_id: UUID, query: WorkerQuery, *, now: datetime) -> list[Worker]:
+    """A page of a pool's workers that match, the last alive first."""
+    p = Params(tx.dialect)
+    where = f"{worker_condition(query.workers, p)} AND w.work_pool_id = {p.one(pool_id)}"
+    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY w.last_heartbeat_time DESC, w.id {page(query, p)}", p.values)
+    status = query.workers.status if query.workers else None
+    workers = [_worker(row, now) for row in rows]
+    if status is None:
+        return workers
+    return [
+        worker
+        for worker in workers
+        if (status.any_ is None or worker.status in status.any_)
+        and (status.not_any_ is None or worker.status not in status.not_any_)
+    ]
+
+
+async def delete(tx: Tx, pool_id: UUID, name: str) -> bool:
+    """Delete; False when there is none."""
+    return await tx.execute(_SQL["delete"], {"work_pool_id": pool_id, "name": name}) > 0

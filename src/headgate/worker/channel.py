@@ -1,0 +1,72 @@
+"""The worker's line to the API: says once when it is cut and once when it is back, and can insist on a call."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from headgate.client.call import Call
+from headgate.client.client import AsyncClient
+from headgate.clock import monotonic
+from headgate.errors import HeadgateError, Unavailable
+from headgate.worker.waiting import pauses
+
+T = TypeVar("T")
+
+
+class Channel:
+    """Sends calls for all parts of one worker. `tolerance` is for how many seconds an insisted call is tried."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        tolerance: float,
+        monotonic: Callable[[], float] = monotonic,
+    ) -> None:
+        self._client = client
+        self._logger = logger
+        self._tolerance = tolerance
+        self._monotonic = monotonic
+        self._cut_at: float | None = None
+
+    async def send(self, call: Call[T], *, within: float | None = None) -> T:
+        """The answer to one try of at most `within` seconds; otherwise like `AsyncClient.send`."""
+        try:
+            async with asyncio.timeout(within):
+                answer = await self._client.send(call)
+        except Exception as error:
+            if is_transient(error):
+                self._note_cut(error)
+            raise
+        self._note_back()
+        return answer
+
+    async def insist(self, call: Call[T], *, forever: bool = False) -> T:
+        """The answer, tried again while the API is away; the last error when that outlasts the tolerance."""
+        end = self._monotonic() + self._tolerance
+        for pause in pauses():
+            try:
+                return await self.send(call)
+            except Exception as error:
+                if not is_transient(error) or (not forever and self._monotonic() + pause > end):
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    def _note_cut(self, error: BaseException) -> None:
+        if self._cut_at is None:
+            self._cut_at = self._monotonic()
+            reason = str(error) or "no answer in time"
+            self._logger.warning("The API is away; runs go on, and it is tried again until it is back. %s", reason)
+
+    def _note_back(self) -> None:
+        if self._cut_at is not None:
+            self._logger.info("The API is back after %.0f seconds.", self._monotonic() - self._cut_at)
+            self._cut_at = None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed later: no answer, 503, and statuses that no error class stands for, like 500."""
+    return isinstance(error, Unavailable | TimeoutError) or type(error) is HeadgateError

@@ -1,0 +1,98 @@
+"""From a grant to a job: render the pool's template, put the environment together, fill in a command."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from headgate.core.templates import render, validate_variables
+from headgate.errors import Invalid
+from headgate.schema.claims import Grant
+from headgate.schema.deployments import Deployment
+from headgate.settings import Settings, database_url, env_name
+from headgate.worker.types import Job
+
+FLOW_RUN_ID = "HEADGATE__FLOW_RUN_ID"
+FENCE = "HEADGATE__FENCE"
+PARAMETERS = "HEADGATE_PARAMETERS"
+
+_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
+
+
+def prepare(
+    grant: Grant, template: dict[str, Any], *, settings: Settings, environ: Mapping[str, str], on_line: Callable[[str], None]
+) -> Job:
+    """The job of a granted run. Raises `HeadgateError` when its variables or its command are wrong."""
+    validate_variables(template, grant.job_variables)
+    configuration = render(template, grant.job_variables, environ=environ)
+    run, deployment = grant.flow_run, grant.deployment
+    command = deployment.command if deployment is not None else None
+    env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}
+    # A command does not report for itself, so it gets no fence: the worker holds it.
+    env |= {PARAMETERS: json.dumps(run.parameters)} if command else {FENCE: str(grant.lease.fence)}
+    return Job(
+        flow_run_id=run.id,
+        flow_run_name=run.name,
+        configuration=configuration,
+        env=env,
+        on_line=on_line,
+        argv=command_argv(command, run.parameters) if command else None,
+        directory=code_directory(deployment) if command and deployment is not None else None,
+    )
+
+
+def command_argv(command: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """`command` split as a POSIX shell would, no shell being run; `{{ name }}` in an argument becomes that parameter's text.
+
+    Text stands as it is, any other value as JSON; a value never makes two arguments. Raises `Invalid`.
+    """
+    try:
+        words = shlex.split(_PLACEHOLDER.sub(r"{{\1}}", command))
+    except ValueError as error:
+        raise Invalid(f"The command {command!r} cannot be read: {error}.", field="command", value=command) from None
+    if not words:
+        raise Invalid("The command is empty.", field="command", value=command)
+    return tuple(_PLACEHOLDER.sub(lambda found: _text(found[1], parameters), word) for word in words)
+
+
+def code_directory(deployment: Deployment) -> str | None:
+    """Where a deployment's code lies: its last pull step, else its path. Raises `Invalid` for a step that is not known."""
+    directory = deployment.path
+    for step in deployment.pull_steps or ():
+        for name, inputs in step.items():
+            if not name.endswith(".set_working_directory"):
+                raise Invalid(f"The pull step {name!r} is not known; use set_working_directory.", field="pull_steps")
+            directory = str(inputs["directory"])
+    return directory
+
+
+def _text(name: str, parameters: Mapping[str, Any]) -> str:
+    if name not in parameters:
+        known = ", ".join(sorted(parameters)) or "none"
+        raise Invalid(f"The command names the parameter {name!r}, which the run does not have; it has: {known}.")
+    value = parameters[name]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _connection(settings: Settings) -> dict[str, str | None]:
+    """What makes settings in the run's process find the same API as this worker."""
+    env: dict[str, str | None] = {env_name("home"): str(settings.home_path), env_name("api_url"): settings.api_url}
+    if settings.api_auth_string:
+        env[env_name("api_auth_string")] = settings.api_auth_string
+    if settings.api_url is None:
+        env[env_name("server_database_connection_url")] = database_url(settings)
+    return env
+
+
+def _own_env(configuration: Mapping[str, Any]) -> dict[str, str | None]:
+    given = configuration.get("env") or {}
+    if not isinstance(given, Mapping):
+        raise Invalid(
+            f"env={given!r} in the job configuration is not a mapping of names to values.", field="env", value=given
+        )
+    return {str(name): _env_value(value) for name, value in given.items()}
+
+
+def _env_value(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)

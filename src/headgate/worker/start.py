@@ -1,0 +1,150 @@
+"""`headgate worker start`: from its options to a worker that runs until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+import msgspec
+
+from headgate.client.client import AsyncClient
+from headgate.client.connect import connect_async
+from headgate.errors import ConfigError
+from headgate.schema.flows import Name
+from headgate.settings import Settings
+from headgate.worker.channel import Channel
+from headgate.worker.joining import create, look_up
+from headgate.worker.waiting import first_of
+from headgate.worker.worker import Worker
+
+LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+Say = Callable[[str], None]
+
+
+def run_worker(
+    settings: Settings,
+    *,
+    pool: str,
+    name: str | None = None,
+    type: str | None = None,
+    queues: Sequence[str] = (),
+    limit: int | None = None,
+    prefetch_seconds: float | None = None,
+    run_once: bool = False,
+) -> int:
+    """Run a worker in this process; the exit code.
+
+    The first SIGINT or SIGTERM lets its runs end within `worker_shutdown_grace_seconds`, the second ends them at once.
+    Raises `HeadgateError` when there is no such pool, or the worker does not fit it.
+    """
+    _check(settings, name, limit)
+    with _logging(settings.logging_level):
+        return asyncio.run(
+            start_worker(
+                settings,
+                pool=pool,
+                name=name,
+                type=type,
+                queues=queues,
+                limit=limit,
+                prefetch_seconds=prefetch_seconds,
+                run_once=run_once,
+            )
+        )
+
+
+async def start_worker(
+    settings: Settings,
+    *,
+    pool: str,
+    name: str | None = None,
+    type: str | None = None,
+    queues: Sequence[str] = (),
+    limit: int | None = None,
+    prefetch_seconds: float | None = None,
+    run_once: bool = False,
+    client: AsyncClient | None = None,
+    say: Say = lambda line: print(line, flush=True),
+) -> int:
+    """`run_worker` inside an event loop, with `client` in place of the one that the settings ask for."""
+    client = client or connect_async(settings, patience=0.0)
+    channel = Channel(client, logger=logging.getLogger("headgate.worker"), tolerance=settings.api_outage_tolerance)
+    async with client:
+        with _Signals() as signals:
+            membership = await first_of(look_up(channel, pool, type), signals.first)
+            if membership is None:
+                return 0
+            if type is None:
+                say(f"Discovered worker type {membership.infrastructure.type!r} for work pool {pool!r}.")
+            worker = signals.worker = Worker(
+                pool=pool,
+                infrastructure=membership.infrastructure,
+                client=client,
+                settings=settings,
+                name=name,
+                queues=queues,
+                limit=limit,
+                prefetch_seconds=prefetch_seconds,
+            )
+            say(f"Worker {worker.name!r} started!")
+            if not membership.exists and await first_of(create(channel, membership), signals.first):
+                worker.logger.info("Worker pool %r created.", pool)
+            await worker.run(once=run_once)
+            say(f"Worker {worker.name!r} stopped.")
+    return 0
+
+
+def _check(settings: Settings, name: str | None, limit: int | None) -> None:
+    if settings.logging_level.upper() not in (levels := logging.getLevelNamesMapping()):
+        raise ConfigError(f"HEADGATE_LOGGING_LEVEL={settings.logging_level!r} is none of {', '.join(levels)}.")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"A worker's limit is at least 1, not {limit}; leave it out for no limit.")
+    try:
+        msgspec.convert(name, Name | None)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{name!r} cannot be a worker's name: it needs a letter, and none of / % & > <.") from None
+
+
+class _Signals:
+    """The first SIGINT or SIGTERM drains the worker, the second halts it."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.worker: Worker | None = None
+
+    def __enter__(self) -> Self:
+        for number in _STOPPING:
+            asyncio.get_running_loop().add_signal_handler(number, self._come)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        for number in _STOPPING:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _come(self) -> None:
+        again = self.first.is_set()
+        self.first.set()
+        if self.worker is not None:
+            (self.worker.halt if again else self.worker.drain)()
+
+
+@contextmanager
+def _logging(level: str) -> Iterator[None]:
+    """Headgate's log lines on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT, "%H:%M:%S"))
+    logger = logging.getLogger("headgate")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

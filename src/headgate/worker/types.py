@@ -1,0 +1,93 @@
+"""What a worker type is, and which are installed (entry points of the group `headgate.workers`)."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol
+from uuid import UUID
+
+from headgate.errors import ConfigError
+
+GROUP = "headgate.workers"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run, ready to be started.
+
+    `configuration` is the pool's rendered job configuration. `env` goes over the infrastructure's own environment;
+    a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started however suits
+    the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where to run it when
+    the configuration names no place. Every line of output goes to `on_line`, which never blocks and never raises.
+    """
+
+    flow_run_id: UUID
+    flow_run_name: str
+    configuration: Mapping[str, Any]
+    env: Mapping[str, str | None]
+    on_line: Callable[[str], None]
+    argv: tuple[str, ...] | None = None
+    directory: str | None = None
+
+
+class Running(Protocol):
+    """Started infrastructure."""
+
+    @property
+    def identifier(self) -> str:
+        """Names it for people and for a later stop, such as `host:pid`."""
+
+    async def wait(self) -> int:
+        """The exit code once it has ended, `-n` for signal n. May be awaited by several, also after the end."""
+
+    async def stop(self, grace: float) -> int:
+        """Ask it to end, end it after `grace` seconds, and answer its exit code once nothing of it is left.
+
+        May be called again with a shorter grace, and when it has ended already.
+        """
+
+
+class WorkerType(Protocol):
+    """One kind of infrastructure. An entry point names a callable without arguments that gives one."""
+
+    type: str
+    display_name: str
+    description: str
+
+    def default_base_job_template(self) -> dict[str, Any]:
+        """The template of new pools of this type: `job_configuration` and `variables`."""
+
+    async def start(self, job: Job) -> Running:
+        """Start a run. Raises `HeadgateError` with a message for the run's owner when that is not possible."""
+
+
+def installed_types() -> dict[str, WorkerType]:
+    """All worker types of this environment, by name; one that cannot be loaded is logged and left out."""
+    types: dict[str, WorkerType] = {}
+    for name, entry in _entries().items():
+        try:
+            types[name] = entry.load()()
+        except Exception as error:
+            logging.getLogger("headgate.worker").warning("Worker type %r cannot be used: %s", name, _cause(entry, error))
+    return types
+
+
+def worker_type(name: str) -> WorkerType:
+    """The worker type of that name; `ConfigError` when it is not installed, or broken."""
+    entries = _entries()
+    if name not in entries:
+        raise ConfigError(f"There is no worker type {name!r} here; installed: {', '.join(sorted(entries)) or 'none'}.")
+    try:
+        kind: WorkerType = entries[name].load()()
+    except Exception as error:
+        raise ConfigError(f"Worker type {name!r} cannot be used: {_cause(entries[name], error)}.") from error
+    return kind
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _cause(entry: EntryPoint, error: Exception) -> str:
+    return f"{entry.value} raised {type(error).__name__}: {error}"

@@ -1,0 +1,34 @@
+"""The pages and the pieces of code in them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+_FENCE = re.compile(r"^```(?P<language>\w*)(?P<marks>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A fenced block: `marks` is what stands behind its language."""
+
+    page: Path
+    line: int
+    language: str
+    marks: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def snippets(language: str) -> list[Snippet]:
+    """All blocks of a language, in all pages."""
+    return [
+        Snippet(page, text.count("\n", 0, fence.start()) + 1, fence["language"], fence["marks"].strip(), fence["code"])
+        for page in PAGES
+        for text in [page.read_text("utf-8")]
+        for fence in _FENCE.finditer(text)
+        if fence["language"] == language
+    ]

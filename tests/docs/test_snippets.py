@@ -1,0 +1,63 @@
+"""Code in the pages works: Python runs, command lines are ones that the program understands, deploy files can be read."""
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from doc_pages import Snippet, snippets
+
+import headgate
+from headgate.cli.dispatch import build
+
+PYTHON = snippets("python")
+COMMAND_LINES = [
+    (snippet, line)
+    for snippet in snippets("bash")
+    for line in re.sub(r"\\\n\s*", "", snippet.code).splitlines()
+    if line.startswith("headgate ")
+]
+
+
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if not each.marks], ids=str)
+def test_python_runs_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
+    """On its own, without a server, with warnings as errors."""
+    script = tmp_path / "flows.py"
+    script.write_text(snippet.code)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HEADGATE_", "PREFECT_"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script],
+        cwd=tmp_path,
+        env=environment | {"HEADGATE_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks], ids=str)
+def test_python_that_needs_a_server_uses_names_that_exist(snippet: Snippet) -> None:
+    assert snippet.marks == "notest"
+    imports = [node for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.ImportFrom)]
+    names = [alias.name for node in imports if node.module == "headgate" for alias in node.names]
+    assert all(hasattr(headgate, name) for name in names)
+
+
+@pytest.mark.parametrize(("snippet", "line"), COMMAND_LINES, ids=[f"{each} {line}" for each, line in COMMAND_LINES])
+def test_a_command_line_is_understood(snippet: Snippet, line: str) -> None:
+    """Every option and argument exists; nothing is run."""
+    build().parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
+def test_a_deploy_file_can_be_read(snippet: Snippet) -> None:
+    for deployment in yaml.safe_load(snippet.code)["deployments"]:
+        assert deployment["name"]
+        assert ("entrypoint" in deployment) != ("command" in deployment)

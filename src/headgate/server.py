@@ -5,9 +5,10 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
@@ -182,24 +183,40 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         config = uvicorn.Config(
             system.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5, ws="none"
         )
-        server = uvicorn.Server(config)
+        server = _Server(config, system.scope.wakeups)
         _announce(settings, url)
         path = state_file(settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"pid": os.getpid(), "url": url}))
-        stopping = asyncio.create_task(_wake_at_exit(server, system.scope.wakeups))
         try:
             await server.serve(sockets=[listener])
         finally:
-            stopping.cancel()
             _withdraw(path)
 
 
-async def _wake_at_exit(server: uvicorn.Server, wakeups: Wakeups) -> None:
-    """Answer the calls that wait for work as soon as the server is told to stop."""
-    while not server.should_exit:
-        await asyncio.sleep(0.1)
-    wakeups.close()
+class _Server(uvicorn.Server):
+    """Answers the calls that wait for work as soon as it is told to stop, and leaves the rest of the exit to us."""
+
+    def __init__(self, config: uvicorn.Config, wakeups: Wakeups) -> None:
+        super().__init__(config)
+        self._wakeups = wakeups
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # The inherited one raises the signal again when it is done, which would end the process before the
+        # database is closed.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._wakeups.close()
+        await super().shutdown(sockets)
 
 
 def _withdraw(path: Path) -> None:

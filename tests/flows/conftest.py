@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ fake_api = _load_fake_api()
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory without profiles, and no settings from outside."""
-    for name in list(__import__("os").environ):
+    for name in list(os.environ):
         if name.startswith(("HEADGATE_", "PREFECT_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "home"))

@@ -63,7 +63,7 @@ def ls(*, flow_name: FlowName = None, output: Output = "table", session: InSessi
         print_json(found)
     else:
         rows = sorted(_row(deployment, names.get(deployment.flow_id, "")) for deployment in found)
-        columns = [Column("Name"), Column("ID", keep=True), Column("Work pool"), Column("Schedules")]
+        columns = [Column("Name"), Column("ID", keep=True, spare=True), Column("Work pool"), Column("Schedules")]
         print_table("Deployments", columns, rows, caption="(**) denotes a paused deployment")
 
 

@@ -1,7 +1,7 @@
 """`headgate flow-run`: executions of flows, their states and logs."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import uuid4
 
@@ -27,12 +27,16 @@ from headgate.schema.filters import (
     StateFilter,
     StateTypeFilter,
     TextsFilter,
+    TimeFilter,
 )
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.logs import Log
 from headgate.schema.states import OrchestrationStatus, SetState, StateCreate, StateDetails, StateType
 
 app = App(name="flow-run")
+
+_SOON = timedelta(seconds=10)
+"""What is due so soon is not for later: clocks differ a little, and workers start ahead of time."""
 
 StateName = Annotated[
     list[str] | None, Parameter(name="--state", help="Only runs in a state of this name, such as Late; again for each.")
@@ -59,22 +63,25 @@ def ls(
     output: Output = "table",
     session: InSession,
 ) -> None:
-    """List the latest flow runs.
+    """List the latest flow runs. Those for later are counted only, unless a state is asked for.
 
     For example:
         headgate flow-run ls --state-type FAILED --limit 50
+        headgate flow-run ls --state Scheduled
     """
-    query = _query(state, state_type, flow_name)
+    now = session.now()
+    due = None if state or state_type else now + _SOON
     with session.client() as client:
-        found = first(client, flow_runs.query, query, limit=limit)
+        found = first(client, flow_runs.query, _query(state, state_type, flow_name, before=due), limit=limit)
+        later = client.send(flow_runs.count(_query(None, None, flow_name, after=due))) if due else 0
         names = flow_names(client, {run.flow_id for run in found})
     if output == "json":
         print_json(found)
     else:
-        now = session.now()
-        columns = [Column("ID", keep=True), Column("Flow"), Column("Name"), Column("State"), Column("When")]
+        columns = [Column("ID", keep=True, spare=True), Column("Flow"), Column("Name"), Column("State"), Column("When")]
         rows = [(str(run.id), names.get(run.flow_id, ""), run.name, run.state_name or "", _when(run, now)) for run in found]
-        print_table("Flow runs", columns, rows)
+        caption = f"and {later} for later: --state Scheduled lists them" if later else None
+        print_table("Flow runs", columns, rows, caption=caption)
 
 
 @app.command(name="inspect")
@@ -158,12 +165,20 @@ def delete(flow_run: FlowRunName, /, *, yes: Yes = False, session: InSession) ->
     print(f"Deleted flow run {run.name!r}.")
 
 
-def _query(states: list[str] | None, types: list[StateType] | None, flows: list[str] | None) -> FlowRunQuery:
+def _query(
+    states: list[str] | None,
+    types: list[StateType] | None,
+    flows: list[str] | None,
+    *,
+    before: datetime | None = None,
+    after: datetime | None = None,
+) -> FlowRunQuery:
     state = StateFilter(
         name=TextsFilter(any_=states) if states else None, type=StateTypeFilter(any_=types) if types else None
     )
+    expected = TimeFilter(before_=before, after_=after) if before or after else None
     return FlowRunQuery(
-        flow_runs=FlowRunFilter(state=state) if states or types else None,
+        flow_runs=FlowRunFilter(state=state if states or types else None, expected_start_time=expected),
         flows=FlowFilter(name=NameFilter(any_=flows)) if flows else None,
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
     )

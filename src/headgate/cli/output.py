@@ -1,7 +1,7 @@
 """What the command line prints and asks: tables, records, JSON, one-line errors, spans of time."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,11 +30,12 @@ class Refused(HeadgateError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. `keep`: never wrapped, whatever the width, such as an id."""
+    """A column of a table. `keep`: never wrapped; `spare`: left out where the table would be too wide with it."""
 
     title: str
     keep: bool = False
     right: bool = False
+    spare: bool = False
 
 
 def print_json(value: Any) -> None:
@@ -55,11 +56,31 @@ def print_json_line(value: Any) -> None:
     print(msgspec.json.encode(value).decode(), flush=True)
 
 
-def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, caption: str | None = None) -> None:
+def print_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, caption: str | None = None) -> None:
     """A table as wide as the terminal, and 80 columns elsewhere; with lines around its cells when there is room for them."""
+    if not rows:
+        print(f"{title}: none" + (f" {caption}" if caption and caption.startswith("and ") else ""))
+        return
     # rich takes 0.09 s to import: only what draws a table pays for it.
-    from rich import box
     from rich.measure import Measurement
+
+    console = _console()
+
+    def fits(table: Any) -> bool:
+        return bool(Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width)
+
+    drawn = _table(title, columns, rows, caption)
+    if not fits(drawn) and any(column.spare for column in columns):
+        places = [place for place, column in enumerate(columns) if not column.spare]
+        short = [[row[place] for place in places] for row in rows]
+        drawn = _table(title, [columns[place] for place in places], short, caption)
+    if not fits(drawn):
+        drawn.box, drawn.padding, drawn.pad_edge = None, (0, 2, 0, 0), False
+    console.print(drawn)
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], caption: str | None) -> Any:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -69,18 +90,15 @@ def print_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[s
         table.add_column(column.title, no_wrap=column.keep, overflow="fold", justify=justify)
     for row in rows:
         table.add_row(*map(Text, row))
-    console = _console()
-    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
-        table.box, table.padding, table.pad_edge = None, (0, 2, 0, 0), False
-    console.print(table)
+    return table
 
 
-def print_record(record: Struct, *, now: datetime, **extra: Any) -> None:
-    """All fields of a wire record, one a line; times as spans from `now`."""
+def print_record(record: Struct, *, now: datetime) -> None:
+    """All fields of a wire record, one a line; times in this machine's zone, and how far they are from `now`."""
     from rich.pretty import pretty_repr
 
-    fields = msgspec.to_builtins(record, builtin_types=(datetime,)) | extra
-    lines = [f"    {name}={_indented(pretty_repr(_with_spans(value, now)))}," for name, value in fields.items()]
+    fields = msgspec.to_builtins(record, builtin_types=(datetime,))
+    lines = [f"    {name}={_indented(pretty_repr(_field(name, value, now)))}," for name, value in fields.items()]
     _console().print("\n".join([f"{type(record).__name__}(", *lines, ")"]), markup=False, soft_wrap=True)
 
 
@@ -149,12 +167,19 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
+def _field(name: str, value: Any, now: datetime) -> Any:
+    if name in ("created", "updated") and isinstance(value, datetime):
+        return ago(value, now)
+    return _with_spans(value, now)
+
+
 def _with_spans(value: Any, now: datetime) -> Any:
     match value:
         case datetime():
-            return ago(value if value.tzinfo else value.replace(tzinfo=UTC), now)
+            when = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return f"{local(when)} ({ago(when, now)})"
         case dict():
-            return {name: _with_spans(item, now) for name, item in value.items()}
+            return {name: _field(name, item, now) for name, item in value.items()}
         case list():
             return [_with_spans(item, now) for item in value]
         case _:

@@ -213,7 +213,7 @@ def _check_options(options: FlowOptions) -> None:
 
 def _name_of(fn: Callable[..., Any]) -> str:
     name: str = getattr(fn, "__name__", None) or type(fn).__name__
-    return name.replace("_", "-")
+    return name.strip("<>").replace("_", "-")
 
 
 def _delays(retries: int, delay: RetryDelay) -> tuple[float, ...]:

@@ -78,7 +78,6 @@ async def claim(scope: Scope, pool_name: str, body: ClaimRequest) -> ClaimRespon
             await wait_until_set(event, _pause(scope.now, deadline, claimed.next_due, body))
         if await scope.is_gone():
             break
-        claimed = await _look(scope, pool_name, body)
     if claimed.response.grants:
         ids = tuple(grant.flow_run.id for grant in claimed.response.grants)
         scope.telemetry.emit(RunsClaimed(pool_name, body.worker, ids))

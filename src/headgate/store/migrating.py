@@ -23,6 +23,11 @@ BASE = "base"
 _HERE = Path(__file__).parent / "migrations"
 _URLS = {"sqlite": "sqlite://", "postgresql": "postgresql+asyncpg://"}
 
+_VERSION_TABLE = """CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+)"""
+
 
 class _Statements(io.StringIO):
     """What Alembic writes: a statement at a time."""
@@ -102,9 +107,7 @@ def present_script(dialect: str) -> str:
     if dialect == "postgresql":
         # Rows of a time that has no partition of its own yet.
         statements += [f"CREATE TABLE {table}_rest PARTITION OF {table} DEFAULT" for table in PARTITIONED]
-    statements.append(
-        "CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL, \n\tCONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n)"
-    )
+    statements.append(_VERSION_TABLE)
     return "".join(f"{statement};\n\n" for statement in _ordered([_tidy(statement) for statement in statements]))
 
 

@@ -210,6 +210,9 @@ class SqliteDatabase:
 
     @contextlib.asynccontextmanager
     async def _savepoint(self) -> AsyncIterator[Tx]:
+        if not self._connection.in_transaction:
+            # A full disk or a failing one makes SQLite roll the whole group back: none of it may go on alone.
+            raise sqlite3.OperationalError("the transaction was rolled back")
         self._connection.execute("SAVEPOINT unit")
         try:
             yield SqliteTx(self._connection)

@@ -1,10 +1,10 @@
-"""Writes the parts of the reference pages that the program knows better than a writer; `--check` only compares.
+"""Writes `openapi.json`, and the parts of the reference pages that the program knows better than a writer.
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; the prose around it is written by hand.
+`--check` only compares. A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; the prose around it is
+written by hand.
 """
 
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,22 +17,26 @@ from msgspec import Meta
 from rich.console import Console
 
 from headgate import settings
+from headgate.api.openapi import as_text
 from headgate.cli.dispatch import build
 from headgate.core.states import NEXT
 from headgate.schema.states import StateType
+from headgate.server import openapi_document
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "reference"
+OPENAPI = ROOT / "openapi.json"
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Bring every page up to date; answers how many were not."""
-    stale = {page: text for page in sorted(PAGES.glob("*.md")) if (text := render(page)) != page.read_text("utf-8")}
-    for page, text in stale.items():
-        print(f"{page.relative_to(PAGES.parent)} is out of date" if "--check" in arguments else f"wrote {page.name}")
+    """Bring every file up to date; with `--check` answers how many are not."""
+    texts = {OPENAPI: as_text(openapi_document())} | {page: render(page) for page in sorted(PAGES.glob("*.md"))}
+    stale = {file: text for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text}
+    for file, text in stale.items():
+        print(f"{file.relative_to(ROOT)} is out of date" if "--check" in arguments else f"wrote {file.relative_to(ROOT)}")
         if "--check" not in arguments:
-            page.write_text(text, "utf-8")
+            file.write_text(text, "utf-8")
     return len(stale) if "--check" in arguments else 0
 
 
@@ -82,8 +86,8 @@ def moves_table() -> str:
 
 
 def endpoints_table() -> str:
-    """A row for each operation of the committed OpenAPI document."""
-    document = json.loads((ROOT / "openapi.json").read_text("utf-8"))
+    """A row for each operation of the API."""
+    document = openapi_document()
     rows = (
         (f"`{method.upper()} {path}`", operation.get("summary", "").replace("|", "\\|"))
         for path, operations in document["paths"].items()

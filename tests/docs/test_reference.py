@@ -23,6 +23,11 @@ def generator() -> ModuleType:
     return module
 
 
+def test_the_committed_openapi_document_is_the_one_of_the_app(generator: ModuleType) -> None:
+    """After a change: `.venv/bin/python docs/generate.py`."""
+    assert generator.as_text(generator.openapi_document()) == generator.OPENAPI.read_text("utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_generated_parts_are_current(generator: ModuleType, page: Path) -> None:
     """After a change: `.venv/bin/python docs/generate.py`."""

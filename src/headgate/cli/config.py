@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from headgate.cli.hints import hint
 from headgate.cli.options import InSession, Output
 from headgate.cli.output import UsageError, print_json
 from headgate.cli.profiles import Values, change_current
-from headgate.cli.values import hint, pairs
+from headgate.cli.values import pairs
 from headgate.errors import ConfigError, NotFound
 from headgate.settings import NAMES, Loaded, Source, env_name, parse, setting_name
 

@@ -19,7 +19,8 @@ from headgate.cli.output import (
     show,
     warning_line,
 )
-from headgate.cli.values import json_or_text, moment_of, pairs, parameters_of, seconds_of, unknown_parameters
+from headgate.cli.times import moment_of, seconds_of
+from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
 from headgate.cli.watch import watch, watched_text
 from headgate.client.calls import deployments
 from headgate.client.client import Client

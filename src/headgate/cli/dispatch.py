@@ -9,9 +9,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from headgate.cli.commands import COMMANDS
 from headgate.cli.help import PlainHelp
+from headgate.cli.hints import hint
 from headgate.cli.output import Problems, UsageError, error_line
 from headgate.cli.session import Session
-from headgate.cli.values import hint
 from headgate.errors import HeadgateError
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130

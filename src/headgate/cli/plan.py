@@ -1,6 +1,5 @@
 """From a deployment's entry to the records that a deploy writes, with everything checked that can be checked before."""
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,13 @@ import msgspec
 from msgspec import UNSET
 
 from headgate.cli.output import Problems
+from headgate.cli.program import Program, program_of
 from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
-from headgate.cli.values import parameters_of, seconds_of
+from headgate.cli.times import seconds_of
+from headgate.cli.values import parameters_of
 from headgate.core import schedules, templates
-from headgate.errors import ConfigError, HeadgateError, Invalid
-from headgate.flows.entrypoints import load_flow
-from headgate.flows.flow import Flow
-from headgate.flows.parameters import Parameters
-from headgate.schema.deployments import ConcurrencyOptions, DeploymentCreate, DeploymentScheduleCreate
+from headgate.errors import HeadgateError, Invalid
+from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentCreate, DeploymentScheduleCreate
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_pools import WorkPool
@@ -62,7 +60,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     """The plan for an entry; `Problems` lists all that is wrong with it."""
     findings = _Findings(where)
     name = findings.of(lambda: _name(entry))
-    program = findings.of(lambda: _program(entry, around.directory))
+    program = findings.of(lambda: program_of(entry, around.directory))
     parameters = findings.of(lambda: _parameters(entry, program, around.parameters))
     pool = findings.of(lambda: _pool(entry, around))
     variables = findings.of(lambda: _job_variables(entry, pool))
@@ -91,28 +89,6 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     )
     warnings = [f"{where}: {text}" for text in _warnings(entry, program)]
     return Plan(program.flow_name or entry.flow_name or name, pool, body, entry.paused, warnings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Program:
-    """What is known of the code: all of it for a flow, nothing for a command."""
-
-    flow_name: str | None = None
-    version: str | None = None
-    description: str | None = None
-    parameters: Parameters | None = None
-
-    @property
-    def schema(self) -> dict[str, Any] | None:
-        return self.parameters.schema() if self.parameters else None
-
-    def check(self, values: dict[str, Any], field: str) -> None:
-        """Refuse values that the flow would not take."""
-        try:
-            if self.parameters:
-                self.parameters.check_some(values)
-        except Invalid as error:
-            raise Invalid(str(error), field=field) from None
 
 
 class _Findings:
@@ -144,38 +120,7 @@ def _name(entry: DeploymentEntry) -> str:
     return entry.name
 
 
-def _program(entry: DeploymentEntry, directory: Path) -> _Program:
-    if (entry.entrypoint is None) == (entry.command is None):
-        raise ConfigError("exactly one of `entrypoint` and `command` says what is to be run.")
-    if entry.command is not None:
-        _check_command(entry.command)
-        return _Program()
-    flow = _load(str(entry.entrypoint), directory)
-    return _Program(flow.name, flow.version, flow.description, flow.parameters)
-
-
-def _load(entrypoint: str, directory: Path) -> Flow[..., Any]:
-    try:
-        return load_flow(entrypoint, base=directory)
-    except HeadgateError as error:
-        raise Invalid(str(error), field="entrypoint") from None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        # The user's module ran: whatever it raised, even SystemExit, is one line about this deployment.
-        raise Invalid(f"{entrypoint} raised {type(error).__name__}: {error}", field="entrypoint") from error
-
-
-def _check_command(command: str) -> None:
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise Invalid(f"{command!r} cannot be split into words: {error}", field="command") from None
-    if not words:
-        raise Invalid("the command is empty", field="command")
-
-
-def _parameters(entry: DeploymentEntry, program: _Program | None, given: Sequence[str]) -> dict[str, Any]:
+def _parameters(entry: DeploymentEntry, program: Program | None, given: Sequence[str]) -> dict[str, Any]:
     values = (entry.parameters or {}) | parameters_of(given, None, schema=program.schema if program else None)
     if program and entry.enforce_parameter_schema is not False:
         program.check(values, "parameters")
@@ -207,19 +152,19 @@ def _check_variables(pool: WorkPool, variables: dict[str, Any], field: str) -> N
 
 
 def _schedules(
-    entry: DeploymentEntry, program: _Program | None, pool: WorkPool | None
+    entry: DeploymentEntry, program: Program | None, pool: WorkPool | None
 ) -> list[DeploymentScheduleCreate] | None:
     """The schedules that the entry lists; None when it says nothing of schedules, and those that are there stay."""
     if entry.schedule is not None and entry.schedules is not None:
         raise Invalid("`schedule` and `schedules` cannot both be given", field="schedules")
-    if entry.schedule is not None:
-        return [] if entry.schedule == ScheduleEntry() else [_schedule(entry.schedule, "schedule", program, pool)]
+    if entry.schedule is not None and entry.schedule != ScheduleEntry():
+        return [_schedule(entry.schedule, "schedule", program, pool)]
     if entry.schedules is None:
         return None
     return [_schedule(each, f"schedules[{number}]", program, pool) for number, each in enumerate(entry.schedules)]
 
 
-def _schedule(entry: ScheduleEntry, field: str, program: _Program | None, pool: WorkPool | None) -> DeploymentScheduleCreate:
+def _schedule(entry: ScheduleEntry, field: str, program: Program | None, pool: WorkPool | None) -> DeploymentScheduleCreate:
     parameters, variables = entry.parameters or {}, entry.job_variables or {}
     if program:
         program.check(parameters, f"{field}.parameters")
@@ -260,12 +205,13 @@ def _given(value: Any) -> Any:
 
 
 def _options(limit: LimitEntry | None) -> ConcurrencyOptions | None:
-    if limit is None or limit.collision_strategy is None:
+    if limit is None or (limit.collision_strategy is None and limit.grace_period_seconds is None):
         return None
-    return ConcurrencyOptions(collision_strategy=limit.collision_strategy, grace_period_seconds=limit.grace_period_seconds)
+    strategy = limit.collision_strategy or CollisionStrategy.ENQUEUE
+    return ConcurrencyOptions(collision_strategy=strategy, grace_period_seconds=limit.grace_period_seconds)
 
 
-def _warnings(entry: DeploymentEntry, program: _Program) -> Iterator[str]:
+def _warnings(entry: DeploymentEntry, program: Program) -> Iterator[str]:
     if entry.flow_name and program.flow_name not in (None, entry.flow_name):
         yield f"flow_name has no effect: the flow at {entry.entrypoint} is called {program.flow_name!r}."
     for key in ("build", "push"):

@@ -9,8 +9,8 @@ from typing import Any
 
 import tomli_w
 
+from headgate.cli.hints import hint
 from headgate.cli.session import Session
-from headgate.cli.values import hint
 from headgate.errors import ConfigError, NotFound
 from headgate.settings import env_name, home_of, profile_of, profiles_file, read_profiles, setting_name
 

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from headgate.cli.values import hint
+from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
 from headgate.schema.deployments import CollisionStrategy
 

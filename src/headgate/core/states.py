@@ -45,7 +45,10 @@ AWAITING_SLOT = "AwaitingConcurrencySlot"
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What the rules need to know of a run. `retry_delays` are seconds; the last is used for all further retries."""
+    """What the rules need to know of a run.
+
+    `retry_delays` are seconds; the last is used for all further retries. `held`: somebody has a lease on it.
+    """
 
     type: StateType | None = None
     name: str | None = None
@@ -57,6 +60,7 @@ class Current:
     retries: int = 0
     retry_delays: Sequence[float] = ()
     fence: int = 0
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ def decide(run: Current, proposed: StateCreate, *, now: datetime, force: bool = 
         return Reject("This run has already made this state transition.")
     if force:
         return Accept(_with_scheduled_time(run, proposed, now))
+    if run.held and fence is None and run.type is S.SCHEDULED and proposed.type is S.PENDING:
+        return Abort("This run is held by the process that is to retry it.")
     return _refused(run, proposed) or _diverted(run, proposed, now) or Accept(_with_scheduled_time(run, proposed, now))
 
 

@@ -15,8 +15,8 @@ from headgate.clock import monotonic
 from headgate.errors import HeadgateError
 from headgate.flows.guard import Guard
 
-ENGINE_ARGV: tuple[str, ...] = (sys.executable, "-m", "headgate.flows.engine")
-"""Runs the flow run that its environment names."""
+ENGINE_ARGV: tuple[str, ...] = (sys.executable, "-P", "-m", "headgate.flows.engine")
+"""Runs the flow run that its environment names. -P: a user's `queue.py` in its directory must not become the engine's."""
 
 LONGEST_LINE = 16_384
 """Characters after which a line is cut and goes on as the next one."""

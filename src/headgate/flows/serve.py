@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 from uuid import UUID, uuid4
 
+from msgspec import UNSET
+
 from headgate.client.calls import deployments, flow_runs
 from headgate.client.connect import connect, connect_async
 from headgate.clock import now
@@ -130,6 +132,7 @@ class _Serving:
         for run in (await self._client.send(deployments.get_scheduled_flow_runs(wanted)))[:room]:
             result = None if run.id in self._children else await self._propose(run.id, StateType.PENDING)
             if result is not None and result.status is OrchestrationStatus.ACCEPT:
+                run.fence = run.fence if result.fence is UNSET else result.fence
                 self._children[run.id] = asyncio.create_task(self._execute(run))
 
     async def _execute(self, run: FlowRun) -> None:
@@ -161,6 +164,7 @@ class _Serving:
             env_name("api_url"): self._settings.api_url or "",
             env_name("home"): str(self._settings.home_path),
             "HEADGATE__FLOW_RUN_ID": str(run.id),
+            "HEADGATE__FENCE": str(run.fence),
         }
         if self._settings.api_auth_string:
             env[env_name("api_auth_string")] = self._settings.api_auth_string
@@ -175,7 +179,9 @@ class _Serving:
     async def _propose(self, id: UUID, kind: StateType, message: str | None = None) -> OrchestrationResult:
         details = StateDetails(transition_id=uuid4())
         state = StateCreate(type=kind, message=message, state_details=details)
-        return await self._client.send(flow_runs.set_state(id, SetState(state=state)))
+        # The claim takes a lease, which the engine keeps: a run whose processes all die does not stay Running.
+        body = SetState(state=state, take_lease=kind is StateType.PENDING)
+        return await self._client.send(flow_runs.set_state(id, body))
 
     async def _stop_cancelled(self) -> None:
         """Stop the children whose runs are to be cancelled."""

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from headgate.schema.times import make_aware
 
@@ -85,12 +85,14 @@ class SetState(Struct, kw_only=True):
     """Body of `set_state`.
 
     `force` skips the rules. `fence` is the number from the caller's grant: a write that carries an older one
-    than the run's is refused. Callers without a grant leave it out.
+    than the run's is refused. Callers without a grant leave it out. `take_lease`, with a PENDING state, asks for a
+    lease on a run that its caller claims by this call, as a process does that serves its own deployments.
     """
 
     state: StateCreate
     force: bool = False
     fence: int | None = None
+    take_lease: bool = False
 
 
 class OrchestrationStatus(StrEnum):
@@ -111,8 +113,12 @@ class OrchestrationDetails(Struct, kw_only=True, omit_defaults=True):
 
 
 class OrchestrationResult(Struct, kw_only=True):
-    """The answer to a proposal, with the state that the run is in now (null when it has none)."""
+    """The answer to a proposal, with the state that the run is in now (null with ABORT).
+
+    `fence` is there when a lease was asked for and given.
+    """
 
     state: State | None
     status: OrchestrationStatus
     details: OrchestrationDetails
+    fence: int | UnsetType = UNSET

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from headgate.core.states import (
     AWAITING_SLOT,
@@ -50,6 +50,7 @@ SLOT_RETRY = timedelta(seconds=30)
 class Proposal:
     """A state proposed for a run at `now`.
 
+    `lease_until`: the caller claims the run by this proposal and is to hold it until then.
     `lapsed_before`: only if the run's lease has ended by then. `from_name`: only if the run is in a state of that name.
     """
 
@@ -58,6 +59,7 @@ class Proposal:
     now: datetime
     force: bool = False
     fence: int | None = None
+    lease_until: datetime | None = None
     lapsed_before: datetime | None = None
     from_name: str | None = None
 
@@ -73,7 +75,10 @@ class Answered:
 
 async def set_state(scope: Scope, run_id: UUID, body: SetState) -> Answered:
     """Answer one proposal."""
-    return await propose(scope, Proposal(run_id, body.state, scope.now, force=body.force, fence=body.fence))
+    now = scope.now
+    claims = body.take_lease and body.state.type is StateType.PENDING
+    until = now + timedelta(seconds=scope.settings.server_leases_seconds) if claims else None
+    return await propose(scope, Proposal(run_id, body.state, now, force=body.force, fence=body.fence, lease_until=until))
 
 
 async def propose(scope: Scope, proposal: Proposal) -> Answered:
@@ -174,8 +179,9 @@ def _entered(
     now, before = proposal.now, run.current
     held = run.lease_expires_at is not None
     kept = held and keeps_lease(proposed, by_holder=proposal.fence is not None)
-    # Who lost the run to the queue must not write to it any more.
-    fence = before.fence + (held and not kept and proposed.type is StateType.SCHEDULED)
+    claimed = proposal.lease_until is not None and proposed.type is StateType.PENDING
+    # Who lost the run, to the queue or to another holder, must not write to it any more.
+    fence = before.fence + (claimed or (held and not kept and proposed.type is StateType.SCHEDULED))
     details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=run.id)
     run.state = State(
         id=uuid7(now),
@@ -187,7 +193,7 @@ def _entered(
         state_details=details,
     )
     run.timing = advance(run.timing, before, proposed, at=now)
-    run.lease_expires_at = run.lease_expires_at if kept else None
+    run.lease_expires_at = proposal.lease_until if claimed else run.lease_expires_at if kept else None
     run.worker_id = run.worker_id if kept else None
     run.current = Current(
         type=proposed.type,
@@ -200,20 +206,27 @@ def _entered(
         retries=before.retries,
         retry_delays=before.retry_delays,
         fence=fence,
+        held=run.lease_expires_at is not None,
     )
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))
     event = StateChanged(run.id, before.type, proposed.type, run.state.name)
-    return Answered(_result(run.state, status, reason), event, run.work_pool_id)
+    return Answered(_result(run.state, status, reason, fence=fence if claimed else None), event, run.work_pool_id)
 
 
 def _kept(run: LockedRun, status: OrchestrationStatus, reason: str, *, delay: int | None = None) -> Answered:
-    state = run.state if status is OrchestrationStatus.REJECT else None
+    # With WAIT, too: its time is exact, the delay is in whole seconds.
+    state = None if status is OrchestrationStatus.ABORT else run.state
     return Answered(_result(state, status, reason, delay=delay))
 
 
 def _result(
-    state: State | None, status: OrchestrationStatus, reason: str | None, *, delay: int | None = None
+    state: State | None,
+    status: OrchestrationStatus,
+    reason: str | None,
+    *,
+    delay: int | None = None,
+    fence: int | None = None,
 ) -> OrchestrationResult:
     details = OrchestrationDetails(type=f"{status.value.lower()}_details", reason=reason, delay_seconds=delay)
-    return OrchestrationResult(state=state, status=status, details=details)
+    return OrchestrationResult(state=state, status=status, details=details, fence=UNSET if fence is None else fence)

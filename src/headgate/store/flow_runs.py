@@ -231,6 +231,7 @@ def _locked(row: Row) -> LockedRun:
         retries=policy.retries if policy.retries is not None else policy.max_retries,
         retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
         fence=row["fence"],
+        held=row["lease_expires_at"] is not None,
     )
     state = None
     if current.type is not None:

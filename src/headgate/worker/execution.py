@@ -91,6 +91,8 @@ class Execution:
 
     def end(self, ending: Ending, *, grace: float) -> None:
         """Have the run end: SIGTERM now, SIGKILL after `grace` seconds. Again with a shorter grace to hurry it."""
+        if self.ending is None and ending is Ending.WORKER_STOPPED:
+            self._say(logging.WARNING, f"Worker {self._station.worker!r} leaves and ends this run.")
         if self.ending is None or ending is Ending.LOST:
             self.ending = ending
         self._ordered.set()

@@ -1,6 +1,7 @@
 """From a grant to a job: render the pool's template, put the environment together, fill in a command."""
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -31,6 +32,9 @@ def prepare(
     env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}
     # A command does not report for itself, so it gets no fence: the worker holds it.
     env |= {PARAMETERS: json.dumps(run.parameters)} if command else {FENCE: str(grant.lease.fence)}
+    directory = _configured_directory(configuration)
+    if command and deployment is not None:
+        directory = code_directory(deployment, directory)
     return Job(
         flow_run_id=run.id,
         flow_run_name=run.name,
@@ -38,7 +42,7 @@ def prepare(
         env=env,
         on_line=on_line,
         argv=command_argv(command, run.parameters) if command else None,
-        directory=code_directory(deployment) if command and deployment is not None else None,
+        directory=directory,
     )
 
 
@@ -56,15 +60,20 @@ def command_argv(command: str, parameters: Mapping[str, Any]) -> tuple[str, ...]
     return tuple(_PLACEHOLDER.sub(lambda found: _text(found[1], parameters), word) for word in words)
 
 
-def code_directory(deployment: Deployment) -> str | None:
-    """Where a deployment's code lies: its last pull step, else its path. Raises `Invalid` for a step that is not known."""
-    directory = deployment.path
+def code_directory(deployment: Deployment, configured: str | None) -> str | None:
+    """Where a command runs: as the pull steps say, else in the `configured` directory, else in the deployment's path.
+
+    The engine, which enters its directory itself, goes by the same order. Raises `Invalid` for a step that is not known.
+    """
+    place = ""
     for step in deployment.pull_steps or ():
-        for name, inputs in step.items():
-            if not name.endswith(".set_working_directory"):
-                raise Invalid(f"The pull step {name!r} is not known; use set_working_directory.", field="pull_steps")
-            directory = str(inputs["directory"])
-    return directory
+        match list(step.items()):
+            case [(name, {"directory": str(directory)})] if name.rpartition(".")[2] == "set_working_directory":
+                place = os.path.join(place, os.path.expanduser(directory))
+            case _:
+                message = f"The pull step {', '.join(step)!r} is not understood; known is `set_working_directory`."
+                raise Invalid(message, field="pull_steps", value=step)
+    return place or configured or (os.path.expanduser(deployment.path) if deployment.path else None)
 
 
 def _text(name: str, parameters: Mapping[str, Any]) -> str:
@@ -73,6 +82,13 @@ def _text(name: str, parameters: Mapping[str, Any]) -> str:
         raise Invalid(f"The command names the parameter {name!r}, which the run does not have; it has: {known}.")
     value = parameters[name]
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _configured_directory(configuration: Mapping[str, Any]) -> str | None:
+    given = configuration.get("working_dir")
+    if given is not None and not isinstance(given, str):
+        raise Invalid(f"working_dir={given!r} in the job configuration is not a path.", field="working_dir", value=given)
+    return os.path.expanduser(given) if given else None
 
 
 def _connection(settings: Settings) -> dict[str, str | None]:

@@ -18,8 +18,8 @@ class Job:
 
     `configuration` is the pool's rendered job configuration. `env` goes over the infrastructure's own environment;
     a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started however suits
-    the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where to run it when
-    the configuration names no place. Every line of output goes to `on_line`, which never blocks and never raises.
+    the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where it runs; None means a
+    fresh one. Every line of output goes to `on_line`, which never blocks and never raises.
     """
 
     flow_run_id: UUID

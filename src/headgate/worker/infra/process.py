@@ -56,10 +56,9 @@ VARIABLES: dict[str, Any] = {
 
 
 class Configuration(Struct):
-    """The part of a rendered job configuration that this type reads; `env` is in the job already."""
+    """The part of a rendered job configuration that this type reads; the rest is in the job already."""
 
     command: str | None = None
-    working_dir: str | None = None
 
 
 class ProcessInfrastructure:
@@ -77,16 +76,15 @@ class ProcessInfrastructure:
         }
 
     async def start(self, job: Job) -> "RunningProcess":
-        """Start the command or the engine in the configured directory, else the job's, else a fresh one."""
+        """Start the command or the engine in the job's directory, else in a fresh one."""
         configuration = _configuration(job)
         env = {name: value for name, value in (os.environ | dict(job.env)).items() if value is not None}
-        given = configuration.working_dir or job.directory
-        scratch = None if given else tempfile.mkdtemp(prefix="headgate-")
+        scratch = None if job.directory else tempfile.mkdtemp(prefix="headgate-")
         try:
             process = await launch(
                 job.argv or _engine(configuration.command),
                 env=env,
-                cwd=given or scratch,
+                cwd=job.directory or scratch,
                 on_line=job.on_line,
                 die_with_parent=job.argv is not None,
             )

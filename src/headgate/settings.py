@@ -8,6 +8,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -141,9 +142,12 @@ def parse(name: str, value: Any, *, origin: str) -> Any:
     if isinstance(value, str) and value.strip().lower() in _BOOLEANS and TYPES[name].__origin__ is bool:
         return _BOOLEANS[value.strip().lower()]
     try:
-        return msgspec.convert(value, TYPES[name], strict=False)
+        parsed = msgspec.convert(value, TYPES[name], strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{env_name(name)}={value!r} (from {origin}) is not valid: {error}.") from None
+        raise ConfigError(f"{env_name(name)}={value!r} (from {origin}) is not valid: {str(error).rstrip('.')}.") from None
+    if isinstance(parsed, float) and not isfinite(parsed):
+        raise ConfigError(f"{env_name(name)}={value!r} (from {origin}) is not valid: Expected a finite number.")
+    return parsed
 
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -184,7 +188,8 @@ def _layers(
 ) -> Iterator[tuple[str, Any, Source, str]]:
     """Every given value, weakest layer first."""
     for key, value in profile.items():
-        yield setting_name(key), value, Source.PROFILE, f"profile {active!r}"
+        if (name := _profile_setting(key, active)) is not None:
+            yield name, value, Source.PROFILE, f"profile {active!r}"
     for prefix, source in ((PEER_PREFIX, Source.PEER_ENV), (PREFIX, Source.ENV)):
         for name in NAMES:
             if value := environ.get(prefix + name.upper()):
@@ -192,6 +197,19 @@ def _layers(
     for name, value in flags.items():
         if value is not None:
             yield name, value, Source.FLAG, "a flag"
+
+
+def _profile_setting(key: str, active: str) -> str | None:
+    """The setting that a profile's key names; None for one of the peer's own, as in its environment."""
+    try:
+        name = setting_name(key)
+    except ConfigError as error:
+        if key.startswith(PEER_PREFIX):
+            return None
+        raise ConfigError(f"Profile {active!r}: {error} `headgate config unset {key}` takes it out.") from None
+    if name == "home":
+        raise ConfigError(f"Profile {active!r} sets {key}, which says where profiles are kept; set it in the environment.")
+    return name
 
 
 def profiles_file(home: Path) -> Path:
@@ -203,13 +221,12 @@ def read_profiles(home: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     """The active profile's name, and all profiles with their keys. `default` always exists."""
     path = profiles_file(home)
     try:
-        content = tomllib.loads(path.read_text())
+        content = _PROFILES.decode(path.read_bytes())
     except FileNotFoundError:
-        content = {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        content = _Profiles()
+    except (OSError, ValueError) as error:
         raise ConfigError(f"Cannot read {path}: {error}. Mend or remove the file.") from None
-    profiles = {DEFAULT_PROFILE: {}} | content.get("profiles", {})
-    return content.get("active", DEFAULT_PROFILE), profiles
+    return content.active, {DEFAULT_PROFILE: {}} | content.profiles
 
 
 def database_url(settings: Settings) -> str:

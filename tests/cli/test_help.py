@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Run
+from command_line import Run
 from cyclopts import App
 
 from headgate.cli.commands import COMMANDS
@@ -41,9 +41,7 @@ def test_a_command_says_what_it_does_and_gives_an_example(run: Run, words: tuple
 def test_every_option_is_explained_within_80_columns(run: Run, words: tuple[str, ...]) -> None:
     lines = run(*words, "--help").out.splitlines()
     assert max(map(len, lines)) <= 80
-    entries = [
-        (line, following) for line, following in zip(lines, [*lines[1:], ""], strict=True) if line.startswith("  -")
-    ]
+    entries = [(line, following) for line, following in zip(lines, [*lines[1:], ""], strict=True) if line.startswith("  -")]
     unexplained = [line for line, following in entries if "  " not in line.strip() and not following.startswith("     ")]
     assert not unexplained
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Run
+from command_line import Run
 
 from headgate import __version__
 from headgate.cli.commands import COMMANDS

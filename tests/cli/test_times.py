@@ -42,7 +42,7 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "5 months", "1x", "-5", "10 minutes ago", "1h foo"])
 def test_what_is_no_length_of_time_is_refused_by_name(text: str) -> None:
-    with pytest.raises(UsageError, match="--in: .* is not a length of time"):
+    with pytest.raises(UsageError, match=r"--in: .* is not a length of time"):
         seconds_of(text, option="--in")
 
 
@@ -65,13 +65,18 @@ def test_a_bare_time_is_the_next_one(text: str, hours: int) -> None:
 
 @pytest.mark.parametrize("text", ["whenever", "2026-02-31", "2026-01-20 09:30 XYZ"])
 def test_what_is_no_moment_is_refused_by_name(text: str) -> None:
-    with pytest.raises(UsageError, match="--at: .* is not a moment"):
+    with pytest.raises(UsageError, match=r"--at: .* is not a moment"):
         moment_of(text, NOW, option="--at")
 
 
 @pytest.mark.parametrize(
     ("seconds", "long", "short"),
-    [(0.2, "just now", "now"), (1, "1 second ago", "1s ago"), (150, "2 minutes ago", "2m ago"), (-7200, "in 2 hours", "in 2h")],
+    [
+        (0.2, "just now", "now"),
+        (1, "1 second ago", "1s ago"),
+        (150, "2 minutes ago", "2m ago"),
+        (-7200, "in 2 hours", "in 2h"),
+    ],
 )
 def test_how_long_ago(seconds: float, long: str, short: str) -> None:
     when = NOW - timedelta(seconds=seconds)

@@ -17,7 +17,7 @@ def test_a_value_may_hold_an_equals_sign_and_may_be_empty() -> None:
 
 @pytest.mark.parametrize("item", ["a", "=b", ""])
 def test_what_is_no_pair_is_refused_by_name(item: str) -> None:
-    with pytest.raises(UsageError, match="--x .* is not KEY=VALUE"):
+    with pytest.raises(UsageError, match=r"--x .* is not KEY=VALUE"):
         pairs([item], option="--x")
 
 

@@ -77,7 +77,7 @@ def rules(draw: st.DrawFn) -> str:
     text = ";".join([f"FREQ={freq}", *(f"{name}={draw(parts[name])}" for name in chosen)])
     text += draw(st.sampled_from(["", ";INTERVAL=2", ";INTERVAL=5", ";INTERVAL=90"]))
     text += draw(st.sampled_from(["", ";WKST=SU", ";WKST=WE"]))
-    if chosen and freq in ("YEARLY", "MONTHLY", "WEEKLY", "DAILY"):
+    if chosen and freq in ("YEARLY", "MONTHLY", "DAILY"):  # dateutil counts positions of a first week from DTSTART
         text += draw(st.sampled_from(["", ";BYSETPOS=1", ";BYSETPOS=-1", ";BYSETPOS=2,-2"]))
     return f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{text}"
 
@@ -114,3 +114,67 @@ def test_occurrences_are_those_of_dateutil() -> None:
         assert list(islice(found, 25)) == list(islice(wanted, 25))
 
     compare()
+
+
+def test_week_numbers_from_the_end_reach_into_the_year_before() -> None:
+    """Monday 2018-12-31 is in week 1 of 2019, which is week -52 of that year."""
+    found = first("DTSTART:20180101T000000\nRRULE:FREQ=YEARLY;BYDAY=MO;BYWEEKNO=-52", 2)
+    assert found == [datetime(2018, 1, 1), datetime(2018, 12, 31)]
+
+
+def test_set_positions_of_a_first_week_count_from_its_first_day() -> None:
+    found = first("DTSTART:20240102T000000\nRRULE:FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=1", 2)
+    assert found == [datetime(2024, 1, 8), datetime(2024, 1, 15)]
+
+
+def test_plain_and_counted_weekdays_add_up() -> None:
+    found = first("DTSTART:20240101T000000\nRRULE:FREQ=MONTHLY;BYDAY=1MO,-1FR", 4)
+    assert found == [datetime(2024, 1, 1), datetime(2024, 1, 26), datetime(2024, 2, 5), datetime(2024, 2, 23)]
+    assert len(first("DTSTART:20240101T000000\nRRULE:FREQ=MONTHLY;BYDAY=SU,1MO;COUNT=5", 9)) == 5
+
+
+def test_leap_days_occur_in_leap_years_only() -> None:
+    found = first("DTSTART:18920229T120000\nRRULE:FREQ=YEARLY", 3)
+    assert found == [datetime(1892, 2, 29, 12), datetime(1896, 2, 29, 12), datetime(1904, 2, 29, 12)]
+
+
+@pytest.mark.parametrize("text", ["FREQ=DAILY;COUNT=3", "FREQ=DAILY;UNTIL=20200103T000000", "FREQ=DAILY;UNTIL=20200103"])
+def test_counted_and_limited_rules_end(text: str) -> None:
+    assert first(text, 9) == [datetime(2020, 1, 1), datetime(2020, 1, 2), datetime(2020, 1, 3)]
+    assert first(text, 9, datetime(2020, 1, 3)) == [datetime(2020, 1, 3)]
+    assert first(text, 9, datetime(2020, 1, 4)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=DAILY;INTERVAL=7;BYDAY=MO",
+        "FREQ=HOURLY;INTERVAL=24;BYHOUR=5",
+        "FREQ=MINUTELY;BYSETPOS=5",
+        "FREQ=SECONDLY;INTERVAL=3600;BYMINUTE=30",
+        "FREQ=YEARLY;INTERVAL=1000;BYMONTH=2;BYMONTHDAY=30",
+    ],
+)
+def test_a_search_for_nothing_ends(text: str) -> None:
+    """dateutil looks for these for seconds, or for ever."""
+    assert first(text, 1, datetime(2020, 1, 2)) == []
+
+
+@pytest.mark.parametrize("freq", ["SECONDLY", "MINUTELY;INTERVAL=7", "HOURLY", "DAILY;INTERVAL=3", "WEEKLY", "MONTHLY"])
+def test_a_start_long_ago_costs_nothing(freq: str) -> None:
+    """A hundred look-ups two centuries after DTSTART take a moment; a walk there takes minutes."""
+    begin = time.process_time()
+    for _ in range(100):
+        assert first(f"DTSTART:18260101T000000\nRRULE:FREQ={freq}", 1, datetime(2026, 11, 22, 10, 30))
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("freq", ["SECONDLY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
+def test_rules_end_with_the_calendar(freq: str) -> None:
+    last_minute = datetime(9998, 12, 31, 23, 59)
+    found = first(f"DTSTART:99981231T235959\nRRULE:FREQ={freq}", 9, last_minute)
+    assert found == [last_minute.replace(second=59)]

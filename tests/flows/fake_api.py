@@ -58,6 +58,7 @@ class FakeApi:
     """Records by id, and what was asked in `calls`.
 
     - `down`: every call finds nobody. `failing`: calls whose path holds a key are answered with that status.
+    - `repeated`: calls whose path holds it are carried out twice, as when an answer is lost and the call sent again.
     - `before`: called with (method, target) ahead of each answer, from the thread that asks.
     """
 
@@ -75,6 +76,7 @@ class FakeApi:
         self.lost: set[UUID] = set()
         self.down = False
         self.failing: dict[str, int] = {}
+        self.repeated: str | None = None
         self.before: Callable[[str, str], None] = lambda method, target: None
         self.changed = threading.Condition()
 
@@ -154,6 +156,8 @@ class FakeApi:
                 for part, status in self.failing.items():
                     if part in target:
                         raise Refused(status, f"The test wants {status} here.")
+                if self.repeated is not None and self.repeated in target:
+                    self._route(method, target.partition("?")[0], body)
                 return 200, msgspec.json.encode(self._route(method, target.partition("?")[0], body))
             except Refused as refusal:
                 return refusal.status, msgspec.json.encode({"detail": str(refusal)})
@@ -298,9 +302,7 @@ class FakeApi:
             state=state, status=status, details=OrchestrationDetails(type=kind, reason=reason, delay_seconds=delay)
         )
 
-    def _decide(
-        self, run: FlowRun, now: State, body: SetState
-    ) -> tuple[OrchestrationStatus, State, str | None, int | None]:
+    def _decide(self, run: FlowRun, now: State, body: SetState) -> tuple[OrchestrationStatus, State, str | None, int | None]:
         """The rules of the server that matter to flows: status, the run's state, reason, delay."""
         proposed = body.state
         at = now.state_details.scheduled_time
@@ -317,7 +319,7 @@ class FakeApi:
                 return REJECT, now, "The run is being cancelled.", None
             case StateType.PENDING, StateType.PENDING:
                 return ABORT, now, "The run is claimed.", None
-            case (StateType.PENDING | StateType.SCHEDULED), StateType.RUNNING if at and at > self.clock():
+            case ((StateType.PENDING | StateType.SCHEDULED), StateType.RUNNING) if at and at > self.clock():
                 return WAIT, now, "Scheduled time is in the future.", -int((self.clock() - at).total_seconds() // 1)
             case _, StateType.FAILED if run.run_count <= retries and run.run_count:
                 return REJECT, self._retry(run, proposed), "Retrying", None
@@ -333,9 +335,7 @@ class FakeApi:
         if isinstance(delay, list):
             delay = delay[min(run.run_count, len(delay)) - 1]
         details = StateDetails(scheduled_time=self.clock() + timedelta(seconds=delay))
-        waiting = StateCreate(
-            type=StateType.SCHEDULED, name="AwaitingRetry", message=failed.message, state_details=details
-        )
+        waiting = StateCreate(type=StateType.SCHEDULED, name="AwaitingRetry", message=failed.message, state_details=details)
         return self._state(waiting)
 
     def _state(self, create: StateCreate) -> State:

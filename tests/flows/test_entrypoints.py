@@ -50,9 +50,7 @@ def test_modules_beside_the_file_can_be_imported(program: Write) -> None:
 
 def test_classes_of_a_loaded_file_can_be_pickled(program: Write) -> None:
     program(
-        "from dataclasses import dataclass\n"
-        "@dataclass\nclass Row:\n    n: int\n"
-        "def make(n): return Row(n)\n",
+        "from dataclasses import dataclass\n@dataclass\nclass Row:\n    n: int\ndef make(n): return Row(n)\n",
         "rows.py",
     )
     row = load_flow("rows.py:make", base=Path.cwd())(3)

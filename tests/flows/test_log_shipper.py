@@ -180,9 +180,7 @@ def test_a_flush_gives_up_in_time_and_a_closed_shipper_takes_no_more(sink: Sink)
 
 def test_many_threads_may_log_at_once(sink: Sink) -> None:
     ship = shipper(sink, max_lines=100_000, batch_bytes=10_000)
-    threads = [
-        threading.Thread(target=lambda k=k: [ship.put(line(f"{k}-{n}")) for n in range(500)]) for k in range(8)
-    ]
+    threads = [threading.Thread(target=lambda k=k: [ship.put(line(f"{k}-{n}")) for n in range(500)]) for k in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

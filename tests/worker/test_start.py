@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import re
 import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -123,3 +127,28 @@ def test_senseless_options_are_refused(settings: Settings) -> None:
         run_worker(settings, pool="pool", name="a/b")
     with pytest.raises(ConfigError, match="HEADGATE_LOGGING_LEVEL='LOUD' is none of"):
         run_worker(msgspec.structs.replace(settings, logging_level="LOUD"), pool="pool")
+
+
+PROGRAM = """
+import sys
+from headgate.settings import load
+from headgate.worker.start import run_worker
+sys.exit(run_worker(load().settings, pool="pool", type="process", name="n"))
+"""
+
+
+async def test_a_worker_process_without_a_url_starts_and_leaves_on_sigterm(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("HEADGATE_", "PREFECT_"))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, env=env | {"HEADGATE_HOME": str(tmp_path)}, stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        assert await process.stdout.readline() == b"Worker 'n' started!\n"
+        created = (await process.stderr.readline()).decode()
+        process.terminate()
+        rest, errors = await process.communicate()
+    line = r"\d\d:\d\d:\d\d\.\d{3} \| INFO    \| headgate\.worker\.process\.n - Worker pool 'pool' created\.\n"
+    assert re.fullmatch(line, created)
+    assert (rest, errors, process.returncode) == (b"Worker 'n' stopped.\n", b"", 0)

@@ -57,6 +57,8 @@ def build() -> App:
 
 
 def _run(args: list[str], session: Session) -> int:
+    if session.profile == "":
+        raise UsageError("--profile needs the name of a profile; `headgate profile ls` lists all.")
     if args[0] not in COMMANDS:
         raise UsageError(f"There is no command {args[0]!r}{hint(args[0], COMMANDS)} `headgate --help` lists all.")
     command, bound, injected = build().parse_args(args, exit_on_error=False, print_error=False)

@@ -91,7 +91,12 @@ def ls(*, output: Output = "table", session: InSession) -> None:
     if output == "json":
         print_json(found)
     else:
-        columns = [Column("Name"), Column("Type"), Column("ID", keep=True), Column("Concurrency Limit", right=True)]
+        columns = [
+            Column("Name"),
+            Column("Type"),
+            Column("ID", keep=True, spare=True),
+            Column("Concurrency\nLimit", right=True),
+        ]
         rows = [(pool.name + _mark(pool), pool.type, str(pool.id), str(pool.concurrency_limit)) for pool in found]
         print_table("Work pools", columns, rows, caption="(**) denotes a paused pool")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from heapq import merge
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,7 +56,7 @@ class Recurrence:
         """The walls that remain, from `wall` on, ascending; ends where nothing but exceptions follows for long."""
         excepted = 0
         singles = sorted(single for single in self.walls if single >= wall)
-        for found in merge(singles, *(occurrences(rule, wall) for rule in self.rules)):
+        for found, _ in groupby(merge(singles, *(occurrences(rule, wall) for rule in self.rules))):
             if not self._is_except(found):
                 excepted = 0
                 yield found

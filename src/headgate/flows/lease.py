@@ -44,7 +44,7 @@ class _Keeper:
             self._done.set()
 
     def run(self) -> None:
-        pause: float | None = _LONGEST_PAUSE
+        pause: float | None = _SHORTEST_PAUSE  # how long a lease lasts is the server's setting; the first answer tells
         while pause is not None and not self._done.wait(pause):
             try:
                 pause = self._judge(self._renew())

@@ -2,8 +2,9 @@
 
 import logging
 import sys
+import time
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any
 
 from headgate.errors import HeadgateError
 from headgate.flows.context import RunContext, current
@@ -57,31 +58,35 @@ def show_on_console() -> None:
             LOGGER.setLevel(load().settings.logging_level.upper())
 
 
-class _Console(logging.StreamHandler[TextIO]):
+class _Console(logging.Handler):
     """Writes to whatever stderr is now; keeps silent when the program has handlers of its own."""
 
     def __init__(self) -> None:
-        logging.Handler.__init__(self)
+        super().__init__()
         self.setFormatter(_Format())
 
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, stream: TextIO) -> None:
-        raise AttributeError("the stream is always the present stderr")
-
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.root.handlers:
-            super().emit(record)
+        """Write the record as one line, and its traceback below."""
+        if logging.root.handlers:
+            return
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
 
 
 class _Format(logging.Formatter):
+    """`09:30:00.250 | INFO    | Flow run 'name' - message`."""
+
     def __init__(self) -> None:
-        super().__init__("%(asctime)s.%(msecs)03d | %(levelname)-7s | %(run)s%(message)s", "%H:%M:%S")
+        super().__init__()
+        self._second = (0, "")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without a traceback."""
+        second = int(record.created)
+        if self._second[0] != second:
+            self._second = (second, time.strftime("%H:%M:%S", time.localtime(second)))
         name = getattr(record, "flow_run_name", None)
-        record.run = f"Flow run {name!r} - " if name else ""
-        return super().formatMessage(record)
+        run = f"Flow run {name!r} - " if name else ""
+        return f"{self._second[1]}.{int(record.msecs):03} | {record.levelname:<7} | {run}{record.message}"

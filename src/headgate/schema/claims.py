@@ -23,7 +23,8 @@ class ClaimRequest(Struct, kw_only=True):
     """A worker asks for up to `room` runs that are due within `prefetch_seconds`.
 
     With none ready the call is held for up to `wait_seconds` and answered as soon as one is, or as soon as a
-    run that this worker holds is to be cancelled. A call with `room` 0 only listens.
+    run that this worker holds is to be cancelled. A call with `room` 0 only listens. `cancelling` are the runs that
+    the worker is stopping already: the call is not answered for them again.
     """
 
     worker: Name
@@ -32,6 +33,7 @@ class ClaimRequest(Struct, kw_only=True):
     room: Annotated[int, Meta(ge=0, le=1000)] = 1
     prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
+    cancelling: list[UUID] = field(default_factory=list)
     heartbeat_interval_seconds: float | None = None
 
 

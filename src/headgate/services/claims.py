@@ -128,7 +128,7 @@ async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
     until = now + timedelta(seconds=body.prefetch_seconds)
     admitted = await admissible(tx, pool, polled, until=until, room=body.room)
     grants = await _grant(tx, admitted, worker_id, claim)
-    cancel = await rows.to_cancel(tx, worker_id)
+    cancel = [id for id in await rows.to_cancel(tx, worker_id) if id not in body.cancelling]
     response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
     next_due = None if grants else await rows.next_due(tx, pool.id, after=until)
     return Claimed(response, pool.id, next_due)

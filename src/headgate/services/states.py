@@ -121,7 +121,7 @@ PROPOSE: Command[Proposal, Answered] = Command("propose states", _propose)
 async def _answer(tx: Tx, run: LockedRun, proposal: Proposal, entered: list[Entered]) -> Answered:
     if _overtaken(run, proposal):
         return _kept(run, OrchestrationStatus.ABORT, "The run has moved on.")
-    state = _late(run, proposal) if proposal.state.name == LATE else proposal.state
+    state = _in_its_time(run, proposal) if _keeps_time(proposal) else proposal.state
     decision = decide(run.current, state, now=proposal.now, force=proposal.force, fence=proposal.fence)
     decision = await _admitted(tx, run, proposal, decision)
     match decision:
@@ -146,8 +146,13 @@ def _overtaken(run: LockedRun, proposal: Proposal) -> bool:
     return before is not None and (run.lease_expires_at is None or run.lease_expires_at >= before)
 
 
-def _late(run: LockedRun, proposal: Proposal) -> StateCreate:
-    """Late keeps the time that it is late for."""
+def _keeps_time(proposal: Proposal) -> bool:
+    """Late keeps the time that it is late for; a run whose holder is gone waits for the time that it waited for."""
+    recovered = proposal.lapsed_before is not None and proposal.state.type is StateType.SCHEDULED
+    return proposal.state.name == LATE or recovered
+
+
+def _in_its_time(run: LockedRun, proposal: Proposal) -> StateCreate:
     return structs.replace(proposal.state, state_details=StateDetails(scheduled_time=run.current.scheduled_time))
 
 

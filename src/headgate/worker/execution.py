@@ -147,7 +147,7 @@ class Execution:
             if answer.status is not OrchestrationStatus.WAIT:
                 self._note_cancel(answer)
                 return accepted(answer, StateType.RUNNING)
-            due = self._station.clock() + _wait(answer)
+            due = _next_try(answer, now=self._station.clock())
         return False
 
     def _note_cancel(self, answer: OrchestrationResult) -> None:
@@ -263,9 +263,12 @@ class Execution:
         self._station.logs.write(self.lease.flow_run_id, message, level=level, name=WORKER)
 
 
-def _wait(answer: OrchestrationResult) -> timedelta:
-    """Our clock is ahead of the server's, which answers in whole seconds, rounded up: come near, then ask often."""
-    return timedelta(seconds=max((answer.details.delay_seconds or 0) - 1, 0.05))
+def _next_try(answer: OrchestrationResult, *, now: datetime) -> datetime:
+    """When to propose again after a WAIT. If our clock is ahead, come near the server's whole seconds, then ask often."""
+    due = scheduled_time(answer)
+    if due is not None and due > now:
+        return due
+    return now + timedelta(seconds=max((answer.details.delay_seconds or 0) - 1, 0.05))
 
 
 def _is_refused_as(answer: OrchestrationResult, type: StateType) -> bool:

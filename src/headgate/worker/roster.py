@@ -38,6 +38,10 @@ class Roster:
         """The leases of all runs held."""
         return [execution.lease for execution in self._executions.values()]
 
+    def cancelling(self) -> list[UUID]:
+        """The runs that are being stopped because they were cancelled."""
+        return [id for id, execution in self._executions.items() if execution.ending is Ending.CANCELLED]
+
     def start(self, grant: Grant, template: dict[str, Any]) -> None:
         """Carry a run to its end. One that is still held from an earlier grant is ended first."""
         id = grant.flow_run.id

@@ -153,6 +153,7 @@ class Worker:
             prefetch_seconds=self._prefetch,
             wait_seconds=wait,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
+            cancelling=self._roster.cancelling(),
         )
         # A call with room is never given up for a freed slot: its grants might be on their way.
         events = (self._draining,) if room else (self._draining, self._roster.freed)

@@ -1,0 +1,301 @@
+"""`headgate deploy`, against the real app: from files, from flags, and that nothing is written when anything is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Run, lines
+
+from headgate.client.calls import deployments, flows
+from headgate.client.client import Client
+from headgate.schema.deployments import Deployment
+
+TWO = """
+deployments:
+  - name: nightly
+    entrypoint: flows.py:hello
+    parameters: {name: moon}
+    tags: [example]
+    schedules:
+      - {cron: "0 3 * * *", timezone: Europe/Vienna}
+      - {interval: 1h, active: false, slug: hourly}
+    concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW}
+    work_pool: {name: local, work_queue_name: urgent, job_variables: {stream_output: false}}
+  - name: disk
+    command: df -h {{ path }}
+    parameters: {path: /}
+    work_pool: {name: local}
+"""
+
+
+@pytest.fixture(autouse=True)
+def pool(api: Client, run: Run, flows_file: Path) -> None:
+    """A pool `local`, and `flows.py` in the working directory."""
+    run("work-pool", "create", "local", "--type", "process")
+
+
+@pytest.fixture
+def two() -> None:
+    """A file with two deployments."""
+    Path("headgate.yaml").write_text(TWO)
+
+
+def _written(api: Client) -> dict[str, Deployment]:
+    return {deployment.name: deployment for deployment in api.send(deployments.query())}
+
+
+def test_all_writes_everything_that_the_file_says(two: None, run: Run, api: Client) -> None:
+    outcome = run("deploy", "--all")
+    assert (outcome.code, outcome.err) == (0, "")
+    written = _written(api)
+    nightly = written["nightly"]
+    assert nightly.parameters == {"name": "moon"}
+    assert nightly.tags == ["example"]
+    assert nightly.description == "Says hello."
+    assert (nightly.entrypoint, nightly.command, nightly.path) == ("flows.py:hello", None, str(Path.cwd()))
+    assert nightly.pull_steps is None
+    assert (nightly.work_pool_name, nightly.work_queue_name) == ("local", "urgent")
+    assert nightly.job_variables == {"stream_output": False}
+    assert nightly.concurrency_options is not None
+    assert nightly.concurrency_options.collision_strategy == "CANCEL_NEW"
+    assert nightly.parameter_openapi_schema is not None
+    assert set(nightly.parameter_openapi_schema["properties"]) == {"name", "times"}
+    assert sorted((each.schedule.kind, each.active, each.slug) for each in nightly.schedules) == [
+        ("cron", True, None),
+        ("interval", False, "hourly"),
+    ]
+    assert (written["disk"].command, written["disk"].entrypoint) == ("df -h {{ path }}", None)
+    assert {flow.name for flow in api.send(flows.query())} == {"hello", "disk"}
+
+
+def test_what_was_written_is_said_with_the_next_steps(two: None, run: Run, api: Client) -> None:
+    outcome = run("deploy", "-n", "disk")
+    assert lines(outcome.out) == [
+        "Created deployment 'disk/disk'",
+        f"    id - {_written(api)['disk'].id}",
+        "    work pool - local, queue default",
+        "",
+        "To execute runs, start a worker:",
+        "    headgate worker start --pool local",
+        "To create one now:",
+        "    headgate deployment run disk/disk --watch",
+    ]
+    assert run("deploy", "-n", "disk").out.startswith("Updated deployment 'disk/disk'\n")
+
+
+def test_json_is_the_written_records(two: None, run: Run) -> None:
+    assert [each["name"] for each in run("deploy", "--all", "-o", "json").json] == ["nightly", "disk"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["-n", "nightly"], ["nightly"]),
+        (["-n", "hello/nightly"], ["nightly"]),
+        (["-n", "disk/disk"], ["disk"]),
+        (["-n", "nightly", "-n", "disk"], ["disk", "nightly"]),
+    ],
+)
+def test_names_choose(two: None, run: Run, api: Client, arguments: list[str], names: list[str]) -> None:
+    assert run("deploy", *arguments).code == 0
+    assert sorted(_written(api)) == names
+
+
+def test_the_only_deployment_of_a_file_needs_no_name(run: Run, api: Client) -> None:
+    Path("prefect.yaml").write_text("deployments: [{name: one, entrypoint: 'flows.py:hello', work_pool: {name: local}}]")
+    assert run("deploy").code == 0
+    assert list(_written(api)) == ["one"]
+
+
+def test_flags_go_before_the_file(two: None, run: Run, api: Client) -> None:
+    run("work-pool", "create", "other", "--type", "process")
+    flags = ["--pool", "other", "-q", "slow", "--interval", "90", "--timezone", "Asia/Tokyo", "--param", "times=3"]
+    more = ["-t", "x", "-v", "7", "-d", "other words", "-cl", "9", "-jv", 'env={"A": "1"}', "--paused"]
+    assert run("deploy", "-n", "nightly", *flags, *more).code == 0
+    nightly = _written(api)["nightly"]
+    assert (nightly.work_pool_name, nightly.work_queue_name) == ("other", "slow")
+    assert [(each.schedule.interval, each.schedule.timezone) for each in nightly.schedules] == [(90.0, "Asia/Tokyo")]
+    assert nightly.parameters == {"name": "moon", "times": 3}
+    assert (nightly.tags, nightly.version, nightly.description) == (["x"], "7", "other words")
+    assert nightly.job_variables == {"stream_output": False, "env": {"A": "1"}}
+    assert nightly.paused is True
+
+
+def test_flags_alone_make_a_deployment(run: Run, api: Client) -> None:
+    outcome = run(
+        "deploy", "flows.py:plain", "--name", "mine", "--pool", "local", "--cron", "0 3 * * *", "--param", "path=5"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    mine = _written(api)["mine"]
+    assert (mine.entrypoint, mine.path, mine.parameters) == ("flows.py:plain", str(Path.cwd()), {"path": "5"})
+    assert "    schedule - " in outcome.out
+
+
+def test_a_command_needs_no_file_either(run: Run, api: Client) -> None:
+    assert run("deploy", "--command", "df -h", "--name", "disk", "--pool", "local").code == 0
+    assert _written(api)["disk"].command == "df -h"
+
+
+def test_an_entrypoint_takes_the_place_of_the_files(two: None, run: Run, api: Client) -> None:
+    assert run("deploy", "flows.py:plain", "-n", "disk").code == 0
+    disk = _written(api)["disk"]
+    assert (disk.entrypoint, disk.command, disk.parameters) == ("flows.py:plain", None, {"path": "/"})
+
+
+def test_an_old_file_without_a_name_is_the_ground_of_what_flags_say(run: Run, api: Client) -> None:
+    Path("deployment.yaml").write_text("work_pool: {name: local, job_variables: {stream_output: false}}")
+    assert run("deploy", "flows.py:hello", "-n", "mine").code == 0
+    assert _written(api)["mine"].job_variables == {"stream_output": False}
+
+
+def test_entrypoints_are_relative_to_the_files_directory(run: Run, api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("headgate.yaml").write_text(TWO)
+    Path("elsewhere").mkdir()
+    project = Path.cwd()
+    monkeypatch.chdir("elsewhere")
+    assert run("deploy", "--file", "../headgate.yaml", "-n", "nightly").code == 0
+    assert _written(api)["nightly"].path == str(project)
+
+
+def test_the_default_pool_is_used_where_none_is_named(run: Run, api: Client) -> None:
+    run("config", "set", "DEFAULT_WORK_POOL_NAME=local")
+    assert run("deploy", "flows.py:hello", "-n", "mine").code == 0
+    assert _written(api)["mine"].work_pool_name == "local"
+
+
+def test_pull_steps_of_other_tools_are_kept_with_a_warning(run: Run, api: Client) -> None:
+    steps = "pull: [{git_clone: {repository: x}}, {a.set_working_directory: {directory: /srv}}]\n"
+    Path("prefect.yaml").write_text(steps + TWO.lstrip())
+    outcome = run("deploy", "-n", "disk")
+    assert outcome.code == 0
+    assert outcome.err.startswith("Warning: prefect.yaml: deployments[1]: the pull step 'git_clone'")
+    assert outcome.err.count("\n") == 1
+    disk = _written(api)["disk"]
+    assert disk.path is None
+    assert disk.pull_steps == [{"git_clone": {"repository": "x"}}, {"a.set_working_directory": {"directory": "/srv"}}]
+
+
+def test_deploying_again_keeps_schedule_ids_and_a_pause(two: None, run: Run, api: Client) -> None:
+    run("deploy", "--all")
+    before = _written(api)["nightly"]
+    run("deployment", "pause", "hello/nightly")
+    outcome = run("deploy", "--all")
+    after = _written(api)["nightly"]
+    assert after.id == before.id
+    assert {each.id for each in after.schedules} == {each.id for each in before.schedules}
+    assert after.paused is True
+    assert "Updated deployment 'hello/nightly' (paused)" in outcome.out
+
+
+def test_a_file_that_says_nothing_of_schedules_leaves_them(run: Run, api: Client) -> None:
+    flags = ["deploy", "flows.py:hello", "-n", "mine", "-p", "local"]
+    run(*flags, "--cron", "0 3 * * *")
+    run(*flags)
+    assert len(_written(api)["mine"].schedules) == 1
+
+
+def test_an_empty_list_of_schedules_clears_them(run: Run, api: Client) -> None:
+    run("deploy", "flows.py:hello", "-n", "mine", "-p", "local", "--cron", "0 3 * * *")
+    Path("headgate.yaml").write_text(
+        "deployments: [{name: mine, entrypoint: 'flows.py:hello', schedules: [], work_pool: {name: local}}]"
+    )
+    assert run("deploy").code == 0
+    assert _written(api)["mine"].schedules == []
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no file": ({"entrypoint": "nowhere.py:hello"}, ".entrypoint: There is no file"),
+    "no function": ({"entrypoint": "flows.py:helo"}, "has no 'helo'. Flows there: hello."),
+    "raises": ({"entrypoint": "broken.py:f"}, ".entrypoint: broken.py:f raised ZeroDivisionError: division by zero"),
+    "exits": ({"entrypoint": "leaving.py:f"}, ".entrypoint: leaving.py:f raised SystemExit: 3"),
+    "no entrypoint": ({"entrypoint": None}, "exactly one of `entrypoint` and `command`"),
+    "both": ({"command": "df"}, "exactly one of `entrypoint` and `command`"),
+    "quotes": ({"entrypoint": None, "command": "df 'x"}, ".command: "),
+    "nothing": ({"entrypoint": None, "command": " "}, ".command: the command is empty"),
+    "parameter": ({"parameters": {"nmae": 1}}, ".parameters: there is no parameter 'nmae' (the flow takes name, times)"),
+    "value": ({"parameters": {"times": "many"}}, ".parameters: parameter 'times' is not valid"),
+    "pool": ({"work_pool": {"name": "nowhere"}}, "There is no work pool 'nowhere'"),
+    "no pool": ({"work_pool": None}, ".work_pool.name: no work pool is named"),
+    "variable": ({"work_pool": {"name": "local", "job_variables": {"evn": {}}}}, "job variable 'evn' is unknown"),
+    "variable type": ({"work_pool": {"name": "local", "job_variables": {"stream_output": "x"}}}, "stream_output"),
+    "cron": ({"schedules": [{"cron": "0 25 * * *"}]}, ".schedules[0].cron: "),
+    "zone": ({"schedules": [{"cron": "0 3 * * *", "timezone": "Mars/Base"}]}, ".schedules[0].timezone: "),
+    "interval": ({"schedules": [{"interval": "soon"}]}, ".schedules[0]: interval: 'soon' is not a length of time"),
+    "two kinds": ({"schedules": [{"cron": "0 3 * * *", "interval": 3}]}, ".schedules[0]: a schedule needs exactly one"),
+    "no kind": ({"schedules": [{"timezone": "UTC"}]}, ".schedules[0]: a schedule needs exactly one"),
+    "schedule's parameter": (
+        {"schedules": [{"interval": 60, "parameters": {"x": 1}}]},
+        ".schedules[0].parameters: there is no parameter 'x'",
+    ),
+    "schedule's variable": (
+        {"schedules": [{"interval": 60, "job_variables": {"x": 1}}]},
+        ".schedules[0].job_variables: work pool 'local': job variable 'x' is unknown",
+    ),
+    "both schedules": ({"schedule": {"interval": 3}, "schedules": []}, ".schedules: `schedule` and `schedules`"),
+    "name": ({"name": "a/b"}, ".name: 'a/b' is no name"),
+    "no name": ({"name": None}, ".name: the deployment has no name"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
+def test_nothing_is_written_when_anything_is_wrong(run: Run, api: Client, change: dict[str, Any], said: str) -> None:
+    import yaml
+
+    Path("broken.py").write_text("1 / 0")
+    Path("leaving.py").write_text("raise SystemExit(3)")
+    good = {"name": "good", "entrypoint": "flows.py:hello", "work_pool": {"name": "local"}}
+    Path("headgate.yaml").write_text(yaml.safe_dump({"deployments": [good, good | {"name": "bad"} | change]}))
+    outcome = run("deploy", "--all")
+    problem, last = outcome.err.splitlines()
+    assert outcome.code == 1
+    assert problem.startswith("Error: headgate.yaml: deployments[1]")
+    assert said in problem
+    assert last == "Error: Nothing was deployed."
+    assert _written(api) == {}
+    assert api.send(flows.query()) == []
+
+
+def test_all_problems_are_told_at_once(run: Run) -> None:
+    Path("headgate.yaml").write_text(
+        "deployments:\n"
+        "  - {name: a, entrypoint: 'flows.py:x', schedules: [{cron: x}], work_pool: {name: nowhere}}\n"
+        "  - {name: b, command: ' ', work_pool: {name: local}}\n"
+    )
+    problems = run("deploy", "--all").err.splitlines()
+    assert [line.split(":")[2].partition(".")[0].strip() for line in problems[:-1]] == ["deployments[0]"] * 3 + [
+        "deployments[1]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "headgate.yaml has nightly, disk: give --all, or -n NAME."),
+        (["-n", "nigthly"], "headgate.yaml has no deployment 'nigthly'; did you mean 'nightly'?"),
+        (["-n", "other/nightly"], "has no deployment 'other/nightly'"),
+        (["--all", "-n", "disk"], "--all takes every deployment"),
+        (["flows.py:hello"], "What is the deployment called? Give --name NAME."),
+        (["flows.py:hello", "-n", "a", "-n", "b"], "give one --name"),
+        (["flows.py:hello", "--command", "df", "-n", "a"], "not both"),
+        (["-n", "disk", "--cron", "0 3 * * *", "--interval", "3"], "only one can be given"),
+        (["-n", "disk", "--timezone", "UTC"], "--timezone belongs to a schedule"),
+        (["-n", "disk", "--param", "x"], "'x' is not KEY=VALUE"),
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_a_usage_error(two: None, run: Run, arguments: list[str], said: str) -> None:
+    outcome = run("deploy", *arguments)
+    assert said in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.code == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all"], ["-n", "x"]])
+def test_without_a_file_it_says_what_to_give(run: Run, arguments: list[str]) -> None:
+    outcome = run("deploy", *arguments)
+    assert outcome.code == 2
+    assert "--file" in outcome.err
+
+
+def test_a_file_that_is_not_there_is_named(run: Run) -> None:
+    outcome = run("deploy", "--all", "--file", "nowhere.yaml")
+    assert (outcome.code, outcome.err) == (1, "Error: There is no file nowhere.yaml.\n")

@@ -1,0 +1,263 @@
+"""Whatever waits, dispatch admits no more than every limit allows, the best first, and says truly why the rest waits."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POOL = UUID(int=1)
+QUEUES = [UUID(int=10 + n) for n in range(3)]
+DEPLOYMENTS = [UUID(int=20 + n) for n in range(3)]
+
+LIMITS = st.none() | st.integers(0, 6)
+PAUSED = st.sampled_from([False, False, False, True])
+
+
+def lanes(ids: Iterable[UUID]) -> st.SearchStrategy[dict[UUID, Lane]]:
+    """A lane for each id; priorities are unique, as they are in a pool."""
+
+    def build(parts: tuple[list[Any], list[int]]) -> dict[UUID, Lane]:
+        drawn, priorities = parts
+        return {
+            id: Lane(id, paused, limit, used, priority)
+            for id, (paused, limit, used), priority in zip(ids, drawn, priorities, strict=True)
+        }
+
+    ids = [*ids]
+    drawn = st.lists(st.tuples(PAUSED, LIMITS, st.integers(0, 4)), min_size=len(ids), max_size=len(ids))
+    return st.tuples(drawn, st.permutations(range(1, len(ids) + 1))).map(build)
+
+
+def candidates() -> st.SearchStrategy[list[Candidate]]:
+    """Runs with ids of their own, due from five seconds ago to five seconds ahead."""
+
+    def build(drawn: list[Any]) -> list[Candidate]:
+        return [
+            Candidate(UUID(int=100 + n), queue, NOW + timedelta(seconds=due), deployment, priority)
+            for n, (queue, due, deployment, priority) in enumerate(drawn)
+        ]
+
+    # One more deployment than has a lane: most deployments have no limit, and dispatch is not told of them.
+    owners = st.none() | st.sampled_from([*DEPLOYMENTS, UUID(int=99)])
+    run = st.tuples(st.sampled_from(QUEUES), st.integers(-5, 5), owners, st.integers(-1, 1))
+    return st.lists(run, max_size=14).map(build)
+
+
+SNAPSHOTS = st.builds(
+    Snapshot,
+    pool=st.builds(Lane, st.just(POOL), PAUSED, LIMITS, st.integers(0, 4)),
+    queues=lanes(QUEUES),
+    deployments=lanes(DEPLOYMENTS),
+    candidates=candidates(),
+    until=st.integers(-6, 6).map(lambda seconds: NOW + timedelta(seconds=seconds)),
+    room=st.integers(0, 8),
+)
+
+
+def rank(run: Candidate, snapshot: Snapshot) -> tuple[Any, ...]:
+    return snapshot.queues[run.queue_id].priority, -run.priority, run.due_at, run.id
+
+
+def lanes_of(run: Candidate, snapshot: Snapshot) -> dict[str, Lane]:
+    """The lanes that a run passes, under the first word of their gates' kinds."""
+    found = {"pool": snapshot.pool, "queue": snapshot.queues[run.queue_id]}
+    deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
+    return found | ({"deployment": deployment} if deployment else {})
+
+
+def taken(admitted: Iterable[Candidate], snapshot: Snapshot) -> Mapping[UUID, int]:
+    return Counter(lane.id for run in admitted for lane in lanes_of(run, snapshot).values())
+
+
+@given(SNAPSHOTS)
+def test_every_run_is_either_admitted_or_blocked_by_at_least_one_gate(snapshot: Snapshot) -> None:
+    decision = dispatch(snapshot)
+    admitted = [run.id for run in decision.admitted]
+    assert sorted([*admitted, *decision.blocked]) == sorted(run.id for run in snapshot.candidates)
+    assert all(decision.blocked.values())
+
+
+@given(SNAPSHOTS)
+def test_no_limit_is_ever_passed(snapshot: Snapshot) -> None:
+    decision = dispatch(snapshot)
+    used = taken(decision.admitted, snapshot)
+    assert len(decision.admitted) <= snapshot.room
+    for run in decision.admitted:
+        for lane in lanes_of(run, snapshot).values():
+            assert lane.limit is None or lane.used + used[lane.id] <= lane.limit
+
+
+@given(SNAPSHOTS)
+def test_nothing_paused_and_nothing_before_its_time_is_admitted(snapshot: Snapshot) -> None:
+    for run in dispatch(snapshot).admitted:
+        assert run.due_at <= snapshot.until
+        assert not any(lane.paused for lane in lanes_of(run, snapshot).values())
+
+
+@given(SNAPSHOTS)
+def test_the_admitted_are_in_the_order_in_which_they_start(snapshot: Snapshot) -> None:
+    ranks = [rank(run, snapshot) for run in dispatch(snapshot).admitted]
+    assert ranks == sorted(ranks)
+
+
+@given(SNAPSHOTS)
+def test_a_run_waits_only_for_what_better_runs_took_and_nothing_else(snapshot: Snapshot) -> None:
+    """So no worse run is preferred to one that fits, and a blocked run takes nothing from those behind it."""
+    decision = dispatch(snapshot)
+    for run in snapshot.candidates:
+        better = [other for other in decision.admitted if rank(other, snapshot) < rank(run, snapshot)]
+        used = taken(better, snapshot)
+        fits = (
+            len(better) < snapshot.room
+            and run.due_at <= snapshot.until
+            and not any(lane.paused for lane in lanes_of(run, snapshot).values())
+            and all(
+                lane.limit is None or lane.used + used[lane.id] < lane.limit for lane in lanes_of(run, snapshot).values()
+            )
+        )
+        assert fits is (run in decision.admitted)
+
+
+@given(SNAPSHOTS)
+def test_every_gate_is_true_of_its_run(snapshot: Snapshot) -> None:
+    decision = dispatch(snapshot)
+    for run in snapshot.candidates:
+        better = [other for other in decision.admitted if rank(other, snapshot) < rank(run, snapshot)]
+        used = taken(better, snapshot)
+        for gate in decision.blocked.get(run.id, ()):
+            word, _, what = gate.kind.value.partition(" ")
+            lane = lanes_of(run, snapshot).get(word)
+            match gate.kind, what:
+                case GateKind.NOT_DUE, _:
+                    assert run.due_at > snapshot.until
+                    assert gate == Gate(GateKind.NOT_DUE)
+                case GateKind.NO_ROOM, _:
+                    assert (gate.limit, gate.used) == (snapshot.room, len(better))
+                    assert len(better) >= snapshot.room
+                case _, "paused":
+                    assert lane is not None
+                    assert lane.paused
+                    assert gate == Gate(gate.kind, lane.id)
+                case _, "limit":
+                    assert lane is not None
+                    assert gate.limit is not None
+                    assert gate.used is not None
+                    assert gate.used >= gate.limit
+                    assert (gate.id, gate.limit, gate.used) == (lane.id, lane.limit, lane.used + used[lane.id])
+                case _:
+                    raise AssertionError(gate)
+
+
+@given(SNAPSHOTS)
+def test_gates_are_told_outermost_first_and_each_once(snapshot: Snapshot) -> None:
+    order = [*GateKind]
+    for gates in dispatch(snapshot).blocked.values():
+        places = [order.index(gate.kind) for gate in gates]
+        assert places == sorted(set(places))
+
+
+@given(SNAPSHOTS, st.randoms(use_true_random=False))
+def test_the_order_in_which_runs_and_lanes_are_listed_changes_nothing(snapshot: Snapshot, random: Any) -> None:
+    first = dispatch(snapshot)
+    listed = [*snapshot.candidates]
+    random.shuffle(listed)
+    queues = dict(reversed([*snapshot.queues.items()]))
+    again = dispatch(replace(snapshot, candidates=listed, queues=queues))
+    assert (again.admitted, again.blocked) == (first.admitted, first.blocked)
+
+
+@given(SNAPSHOTS, st.sampled_from(["pool", "room"]))
+def test_more_room_takes_no_start_away(snapshot: Snapshot, where: str) -> None:
+    """Room and the pool's limit are shared by all runs alike; raising them only adds at the end."""
+    first = [run.id for run in dispatch(snapshot).admitted]
+    if where == "room":
+        wider = replace(snapshot, room=snapshot.room + 3)
+    else:
+        wider = replace(snapshot, pool=replace(snapshot.pool, limit=None))
+    assert [run.id for run in dispatch(wider).admitted][: len(first)] == first
+
+
+# --- by example
+
+
+def snapshot(*runs: Candidate, room: int = 10, pool: Lane | None = None, **lanes: Lane) -> Snapshot:
+    queues = {QUEUES[0]: Lane(QUEUES[0], priority=1), QUEUES[1]: Lane(QUEUES[1], priority=2)}
+    given = {lane.id: lane for lane in lanes.values()}
+    return Snapshot(
+        pool or Lane(POOL),
+        queues | {id: lane for id, lane in given.items() if id in QUEUES},
+        {id: lane for id, lane in given.items() if id in DEPLOYMENTS},
+        runs,
+        NOW,
+        room,
+    )
+
+
+def run(n: int, queue: int = 0, *, due: int = 0, deployment: int | None = None, priority: int = 0) -> Candidate:
+    owner = None if deployment is None else DEPLOYMENTS[deployment]
+    return Candidate(UUID(int=100 + n), QUEUES[queue], NOW - timedelta(seconds=due), owner, priority)
+
+
+def admitted(snapshot: Snapshot) -> list[int]:
+    return [run.id.int - 100 for run in dispatch(snapshot).admitted]
+
+
+def test_queue_priority_goes_before_run_priority_before_due_time_before_id() -> None:
+    runs = [run(1, 1, due=99, priority=9), run(2, 0), run(3, 0, due=5), run(4, 0, priority=1), run(5, 0, due=5)]
+    assert admitted(snapshot(*runs)) == [4, 3, 5, 2, 1]
+
+
+def test_a_full_deployment_lets_the_runs_of_others_pass() -> None:
+    full = Lane(DEPLOYMENTS[0], limit=1, used=1)
+    runs = [run(1, deployment=0, due=3), run(2, deployment=0, due=2), run(3, deployment=1, due=1)]
+    assert admitted(snapshot(*runs, deployment=full, room=1)) == [3]
+
+
+def test_a_full_queue_lets_the_runs_of_a_worse_queue_pass() -> None:
+    assert admitted(snapshot(run(1, 0), run(2, 1), queue=Lane(QUEUES[0], limit=2, used=2, priority=1))) == [2]
+
+
+def test_slots_taken_beyond_a_limit_that_was_lowered_admit_nothing() -> None:
+    assert admitted(snapshot(run(1), pool=Lane(POOL, limit=1, used=5))) == []
+
+
+def test_a_limit_of_zero_admits_nothing_and_none_limits_nothing() -> None:
+    assert admitted(snapshot(run(1), pool=Lane(POOL, limit=0))) == []
+    assert admitted(snapshot(*(run(n) for n in range(300)), room=300)) == [*range(300)]
+
+
+def test_all_gates_of_a_run_are_told_at_once() -> None:
+    everything = snapshot(
+        run(1, due=-1, deployment=0),
+        pool=Lane(POOL, paused=True, limit=1, used=1),
+        queue=Lane(QUEUES[0], paused=True, limit=2, used=2, priority=1),
+        deployment=Lane(DEPLOYMENTS[0], paused=True, limit=3, used=3),
+    )
+    assert dispatch(everything).blocked[UUID(int=101)] == [
+        Gate(GateKind.POOL_PAUSED, POOL),
+        Gate(GateKind.QUEUE_PAUSED, QUEUES[0]),
+        Gate(GateKind.DEPLOYMENT_PAUSED, DEPLOYMENTS[0]),
+        Gate(GateKind.NOT_DUE),
+        Gate(GateKind.POOL_LIMIT, POOL, 1, 1),
+        Gate(GateKind.QUEUE_LIMIT, QUEUES[0], 2, 2),
+        Gate(GateKind.DEPLOYMENT_LIMIT, DEPLOYMENTS[0], 3, 3),
+    ]
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_a_run_that_only_the_workers_room_holds_back_is_told_that(room: int) -> None:
+    blocked = dispatch(snapshot(run(1), run(2), run(3), room=room)).blocked
+    assert [*blocked.values()] == [[Gate(GateKind.NO_ROOM, limit=room, used=room)]] * (3 - room)
+
+
+def test_a_run_that_is_due_exactly_at_the_end_of_the_prefetch_is_due() -> None:
+    assert admitted(snapshot(run(1, due=0))) == [1]

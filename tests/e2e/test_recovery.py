@@ -1,0 +1,156 @@
+"""What dies on the way is recovered, and nothing is lost or done twice: workers, engines and the server, killed for real."""
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from real_system import Program, System, is_alive, own_lines, pid_of
+
+from headgate import clock
+from headgate.client.calls import deployments
+from headgate.schema.flow_runs import DeploymentFlowRunCreate
+from headgate.schema.states import StateCreate, StateDetails, StateType
+
+LEASE = {"server_leases_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
+BEAT = {"worker_heartbeat_seconds": 0.5}
+
+
+@pytest.fixture
+def hasty(system: System) -> System:
+    """A running system whose leases are short."""
+    system.start_server(**LEASE)
+    system.headgate("work-pool", "create", "local", "--type", "process")
+    return system
+
+
+def test_a_run_outlives_its_worker(hasty: System, tmp_path: Path) -> None:
+    """The engine renews the lease itself: well past the lease the run still goes on, and ends as it would have."""
+    worker = hasty.start_worker(**BEAT)
+    gate = tmp_path / "gate"
+    id = hasty.create_run(hasty.deploy("flows.py:gated"), gate=str(gate))
+    hasty.wait_for_line(id, "line 1")
+    worker.kill()
+    until = clock.monotonic() + 2.5 * LEASE["server_leases_seconds"]
+    hasty.until(lambda: clock.monotonic() > until or hasty.flow_run(id).state_type is not StateType.RUNNING, "leases to pass")
+    assert hasty.flow_run(id).state_type is StateType.RUNNING
+    gate.touch()
+    hasty.wait_for(id, StateType.COMPLETED)
+    assert_whole(hasty.lines(id))
+
+
+def test_a_run_whose_worker_and_engine_are_killed_is_crashed_within_the_lease(hasty: System, tmp_path: Path) -> None:
+    worker = hasty.start_worker(**BEAT)
+    id = hasty.create_run(hasty.deploy("flows.py:gated"), gate=str(tmp_path / "never"))
+    hasty.wait_for_line(id, "line 1")
+    run = hasty.until(lambda: (run := hasty.flow_run(id)).infrastructure_pid and run, "the run's process to be noted")
+    worker.kill()
+    os.kill(pid_of(run), signal.SIGKILL)
+    run = hasty.wait_for(id, StateType.CRASHED, seconds=10)
+    assert run.state is not None
+    assert "taken to be dead" in (run.state.message or "")
+
+
+def test_a_run_that_was_claimed_and_not_begun_goes_to_another_worker(hasty: System, tmp_path: Path) -> None:
+    """Its engine had started ahead of its time and was killed together with the worker."""
+    deployment = hasty.deploy("flows.py:note")
+    executions = tmp_path / "executions"
+    found = hasty.client.send(deployments.get_by_name(*deployment.split("/")))
+    soon = StateDetails(scheduled_time=clock.now() + timedelta(seconds=6))
+    state = StateCreate(type=StateType.SCHEDULED, state_details=soon)
+    body = DeploymentFlowRunCreate(state=state, parameters={"executions": str(executions)})
+    id = hasty.client.send(deployments.create_flow_run(found.id, body)).id
+    worker = hasty.start_worker("--name", "first", "--prefetch-seconds", "60", **BEAT)
+    run = hasty.until(lambda: (run := hasty.flow_run(id)).infrastructure_pid and run, "the run's process to be noted")
+    assert run.state_type is StateType.PENDING
+    worker.kill()
+    os.kill(pid_of(run), signal.SIGKILL)
+    hasty.start_worker("--name", "second", **BEAT)
+    run = hasty.wait_for(id, StateType.COMPLETED)
+    assert run.start_time >= run.expected_start_time == soon.scheduled_time
+    assert executions.read_text().split() == [str(id)]
+    assert [state.type for state in hasty.states(id)] == [
+        StateType.SCHEDULED,
+        StateType.PENDING,
+        StateType.SCHEDULED,
+        StateType.PENDING,
+        StateType.RUNNING,
+        StateType.COMPLETED,
+    ]
+
+
+@pytest.mark.parametrize("end", [Program.stop, Program.kill], ids=["SIGTERM", "SIGKILL"])
+def test_a_server_that_restarts_loses_nothing_of_a_run(
+    running: System, tmp_path: Path, end: Callable[[Program], object]
+) -> None:
+    """Lines printed while it was away arrive as well, each once and in order."""
+    server = running.programs[0]
+    running.start_worker()
+    gate, executions = tmp_path / "gate", tmp_path / "executions"
+    id = running.create_run(running.deploy("flows.py:gated"), gate=str(gate), executions=str(executions))
+    running.wait_for_line(id, "line 1")
+    seen = len(own_lines(running.lines(id)))
+    end(server)
+    log = running.programs[1]
+    running.until(lambda: log.text.count("line ") > seen + 20, "lines to be printed while the server is away")
+    running.start_server()
+    gate.touch()
+    running.wait_for(id, StateType.COMPLETED)
+    assert_whole(running.lines(id))
+    assert len(own_lines(running.lines(id))) > seen + 20
+    assert executions.read_text().split() == [str(id)]
+    assert [state.name for state in running.states(id)] == ["Scheduled", "Pending", "Running", "Completed"]
+
+
+def test_a_run_that_ends_while_the_server_is_away_is_completed_when_it_is_back(running: System, tmp_path: Path) -> None:
+    server = running.programs[0]
+    running.start_worker()
+    gate = tmp_path / "gate"
+    id = running.create_run(running.deploy("flows.py:gated"), gate=str(gate))
+    running.wait_for_line(id, "line 1")
+    server.kill()
+    gate.touch()
+    log = running.programs[1]
+    running.until(lambda: "the last line" in log.text, "the flow to return")
+    running.start_server()
+    running.wait_for(id, StateType.COMPLETED)
+    assert_whole(running.lines(id))
+
+
+def test_a_cancelled_run_leaves_no_process_and_its_hook_is_called(running: System, tmp_path: Path) -> None:
+    running.start_worker()
+    hooked, pids = tmp_path / "hooked", tmp_path / "pids"
+    id = running.create_run(running.deploy("flows.py:family"), hooked=str(hooked), pids=str(pids))
+    running.wait_for_line(id, "both are here")
+    parent, child = map(int, pids.read_text().split())
+    assert is_alive(parent)
+    assert is_alive(child)
+    running.headgate("flow-run", "cancel", str(id))
+    running.wait_for(id, StateType.CANCELLED)
+    assert not is_alive(parent)
+    assert not is_alive(child)
+    assert hooked.read_text().startswith("family Cancel")
+    names = [state.name for state in running.states(id)]
+    assert names == ["Scheduled", "Pending", "Running", "Cancelling", "Cancelled"]
+
+
+def test_a_worker_that_is_told_to_leave_lets_its_runs_end(running: System, tmp_path: Path) -> None:
+    worker = running.start_worker()
+    gate = tmp_path / "gate"
+    id = running.create_run(running.deploy("flows.py:gated"), gate=str(gate))
+    running.wait_for_line(id, "line 1")
+    worker.signal(signal.SIGTERM)
+    running.wait_for_text(worker, "Waiting up to")
+    gate.touch()
+    assert worker.wait() == 0, worker.text
+    assert running.flow_run(id).state_type is StateType.COMPLETED
+    assert "Traceback" not in worker.text
+
+
+def assert_whole(lines: list[str]) -> None:
+    """Every line of a `gated` run is there once, in order, up to the last."""
+    printed = own_lines(lines)
+    assert printed == [f"line {number + 1}" for number in range(len(printed))]
+    assert lines.count("the last line") == 1

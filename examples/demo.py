@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from demo_children import HEADGATE, Children, Trouble, alone
-from demo_watch import Watch, say
+from demo_watch import Watch, say, short
 
 EXAMPLES = Path(__file__).resolve().parent
 POOL = "demo"
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demo; 0 when it was ended or has seen its runs, 1 when something went wrong."""
     options = parse(arguments)
     home = Path(os.environ.get("HEADGATE_HOME") or EXAMPLES.parent / ".demo").expanduser().resolve()
-    say(f"Headgate demo. Everything it makes is in {home}. Ctrl-C ends it.")
+    say(f"Headgate demo. Everything it makes is in {short(home)}; Ctrl-C ends it.")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
@@ -65,23 +65,29 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 def run(options: argparse.Namespace, home: Path, children: Children) -> None:
     """Start everything, show runs, and stop everything in the end, whatever ends it."""
-    port = options.port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port())
+    port = choose_port(options.port)
     url = f"http://127.0.0.1:{port}/api"
     environment = surroundings() | {"HEADGATE_HOME": str(home), "HEADGATE_API_URL": url}
     with children, Watch(environment, flow=FLOW, deployment=DEPLOYMENT) as watch:
         children.start("server", ["server", "start", "--port", str(port)], environment)
         children.wait_until(watch.is_up, seconds=SECONDS_TO_START, what="the server to answer")
-        say(f"API:     {url}")
-        say(f"OpenAPI: {url.removesuffix('/api')}/docs")
+        say(f"API:      {url}")
+        say(f"OpenAPI:  {url.removesuffix('/api')}/docs")
         if not watch.has_pool(POOL):
             headgate(environment, "work-pool", "create", POOL, "--type", "process")
         if stale := watch.cancel_stale_runs():
             say(f"Cancelled {stale} runs that an earlier demo did not get to.")
-        headgate(environment, "deploy", "-n", DEPLOYMENT, "--param", f"path={home / 'inventory'}")
+        reports = os.path.relpath(home / "inventory", EXAMPLES)
+        headgate(environment, "deploy", "-n", DEPLOYMENT, "--param", f"path={reports}")
         children.start("worker", ["worker", "start", "--pool", POOL], environment)
         headgate(environment, "deployment", "run", f"{FLOW}/{DEPLOYMENT}")
+        say("")
+        say(f"The runs of {FLOW}/{DEPLOYMENT}, as they happen. To see one fail, in another terminal:")
+        say(f"$ export HEADGATE_API_URL={url}")
+        say(f"$ {short(Path(HEADGATE))} deployment run {FLOW}/{DEPLOYMENT} --param fail=true --watch")
+        say("")
         follow(watch, children, wanted=options.until_completed, timeout=options.timeout)
-        say(f"{watch.completed} runs completed. What the flow wrote is in {home / 'inventory'}.")
+        say(f"{watch.completed} runs completed. What the flow wrote is in {short(home / 'inventory')}.")
 
 
 def surroundings() -> dict[str, str]:
@@ -92,11 +98,11 @@ def surroundings() -> dict[str, str]:
 
 
 def headgate(environment: Mapping[str, str], *arguments: str) -> None:
-    """Run one command, shown as a person would type it."""
+    """Run one command, shown as a person would type it; what it prints is shown only when it fails."""
     say(f"$ {shlex.join(['headgate', *arguments])}")
-    code = subprocess.call([HEADGATE, *arguments], env=environment, cwd=EXAMPLES)
-    if code != 0:
-        raise Trouble(f"that command ended with exit code {code}.")
+    done = subprocess.run([HEADGATE, *arguments], env=environment, cwd=EXAMPLES, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Trouble(f"that command ended with exit code {done.returncode}.\n{done.stdout}{done.stderr}".rstrip())
 
 
 def follow(watch: Watch, children: Children, *, wanted: int | None, timeout: float | None) -> None:
@@ -110,6 +116,13 @@ def follow(watch: Watch, children: Children, *, wanted: int | None, timeout: flo
         if wanted is not None and time.monotonic() > deadline:
             raise Trouble(f"only {watch.completed} of {wanted} runs completed in time.\n{children.last_words()}")
         time.sleep(0.25)
+
+
+def choose_port(wanted: int | None) -> int:
+    """`wanted`, else the default port, else any that is free; `Trouble` when the wanted one is not."""
+    if wanted and not is_free(wanted):
+        raise Trouble(f"port {wanted} is taken. Leave out --port, and a free one is found.")
+    return wanted or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port())
 
 
 def is_free(port: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from demo_watch import say
+from demo_watch import say, short
 
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
 SECONDS_TO_STOP = 15.0
@@ -36,7 +36,7 @@ class Children:
 
     def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start `headgate ARGUMENTS`; what it prints goes into its log."""
-        say(f"$ headgate {' '.join(arguments)} > {self._log(name)} &")
+        say(f"$ headgate {' '.join(arguments)} > {short(self._log(name))} 2>&1 &")
         with self._log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
                 [HEADGATE, *arguments],
@@ -51,18 +51,15 @@ class Children:
 
     def wait_until(self, holds: Callable[[], bool], *, seconds: float, what: str) -> None:
         """Poll until `holds()`; `Trouble` when a child dies or the time is up."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            self.check()
-            if time.monotonic() > deadline:
-                raise Trouble(f"waited {seconds:.0f} s for {what}, in vain.\n{self.last_words()}")
-            time.sleep(0.05)
+        if not wait_until(lambda: self.check() or holds(), seconds):
+            raise Trouble(f"waited {seconds:.0f} s for {what}, in vain.\n{self.last_words()}")
 
-    def check(self) -> None:
-        """`Trouble` when a child has ended."""
+    def check(self) -> bool:
+        """`Trouble` when a child has ended; false otherwise."""
         for name, child in self._running.items():
             if (code := child.poll()) is not None:
                 raise Trouble(f"the {name} ended with exit code {code}.\n{self.last_words()}")
+        return False
 
     def last_words(self) -> str:
         """The end of every log."""
@@ -128,17 +125,25 @@ def take(lock: IO[str]) -> bool:
 
 
 def evict(lock: IO[str], children: Sequence[int]) -> None:
-    """Stop these processes, newest first, until the lock is free."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for child in reversed(children):
+    """Stop these processes, the newest first as `Children.stop` does; then the lock is ours."""
+    for child in reversed(children):
+        for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.kill(child, number)
-        deadline = time.monotonic() + SECONDS_TO_STOP
-        while time.monotonic() < deadline:
-            if take(lock):
-                return
-            time.sleep(0.1)
-    raise Trouble(f"processes {list(children)} of an earlier demo do not stop.")
+            if wait_until(lambda child=child: not is_alive(child), SECONDS_TO_STOP):
+                break
+    if not wait_until(lambda: take(lock), SECONDS_TO_STOP):
+        raise Trouble(f"processes {list(children)} of an earlier demo do not stop.")
+
+
+def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
+    """Poll until `holds()`; whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def note_holders(lock: IO[str], children: Sequence[int]) -> None:
@@ -160,11 +165,13 @@ def read_holders(lock: IO[str]) -> tuple[int, list[int]]:
 
 
 def is_alive(process: int) -> bool:
-    """Whether there is such a process."""
+    """Whether there is such a process; one that has ended, and that nobody collects, does not count."""
     if not process:
         return False
     try:
         os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    except FileNotFoundError:
+        return True  # there is no /proc here
     except OSError:
         return False
-    return True

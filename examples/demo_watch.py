@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import UUID
@@ -25,7 +26,7 @@ from headgate.schema.filters import (
     TimeFilter,
 )
 from headgate.schema.flow_runs import FlowRun
-from headgate.schema.states import SetState, StateCreate, StateType
+from headgate.schema.states import SetState, State, StateCreate, StateType
 from headgate.settings import load
 
 FINAL = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
@@ -46,7 +47,7 @@ class Watch:
 
     def __init__(self, environment: Mapping[str, str], *, flow: str, deployment: str) -> None:
         self._client = connect(load(environ=environment).settings, patience=10)
-        self._probe = connect(load(environ=environment).settings, patience=0)
+        self._probe = connect(load({"api_request_timeout": 2.0}, environ=environment).settings, patience=0)
         self._names = flow, deployment
         self._since = datetime.now(UTC)
         self._deployment_id: UUID | None = None
@@ -117,15 +118,11 @@ class Watch:
         lines = self._client.send(
             logs.query(LogQuery(logs=LogFilter(flow_run_id=IdFilter(any_=[run.id])), sort=LogSort.TIMESTAMP_ASC))
         )
-        news = {
-            state.id: News(
-                state.timestamp, run.name, ": ".join(filter(None, (state.name, state.message))), COLOURS.get(state.type)
-            )
-            for state in states
-        } | {line.id: News(line.timestamp, run.name, f"| {line.message}") for line in lines}
+        news = {state.id: News(state.timestamp, run.name, told(state), COLOURS.get(state.type)) for state in states}
+        news |= {line.id: News(line.timestamp, run.name, f"| {line.message}") for line in lines}
         seen = self._seen.setdefault(run.id, set())
         fresh = [item for id, item in news.items() if id not in seen]
-        seen |= news.keys()
+        seen.update(news)
         return fresh
 
     def __enter__(self) -> Self:
@@ -134,6 +131,21 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._client.close()
         self._probe.close()
+
+
+def told(state: State) -> str:
+    """A state in words."""
+    due = state.state_details.scheduled_time
+    if state.type is StateType.SCHEDULED and due is not None and due > state.timestamp:
+        return f"{state.name} for {due.astimezone():%H:%M:%S}"
+    wordy = state.type is not StateType.SCHEDULED and state.message
+    return f"{state.name}: {state.message}" if wordy else state.name
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def say(line: str) -> None:

@@ -102,19 +102,26 @@ def postgresql() -> Iterator[Postgresql]:
             shutil.rmtree(home)
 
 
+@dataclass
+class SqliteTemplate:
+    """A SQLite file with our schema and no rows, made when it is first copied."""
+
+    path: Path
+
+    async def copy(self, to: Path) -> str:
+        """The URL of a copy of it."""
+        if not self.path.exists():
+            store = await open_database(locate(f"sqlite:///{self.path}"))
+            await create_schema(store)
+            await store.close()
+        shutil.copy(self.path, to)
+        return f"sqlite:///{to}"
+
+
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with our schema and no rows."""
-    path = tmp_path_factory.mktemp("template") / "headgate.db"
-
-    async def make() -> None:
-        store = await open_database(locate(f"sqlite:///{path}"))
-        await create_schema(store)
-        await store.close()
-
-    with asyncio.Runner() as runner:
-        runner.run(make())
-    return path
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate:
+    """What fresh SQLite files are copied from."""
+    return SqliteTemplate(tmp_path_factory.mktemp("template") / "headgate.db")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -130,9 +137,8 @@ async def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: P
     if dialect == "postgresql":
         server: Postgresql = request.getfixturevalue("postgresql")
         return await server.empty()
-    path = tmp_path / "headgate.db"
-    shutil.copy(request.getfixturevalue("sqlite_template"), path)
-    return f"sqlite:///{path}"
+    template: SqliteTemplate = request.getfixturevalue("sqlite_template")
+    return await template.copy(tmp_path / "headgate.db")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
     HeadgateError
     ├── Invalid            422  a value breaks a rule that its type does not express
+    │   └── PageTooLarge        more rows asked for than one answer holds
     ├── NotFound           404
     ├── Conflict           409  it exists already, or something depends on it
     ├── Forbidden          403
@@ -31,6 +32,10 @@ class Invalid(HeadgateError):
         super().__init__(message)
         self.field = field
         self.value = value
+
+
+class PageTooLarge(Invalid):
+    """More rows asked for than one answer holds; existing clients read its words under a key of their own."""
 
 
 class NotFound(HeadgateError):

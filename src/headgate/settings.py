@@ -5,7 +5,6 @@ profile of `$HEADGATE_HOME/profiles.toml`, the default.
 """
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from math import isfinite
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field, toml
 
 from headgate.errors import ConfigError
 
@@ -138,7 +137,7 @@ def help_of(name: str) -> str:
 
 
 def parse(name: str, value: Any, *, origin: str) -> Any:
-    """`value` (text or already typed) as the type of setting `name`; `ConfigError` names it, the value and where it stood."""
+    """`value` (text or already typed) as the type of setting `name`; `ConfigError` names it, value and origin."""
     if isinstance(value, str) and value.strip().lower() in _BOOLEANS and TYPES[name].__origin__ is bool:
         return _BOOLEANS[value.strip().lower()]
     try:
@@ -212,6 +211,13 @@ def _profile_setting(key: str, active: str) -> str | None:
     return name
 
 
+class _Profiles(Struct):
+    """The file of profiles."""
+
+    active: str = DEFAULT_PROFILE
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
 def profiles_file(home: Path) -> Path:
     """Where profiles are kept."""
     return home / "profiles.toml"
@@ -221,14 +227,17 @@ def read_profiles(home: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     """The active profile's name, and all profiles with their keys. `default` always exists."""
     path = profiles_file(home)
     try:
-        content = _PROFILES.decode(path.read_bytes())
+        content = toml.decode(path.read_bytes(), type=_Profiles)
     except FileNotFoundError:
         content = _Profiles()
-    except (OSError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise ConfigError(f"Cannot read {path}: {error}. Mend or remove the file.") from None
     return content.active, {DEFAULT_PROFILE: {}} | content.profiles
 
 
 def database_url(settings: Settings) -> str:
     """The database of a server with these settings."""
-    return settings.server_database_connection_url or f"sqlite:///{settings.home_path / 'headgate.db'}"
+    path = str(settings.home_path / "headgate.db")
+    for sign in "%?#":  # they mean something in a URL
+        path = path.replace(sign, f"%{ord(sign):X}")
+    return settings.server_database_connection_url or f"sqlite:///{path}"

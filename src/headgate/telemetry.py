@@ -47,6 +47,15 @@ class LoopFailed(Event):
     error: BaseException
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleUnreadable(Event):
+    """A stored schedule cannot be read; it makes no runs until its author mends it."""
+
+    schedule_id: UUID
+    deployment_id: UUID
+    error: BaseException
+
+
 Listener = Callable[[Event], None]
 
 
@@ -76,6 +85,8 @@ def log_events(logger: logging.Logger) -> Listener:
         match event:
             case LoopFailed(loop, error):
                 logger.error("%s failed; it goes on with its next pass", loop, exc_info=error)
+            case ScheduleUnreadable(id, deployment, error):
+                logger.error("schedule %s of deployment %s makes no runs: %s", id, deployment, error)
             case _:
                 logger.debug("%s", event)
 

@@ -1,11 +1,18 @@
-"""Calls an ASGI app as a server would."""
+"""Calls an ASGI app as a server would: any app, or ours on a database of its own."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
+
+from headgate.clock import FrozenClock
+from headgate.server import running
+from headgate.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -78,3 +85,78 @@ class Chunks:
 def chunks() -> type[Chunks]:
     """The class of bodies in pieces."""
     return Chunks
+
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Api:
+    """The real app, on a SQLite file of the test's own, under a clock that the test moves."""
+
+    app: Any
+    clock: FrozenClock
+
+    async def get(self, target: str, **headers: str) -> Got:
+        return await self.send("GET", target, **headers)
+
+    async def post(self, target: str, body: Any = b"", **headers: str) -> Got:
+        return await self.send("POST", target, body, **headers)
+
+    async def patch(self, target: str, body: Any = b"", **headers: str) -> Got:
+        return await self.send("PATCH", target, body, **headers)
+
+    async def delete(self, target: str, **headers: str) -> Got:
+        return await self.send("DELETE", target, **headers)
+
+    async def send(self, method: str, target: str, body: Any = b"", **headers: str) -> Got:
+        """One request; underscores in the names of headers stand for dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await send(self.app, method, "/api" + target, body, headers=named)
+
+    # What most tests start from. Each answers the record as it came.
+
+    async def flow(self, name: str = "hello") -> dict[str, Any]:
+        return await self._made("/flows/", {"name": name})
+
+    async def pool(self, name: str = "pool", **fields: Any) -> dict[str, Any]:
+        return await self._made("/work_pools/", {"name": name, "type": "process", **fields})
+
+    async def queue(self, name: str, pool: str = "pool", **fields: Any) -> dict[str, Any]:
+        return await self._made(f"/work_pools/{pool}/queues", {"name": name, **fields})
+
+    async def deployment(self, name: str = "nightly", flow: str = "hello", **fields: Any) -> dict[str, Any]:
+        flow_id = (await self.flow(flow))["id"]
+        return await self._made("/deployments/", {"name": name, "flow_id": flow_id, **fields})
+
+    async def deployed_run(self, deployment: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+        return await self._made(f"/deployments/{deployment['id']}/create_flow_run", fields)
+
+    async def run(self, flow: str = "hello", **fields: Any) -> dict[str, Any]:
+        flow_id = (await self.flow(flow))["id"]
+        return await self._made("/flow_runs/", {"flow_id": flow_id, **fields})
+
+    async def set_state(self, run: Mapping[str, Any], kind: str, *, force: bool = False, **state: Any) -> Got:
+        return await self.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": kind, **state}, "force": force})
+
+    async def _made(self, target: str, body: Any) -> dict[str, Any]:
+        got = await self.post(target, body)
+        assert got.status in (200, 201), got.json
+        record: dict[str, Any] = got.json
+        return record
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The settings of the server under test."""
+    return Settings()
+
+
+@pytest.fixture
+async def api(tmp_path: Path, sqlite_template: Any, settings: Settings) -> AsyncIterator[Api]:
+    """The real app, without background jobs."""
+    url = await sqlite_template.copy(tmp_path / "headgate.db")
+    clock = FrozenClock(NOW)
+    changed = structs.replace(settings, server_database_connection_url=url)
+    async with running(changed, with_loops=False, now=clock) as system:
+        yield Api(system.app, clock)

@@ -87,6 +87,13 @@ def test_json_is_the_written_records(two: None, run: Run) -> None:
     assert [each["name"] for each in run("deploy", "--all", "-o", "json").json] == ["nightly", "disk"]
 
 
+def test_what_the_users_module_prints_does_not_spoil_the_json(run: Run, flows_file: Path) -> None:
+    flows_file.write_text("print('loading')\n" + flows_file.read_text())
+    outcome = run("deploy", "flows.py:hello", "-n", "mine", "-p", "local", "-o", "json")
+    assert [each["name"] for each in outcome.json] == ["mine"]
+    assert outcome.err == "loading\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

@@ -3,6 +3,7 @@
 import datetime as datetime_module
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 
 from headgate.core import rrule
 from headgate.core.recurrence import Rule, occurrences
-from headgate.errors import Invalid
 
 UTC_ZONE = ZoneInfo("UTC")
 END = datetime(2027, 1, 1)
@@ -84,10 +84,8 @@ def rules(draw: st.DrawFn) -> str:
 
 def expected(text: str, since: datetime) -> Iterator[datetime]:
     """What dateutil finds; what it refuses as an empty rule is empty."""
-    try:
+    with suppress(ValueError):
         yield from rrulestr(text).xafter(since, inc=True)
-    except ValueError as error:
-        assert "empty rule" in str(error) or "rrule byxxx generates an empty set" in str(error)
 
 
 @pytest.fixture
@@ -103,11 +101,7 @@ def test_occurrences_are_those_of_dateutil() -> None:
     @settings(max_examples=400)
     @given(text=rules(), share=st.floats(0, 1))
     def compare(text: str, share: float) -> None:
-        try:
-            rule = rule_of(text)
-        except Invalid as error:
-            assert "times a day" in str(error)
-            return
+        rule = rule_of(text)
         since = (rule.start + (END - rule.start) * share).replace(microsecond=0)
         found = takewhile(lambda at: at < END, occurrences(rule, since))
         wanted = takewhile(lambda at: at < END, expected(text, since))

@@ -13,11 +13,10 @@ from headgate.schema.states import StateType
 EXAMPLES = PROJECT.parents[2] / "examples"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def on_either_database(request: pytest.FixtureRequest, system: System) -> System:
-    """A running system with the example in its project."""
-    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
-    system.start_server(**({"server_database_connection_url": url} if url else {}))
+@pytest.fixture
+def on_either_database(system: System, empty_url: str) -> System:
+    """A running system with the example in its project, on each kind of database in turn."""
+    system.start_server(server_database_connection_url=empty_url)
     system.headgate("work-pool", "create", "local", "--type", "process")
     shutil.copy(EXAMPLES / "inventory.py", system.project)
     return system
@@ -73,7 +72,9 @@ def test_a_failing_flow_is_failed_with_its_traceback_in_its_logs(running: System
 
 def test_a_command_is_completed_and_its_output_is_its_log(running: System) -> None:
     running.start_worker()
-    command = "python3 -c \"import os, sys; print('line', *sys.argv[1:]); print(os.environ['HEADGATE_PARAMETERS'])\" {{ word }} x"
+    command = (
+        "python3 -c \"import os, sys; print('line', *sys.argv[1:]); print(os.environ['HEADGATE_PARAMETERS'])\" {{ word }} x"
+    )
     running.headgate("deploy", "--command", command, "--name", "say", "--pool", "local", "--param", "word=two words")
     run = running.wait_for(running.create_run("say/say"), StateType.COMPLETED)
     lines = running.lines(run.id)
@@ -114,7 +115,9 @@ def test_a_run_knows_what_it_is(running: System) -> None:
 def test_a_script_runs_a_deployment_and_gets_its_end(running: System) -> None:
     running.start_worker()
     deployment = running.deploy("flows.py:talkative")
-    script = f"from headgate import run_deployment\nrun = run_deployment({deployment!r}, parameters={{'count': 1}}, timeout=60)"
+    script = (
+        f"from headgate import run_deployment\nrun = run_deployment({deployment!r}, parameters={{'count': 1}}, timeout=60)"
+    )
     done = running.run(PYTHON, "-c", f"{script}\nprint(run.id, run.state_name)")
     assert done.returncode == 0, done.stderr
     id, state = done.stdout.split()
@@ -123,10 +126,8 @@ def test_a_script_runs_a_deployment_and_gets_its_end(running: System) -> None:
 
 
 def test_serving_executes_runs_and_pauses_the_deployment_when_it_leaves(running: System) -> None:
-    (running.project / "serving.py").write_text(
-        "from flows import talkative\n\nif __name__ == '__main__':\n    talkative.serve(name='served', parameters={'count': 2})\n"
-    )
-    serving = running.start(PYTHON, "serving.py", name="serving")
+    script = "from flows import talkative; talkative.serve(name='served', parameters={'count': 2})"
+    serving = running.start(PYTHON, "-c", script, name="serving")
     running.wait_for_text(serving, "Ctrl-C stops it.")
     run = running.wait_for(running.create_run("talkative/served"), StateType.COMPLETED)
     assert own_lines(running.lines(run.id)) == ["line 1", "line 2"]

@@ -34,7 +34,9 @@ def test_a_run_outlives_its_worker(hasty: System, tmp_path: Path) -> None:
     hasty.wait_for_line(id, "line 1")
     worker.kill()
     until = clock.monotonic() + 2.5 * LEASE["server_leases_seconds"]
-    hasty.until(lambda: clock.monotonic() > until or hasty.flow_run(id).state_type is not StateType.RUNNING, "leases to pass")
+    hasty.until(
+        lambda: clock.monotonic() > until or hasty.flow_run(id).state_type is not StateType.RUNNING, "leases to pass"
+    )
     assert hasty.flow_run(id).state_type is StateType.RUNNING
     gate.touch()
     hasty.wait_for(id, StateType.COMPLETED)

@@ -298,9 +298,14 @@ class FakeApi:
         if state is not run.state:
             self._enter(run, state)
         kind = f"{status.value.lower()}_details"
-        return OrchestrationResult(
-            state=state, status=status, details=OrchestrationDetails(type=kind, reason=reason, delay_seconds=delay)
+        result = OrchestrationResult(
+            state=None if status is ABORT else state,
+            status=status,
+            details=OrchestrationDetails(type=kind, reason=reason, delay_seconds=delay),
         )
+        if body.take_lease and status is ACCEPT:
+            run.fence = result.fence = run.fence + 1
+        return result
 
     def _decide(self, run: FlowRun, now: State, body: SetState) -> tuple[OrchestrationStatus, State, str | None, int | None]:
         """The rules of the server that matter to flows: status, the run's state, reason, delay."""

@@ -183,6 +183,55 @@ def go():
     assert api.messages() == ["[6, 12]"]
 
 
+def test_forked_pools_log_and_end_quietly(api: FakeApi, start: Start, program: Write) -> None:
+    """Children of a fork neither hang on the parent's locks, nor lose lines, nor take part in being stopped."""
+    program("""
+import multiprocessing
+from headgate import flow, get_run_logger
+def work(n):
+    print("printed by a child", n)
+    get_run_logger().info("logged by a child %d", n)
+    return n
+@flow(log_prints=True)
+def go():
+    for n in range(2000):
+        print("busy", n)
+    context = multiprocessing.get_context("fork")
+    with context.Pool(2) as pool:
+        assert sum(pool.map(work, range(20))) == 190
+        pool.close()
+        pool.join()
+    with context.Pool(2) as pool:
+        pool.map(abs, range(20))
+    print("done")
+""")
+    process = start(api.add_run("flows_under_test.py:go"))
+    shown = output_of(process)
+    assert process.returncode == 0, shown
+    assert "Traceback" not in shown
+    lines = api.messages()
+    assert sorted(line for line in lines if "child" in line) == sorted(
+        f"{how} by a child {n}" for n in range(20) for how in ("printed", "logged")
+    )
+    assert sum(line.startswith("busy") for line in lines) == 2000
+    assert lines[-1] == "done"
+
+
+def test_a_process_without_standard_streams_works(api: FakeApi, start: Start, program: Write) -> None:
+    program("import sys\ndef go():\n    print('x')\n    print('y', file=sys.stderr)")
+    run = api.add_run("flows_under_test.py:go")
+    closed = [sys.executable, "-c", "import os, sys; os.closerange(0, 3); os.execv(sys.argv[1], sys.argv[1:])", *ENGINE_ARGV]
+    env = {**os.environ, "HEADGATE__FLOW_RUN_ID": str(run.id)}
+    assert subprocess.run(closed, env=env, check=False, timeout=30).returncode == 0
+    assert api.runs[run.id].state_name == "Completed"
+
+
+def test_a_level_that_is_none_is_named(api: FakeApi, start: Start) -> None:
+    process = start(api.add_run("x.py:go"), env={"HEADGATE_LOGGING_LEVEL": "loud"})
+    assert "HEADGATE_LOGGING_LEVEL='loud' is no level; levels are DEBUG, INFO" in output_of(process)
+    assert process.returncode == 75
+
+
 @pytest.mark.parametrize("unwanted", ["asyncio", "aiohttp", "rich", "cyclopts", "jsonschema_rs", "sqlalchemy", "hashlib"])
 def test_the_engine_starts_without_what_it_does_not_need(unwanted: str) -> None:
     program = f"import sys, headgate.flows.engine; sys.exit({unwanted!r} in sys.modules)"

@@ -649,6 +649,31 @@ def test_a_lost_run_is_stopped_without_a_report(api: FakeApi, execute: Executed,
 
 
 @pytest.mark.usefixtures("_quick_lease")
+def test_a_run_cancelled_between_attempts_is_lost_but_told_so(api: FakeApi, execute: Executed, program: Write) -> None:
+    """A run that waits for its retry is Scheduled to the server, which cancels it at once and drops its lease."""
+    program(
+        WAITS
+        + """
+@flow(retries=1, retry_delay_seconds=600, on_cancellation=[lambda f, r, s: seen.append(s.type.value)])
+def fails(): raise ValueError
+"""
+    )
+    run = api.add_run("flows_under_test.py:fails")
+
+    def sleep(seconds: float) -> None:
+        api.force(run.id, StateType.CANCELLED)
+        api.lost.add(run.id)
+        threading.Event().wait(30)
+
+    execute.sleep = sleep  # type: ignore[method-assign]
+    assert execute(run) == EXIT_TERMINATED
+    assert api.states(run.id) == ["Running", "AwaitingRetry", "Cancelled"]
+    import flows_under_test
+
+    assert flows_under_test.seen == ["CANCELLED"]
+
+
+@pytest.mark.usefixtures("_quick_lease")
 def test_a_cancel_reaches_the_engine_without_its_worker(api: FakeApi, execute: Executed, program: Write) -> None:
     program(WAITS)
     run = api.add_run("flows_under_test.py:go")

@@ -94,8 +94,7 @@ def test_due_runs_are_claimed_and_executed_where_the_code_is(api: FakeApi, serve
     assert api.states(run.id) == ["Pending", "Running", "Completed"]
     assert api.messages() == [f"quick 7 {Path.cwd()}"]
     assert api.runs[not_due.id].state_type is StateType.SCHEDULED
-    assert [proposal.fence for proposal in api.proposals] == [None, None, None]
-    assert api.renewals == 0
+    assert [(proposal.fence, proposal.take_lease) for proposal in api.proposals] == [(None, True), (1, False), (1, False)]
     shown = leave(server)
     assert "Serving 'quick/q'. Run it: headgate deployment run 'quick/q'" in shown
     assert f"- quick 7 {Path.cwd()}" in shown
@@ -137,6 +136,7 @@ def test_a_child_that_dies_is_reported_crashed_with_the_cause(api: FakeApi, serv
     run = trigger(api, "d")
     api.wait_until(lambda: ended(api, run.id, "Running", "Crashed"))
     assert "exit code 137: killed (SIGKILL), often out of memory" in (api.history[run.id][-1].message or "")
+    assert api.proposals[-1].fence == 1
 
 
 def test_leaving_pauses_the_deployments_and_waits_for_the_runs(api: FakeApi, server: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 Invalid, or a request that does not fit the route's types
                              422  {"exception_message", "exception_detail": [{type, loc, msg, input}], "request_body"}
+PageTooLarge                 422  {"detail"}
 NotFound                     404  {"detail"}, or under the route's `error_key`
 BadRequest Forbidden Conflict TooLarge
                  400 403 409 413  {"detail"}
@@ -11,13 +12,23 @@ anything else                500  {"exception_message"}; logged with its traceba
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from starlette.exceptions import HTTPException
 
-from headgate.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthorized, Unavailable
+from headgate.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PageTooLarge,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 
 RETRY_AFTER_SECONDS = 1
 OLDEST_API_VERSION = (0, 8, 0)
@@ -100,6 +111,13 @@ def unreadable_body(raw: bytes, error: Exception) -> Unreadable:
     return Unreadable(_located(["body", *path], message, _parsed(raw)))
 
 
+def unstorable_body(raw: bytes) -> Unreadable:
+    """Where `raw` holds the character NUL, for which PostgreSQL has no place."""
+    path, text = _nul_in(_parsed(raw)) or ([], None)
+    message = "The character NUL (\\u0000) cannot be stored; leave it out"
+    return Unreadable(FieldProblem(type="value_error", loc=["body", *path], msg=message, input=text))
+
+
 def unreadable_query(name: str, given: Any, *, error: msgspec.ValidationError | None = None) -> Unreadable:
     """A query parameter that does not fit, or, without an `error`, is missing."""
     if error is None:
@@ -131,6 +149,8 @@ def _problem(status: int, key: str, message: str, headers: Mapping[str, str] | N
 def _invalid(error: Invalid, raw: bytes) -> Reply:
     parsed = _parsed(raw)
     match error:
+        case PageTooLarge():
+            return _problem(422, "detail", str(error))
         case Unreadable(problem=problem):
             pass
         case _:
@@ -139,6 +159,25 @@ def _invalid(error: Invalid, raw: bytes) -> Reply:
             problem = FieldProblem(type="value_error", loc=["body", *path], msg=str(error), input=value)
     body = ValidationProblem(exception_message="Invalid request received.", exception_detail=[problem], request_body=parsed)
     return Reply(422, _JSON.encode(body))
+
+
+def _nul_in(value: Any) -> tuple[list[str | int], str] | None:
+    """The way to the first text with a NUL in it, and that text; the name of a field counts as the field's."""
+    match value:
+        case str():
+            return ([], value) if "\0" in value else None
+        case dict():
+            steps: Iterable[tuple[Any, Any]] = value.items()
+        case list():
+            steps = enumerate(value)
+        case _:
+            return None
+    for step, inner in steps:
+        if isinstance(step, str) and "\0" in step:
+            return [step], step
+        if (found := _nul_in(inner)) is not None:
+            return [step, *found[0]], found[1]
+    return None
 
 
 def _malformed(raw: bytes, error: Exception) -> FieldProblem:

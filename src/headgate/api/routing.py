@@ -10,13 +10,16 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headgate.api.errors import Reply, unreadable_body, unreadable_query
+from headgate.api.errors import Reply, unreadable_body, unreadable_query, unstorable_body
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 
 _JSON = msgspec.json.Encoder()
+_NUL = rb"\u0000"
+_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""With an even number of backslashes before it; with an odd one it is a backslash and the text `u0000`."""
 
 ABSENT: Any = inspect.Parameter.empty
 """The default of a parameter that must be given."""
@@ -51,16 +54,25 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The JSON body. `optional`: a request without one means None."""
+    """The JSON body. `optional`: a request without one means None.
+
+    `NUL` has no place in PostgreSQL's texts: it is refused, or, where `replaces_nul` because programs wrote the text
+    and nobody could mend it, stands as the replacement character.
+    """
 
     type: Any
     optional: bool
+    replaces_nul: bool
     decoder: msgspec.json.Decoder[Any]
 
     def decode(self, raw: bytes) -> Any:
         """`raw` as the route's type; `Unreadable` names the field and the value that do not fit."""
         if not raw and self.optional:
             return None
+        if _NUL in raw and _ESCAPED_NUL.search(raw):
+            if not self.replaces_nul:
+                raise unstorable_body(raw)
+            raw = _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
         try:
             return self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -117,7 +129,7 @@ class Router:
     A handler's parameters are found by name and annotation: `scope` is what `make_scope` gave, `body` the JSON
     body (`| None`: it may be empty), names in the path come from the path, all others from the query. A path
     whose values do not have the annotated types is no path of that route. `error_key` is the key that a
-    `NotFound`'s message stands under.
+    `NotFound`'s message stands under; `replaces_nul` is for bodies of text that programs print.
     """
 
     def __init__(self, prefix: str = "", *, tag: str = "") -> None:
@@ -129,9 +141,11 @@ class Router:
         """Register a handler of GET, and of HEAD."""
         return self._register("GET", path, status, error_key)
 
-    def post(self, path: str, *, status: int = 200, error_key: str = "detail") -> Callable[[H], H]:
+    def post(
+        self, path: str, *, status: int = 200, error_key: str = "detail", replaces_nul: bool = False
+    ) -> Callable[[H], H]:
         """Register a handler of POST."""
-        return self._register("POST", path, status, error_key)
+        return self._register("POST", path, status, error_key, replaces_nul=replaces_nul)
 
     def put(self, path: str, *, status: int = 200, error_key: str = "detail") -> Callable[[H], H]:
         """Register a handler of PUT."""
@@ -145,9 +159,11 @@ class Router:
         """Register a handler of DELETE."""
         return self._register("DELETE", path, status, error_key)
 
-    def _register(self, method: str, path: str, status: int, error_key: str) -> Callable[[H], H]:
+    def _register(
+        self, method: str, path: str, status: int, error_key: str, *, replaces_nul: bool = False
+    ) -> Callable[[H], H]:
         def register(handler: H) -> H:
-            shape = _read_signature(handler, path=self.prefix + path)
+            shape = _read_signature(handler, path=self.prefix + path, replaces_nul=replaces_nul)
             self.routes.append(
                 Route(
                     method=method,
@@ -164,7 +180,7 @@ class Router:
         return register
 
 
-def _read_signature(handler: Handler, *, path: str) -> dict[str, Any]:
+def _read_signature(handler: Handler, *, path: str, replaces_nul: bool) -> dict[str, Any]:
     """What a route takes and returns, as the fields of `Route`; `TypeError` for what cannot be served."""
     signature = inspect.signature(handler, eval_str=True)
     given = dict(signature.parameters)
@@ -180,7 +196,7 @@ def _read_signature(handler: Handler, *, path: str) -> dict[str, Any]:
         "takes_scope": takes_scope,
         "in_path": in_path,
         "in_query": tuple(_query_parameter(handler, each) for each in given.values()),
-        "body": None if body is None else _body(_annotation(handler, body)),
+        "body": None if body is None else _body(_annotation(handler, body), replaces_nul=replaces_nul),
         "returns": _unwrapped(returns),
         "chooses_status": get_origin(returns) is Answer,
     }
@@ -201,9 +217,9 @@ def _unwrapped(returns: Any) -> Any:
     return NoneType if returns is None else returns
 
 
-def _body(annotation: Any) -> Body:
+def _body(annotation: Any, *, replaces_nul: bool) -> Body:
     optional = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
-    return Body(annotation, optional, msgspec.json.Decoder(annotation))
+    return Body(annotation, optional, replaces_nul, msgspec.json.Decoder(annotation))
 
 
 def _query_parameter(handler: Handler, parameter: inspect.Parameter) -> Parameter:

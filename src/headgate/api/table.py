@@ -25,8 +25,10 @@ class Table:
             self._add(route, (root + route.path).removesuffix("/"))
 
     def find(self, method: str, path: str) -> Found | None:
-        """The route that answers `method` at `path`, if there is one."""
+        """The route that answers `method` at `path`, if there is one; no record's name has a NUL in it."""
         path = path.removesuffix("/")
+        if "\0" in path:
+            return None
         if (fixed := self._fixed.get((method, path))) is not None:
             return fixed
         tree = self._trees.get(method)

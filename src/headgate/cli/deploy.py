@@ -16,6 +16,7 @@ from headgate.cli.output import Problems, UsageError, print_json, warning_line
 from headgate.cli.overrides import Overrides
 from headgate.cli.plan import Plan, Surroundings, make_plan
 from headgate.cli.project import Project, Raw, entry_of, find_file, read_project
+from headgate.cli.values import pairs
 from headgate.cli.work_pool import find_pool
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
@@ -79,6 +80,7 @@ def deploy(
     flags = flags or Overrides()
     if entrypoint and flags.command:
         raise UsageError("A deployment runs an entrypoint or a --command, not both.")
+    pairs(flags.param, option="--param")
     path = file or find_file(Path.cwd())
     project = read_project(path) if path else None
     wanted = Selection(name or [], all, has_code=bool(entrypoint or flags.command))

@@ -22,9 +22,10 @@ from headgate.cli.output import (
 from headgate.cli.times import moment_of, seconds_of
 from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
 from headgate.cli.watch import watch, watched_text
+from headgate.cli.work_pool import find_pool
 from headgate.client.calls import deployments
 from headgate.client.client import Client
-from headgate.core import schedules
+from headgate.core import schedules, templates
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
@@ -109,8 +110,7 @@ def run(
             state=_scheduled(due),
             name=flow_run_name,
             parameters=_parameters(found, param, params),
-            job_variables={key: json_or_text(text) for key, text in pairs(job_variable, option="--job-variable").items()}
-            or None,
+            job_variables=_job_variables(client, found, job_variable),
             tags=tag,
         )
         created = client.send(deployments.create_flow_run(found.id, body))
@@ -182,6 +182,15 @@ def _parameters(deployment: Deployment, param: list[str] | None, params: str | N
     if problems := unknown_parameters(given, deployment.parameter_openapi_schema):
         raise UsageError(" ".join(problems))
     return given or None
+
+
+def _job_variables(client: Client, deployment: Deployment, given: list[str] | None) -> dict[str, Any] | None:
+    """The variables, when the deployment's pool takes them; a wrong one would only show when the run is started."""
+    variables = {key: json_or_text(text) for key, text in pairs(given, option="--job-variable").items()}
+    if variables and deployment.work_pool_name:
+        pool = find_pool(client, deployment.work_pool_name)
+        templates.validate_variables(pool.base_job_template, deployment.job_variables | variables)
+    return variables or None
 
 
 def _created(run: FlowRun, deployment: str, due: datetime | None, now: datetime, watched: bool) -> str:

@@ -80,8 +80,9 @@ def ls(
     else:
         columns = [Column("ID", keep=True, spare=True), Column("Flow"), Column("Name"), Column("State"), Column("When")]
         rows = [(str(run.id), names.get(run.flow_id, ""), run.name, run.state_name or "", _when(run, now)) for run in found]
-        caption = f"and {later} for later: --state Scheduled lists them" if later else None
-        print_table("Flow runs", columns, rows, caption=caption)
+        print_table("Flow runs", columns, rows)
+        if later:
+            print(f"{later} more are scheduled for later; `headgate flow-run ls --state Scheduled` lists them.")
 
 
 @app.command(name="inspect")

@@ -32,7 +32,13 @@ Params = Annotated[
 ]
 
 ParamsJson = Annotated[
-    str | None, Parameter(name="--params", metavar="JSON", help="Parameters as one JSON object; `-` reads it from stdin.")
+    str | None,
+    Parameter(
+        name="--params",
+        metavar="JSON",
+        allow_leading_hyphen=True,
+        help="Parameters as one JSON object; `-` reads it from stdin.",
+    ),
 ]
 
 JobVariables = Annotated[

@@ -59,7 +59,7 @@ def print_json_line(value: Any) -> None:
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, caption: str | None = None) -> None:
     """A table as wide as the terminal, and 80 columns elsewhere; with lines around its cells when there is room for them."""
     if not rows:
-        print(f"{title}: none" + (f" {caption}" if caption and caption.startswith("and ") else ""))
+        print(f"{title}: none")
         return
     # rich takes 0.09 s to import: only what draws a table pays for it.
     from rich.measure import Measurement

@@ -1,6 +1,8 @@
 """What a deployment is to run, as far as it can be known before it is written: a flow is loaded, a command is read."""
 
 import shlex
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,9 @@ def program_of(entry: DeploymentEntry, directory: Path) -> Program:
 
 def _load(entrypoint: str, directory: Path) -> Flow[..., Any]:
     try:
-        return load_flow(entrypoint, base=directory)
+        # What the module prints while it is imported does not belong between the records of `-o json`.
+        with redirect_stdout(sys.stderr):
+            return load_flow(entrypoint, base=directory)
     except HeadgateError as error:
         raise Invalid(str(error), field="entrypoint") from None
     except KeyboardInterrupt:

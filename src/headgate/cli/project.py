@@ -80,6 +80,9 @@ class DeploymentEntry(Struct, kw_only=True):
 
 
 _PROJECT_KEYS = ("name", "prefect-version", "build", "push", "pull", "definitions", "deployments")
+_SINGLE_KEYS = set(DeploymentEntry.__struct_fields__) - set(_PROJECT_KEYS)
+"""One of these on top tells a file that is one deployment from a file with a list."""
+
 _ELSEWHERE = {
     "triggers": "; automations are not part of a deployment here",
     "sla": "; service levels are not part of a deployment here",
@@ -115,12 +118,11 @@ def find_file(directory: Path) -> Path | None:
 def read_project(file: Path) -> Project:
     """The file's deployments, keys checked; `ConfigError` names the first thing that is wrong."""
     content = _load(file)
-    single = "deployments" not in content and bool(content.keys() - set(_PROJECT_KEYS))
-    if single:
+    if "deployments" not in content and content.keys() & _SINGLE_KEYS:
         entries: list[tuple[str, Raw]] = [(file.name, {k: v for k, v in content.items() if k not in _PROJECT_KEYS[1:]})]
     else:
-        entries = list(_listed(content, file))
         _check_keys(content, _PROJECT_KEYS, file.name)
+        entries = list(_listed(content, file))
     pull = {"pull": content["pull"]} if content.get("pull") else {}
     checked = [(where, pull | dict(_known_keys(entry, where))) for where, entry in entries]
     return Project(file, file.resolve().parent, checked, list(_warnings(content, file)))

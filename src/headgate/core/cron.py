@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import cast
@@ -43,6 +43,7 @@ class Cron:
     day: str
     month: str
     weekday: str
+    _: KW_ONLY
     day_or: bool
 
     @property

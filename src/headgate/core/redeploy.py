@@ -17,10 +17,13 @@ class Redeploy:
 
 
 def match_schedules(present: Sequence[DeploymentSchedule], wanted: Sequence[DeploymentScheduleCreate]) -> Redeploy:
-    """Find each wanted schedule among the present ones: by `replaces`, by slug, else by the same timing."""
+    """Find each wanted schedule among the present ones: by `replaces`, by slug, else by the same timing.
+
+    Of several with the same timing the one that also has the same parameters is meant.
+    """
     left = list(present)
     found: dict[int, DeploymentSchedule] = {}
-    for test in (_is_replaced, _has_slug, _has_timing):
+    for test in (_is_replaced, _has_slug, _has_timing_and_parameters, _has_timing):
         for index, want in enumerate(wanted):
             if index in found:
                 continue
@@ -41,7 +44,11 @@ def _has_slug(schedule: DeploymentSchedule, want: DeploymentScheduleCreate) -> b
     return want.slug is not None and want.slug == schedule.slug
 
 
+def _has_timing_and_parameters(schedule: DeploymentSchedule, want: DeploymentScheduleCreate) -> bool:
+    return _has_timing(schedule, want) and schedule.parameters == want.parameters
+
+
 def _has_timing(schedule: DeploymentSchedule, want: DeploymentScheduleCreate) -> bool:
     if want.slug is not None and schedule.slug is not None:
         return False
-    return same_timing(schedule.schedule, want.schedule) and schedule.parameters == want.parameters
+    return same_timing(schedule.schedule, want.schedule)

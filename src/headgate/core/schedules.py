@@ -38,15 +38,14 @@ def check(schedule: Schedule) -> None:
             rrule.check(text, zone)
         case Schedule(interval=(float() | int()) as seconds):
             _step(seconds)
-            _anchor(schedule, zone)
 
 
 def fire_times(schedule: Schedule, *, after: datetime, before: datetime | None = None) -> Iterator[datetime]:
     """The instants in UTC at which it fires, strictly after `after`, up to and including `before`; strictly ascending.
 
-    Lazy, and no dearer for an anchor or DTSTART of long ago. What follows an instant does not depend
-    on where one began to ask. An anchor is a phase and no start: an interval fires before it as well; a rule does not
-    fire before its DTSTART. Ends when nothing follows; raises Invalid for what is malformed.
+    Lazy, and no dearer for an anchor or DTSTART of long ago. What follows an instant does not depend on where one began
+    to ask. An anchor is a phase and no start: an interval fires before it as well; a rule does not fire before its
+    DTSTART. Ends when nothing follows; raises Invalid, at the first item, for what is malformed.
     """
     last = after.astimezone(UTC)
     try:
@@ -81,16 +80,15 @@ def describe(schedule: Schedule) -> str:
 def canonical(schedule: Schedule, *, now: datetime) -> Schedule:
     """The schedule as it is stored, with every default written out, so that it fires alike whenever it is read.
 
-    An unset zone becomes UTC, an unset `day_or` true, an unset anchor the whole second of `now`; an anchor without an
-    offset is local time of the zone.
+    An unset zone becomes UTC, an unset `day_or` true, an unset anchor the whole second of `now`.
     """
     schedule = replace(schedule, timezone=schedule.timezone or "UTC")
     match schedule:
         case Schedule(cron=str()):
             return replace(schedule, day_or=schedule.day_or is not False)
         case Schedule(interval=float() | int()):
-            fresh = now.astimezone(UTC).replace(microsecond=0)
-            return replace(schedule, anchor_date=_anchor(schedule, find_zone(schedule.timezone), default=fresh))
+            anchor = schedule.anchor_date or now.replace(microsecond=0)
+            return replace(schedule, anchor_date=anchor.astimezone(UTC))
         case _:
             return schedule
 
@@ -100,7 +98,7 @@ def same_timing(a: Schedule, b: Schedule) -> bool:
 
     An anchor that is unset in one of them matches any in the other; unset `day_or` and zone count as true and UTC.
     """
-    return _timing(a) == _timing(b) and (not a.anchor_date or not b.anchor_date or _phase(a) == _phase(b))
+    return _timing(a) == _timing(b) and (not a.anchor_date or not b.anchor_date or a.anchor_date == b.anchor_date)
 
 
 def _timing(schedule: Schedule) -> tuple[object, ...]:
@@ -113,10 +111,6 @@ def _timing(schedule: Schedule) -> tuple[object, ...]:
             return "rrule", zone, [line.removeprefix("RRULE:") for line in text.upper().split()]
         case _:
             return "interval", zone, schedule.interval
-
-
-def _phase(schedule: Schedule) -> datetime:
-    return _anchor(schedule, find_zone(schedule.timezone))
 
 
 def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
@@ -168,14 +162,9 @@ def _step(seconds: float) -> timedelta:
     return step
 
 
-def _anchor(schedule: Schedule, zone: ZoneInfo, *, default: datetime = DEFAULT_ANCHOR) -> datetime:
-    """The anchor as an instant in UTC; one without an offset is local time of the zone."""
-    anchor = schedule.anchor_date or default
-    try:
-        return to_instant(anchor, zone) if anchor.tzinfo is None else anchor.astimezone(UTC)
-    except OverflowError:
-        flaw = f"anchor_date {anchor.isoformat()} is at the end of the calendar; give a date of this age"
-        raise Invalid(flaw, field="anchor_date", value=anchor) from None
+def _anchor(schedule: Schedule, zone: ZoneInfo) -> datetime:
+    """The anchor as an instant in UTC."""
+    return schedule.anchor_date.astimezone(UTC) if schedule.anchor_date else to_instant(DEFAULT_ANCHOR, zone)
 
 
 def _describe_seconds(seconds: float) -> str:

@@ -3,7 +3,7 @@
     {"job_configuration": {"image": "{{ image }}", "args": ["--level={{ level }}"]},
      "variables": {"type": "object", "properties": {"image": {"type": "string"}, "level": {"default": 1}}}}
 
-Null means unset everywhere: as a variable's default, and as the value that a deployment or run gives it.
+Null means unset: as a variable's default, and as the value that a deployment or run puts in the place of a default.
 """
 
 import re
@@ -32,7 +32,7 @@ def render(
     with its type; unset, it is left out, with its key or its place in a list. One within a longer text becomes text
     (other types as JSON); unset, nothing. What values hold is data: placeholders in it stay as they are.
     """
-    known = _defaults(template) | _given(values)
+    known = _merge(template, values)
     rendered = _render(template.get("job_configuration", {}), lambda name: _find(name, known, environ))
     return cast(dict[str, Any], rendered)
 
@@ -65,16 +65,15 @@ def validate_variables(template: Mapping[str, Any], values: Mapping[str, Any]) -
     """
     if not template:
         return
-    schema, given = template.get("variables", {}), _given(values)
+    schema = template.get("variables", {})
     for name in values.keys() - _properties(template).keys() if not schema.get("additionalProperties") else ():
         flaw = f"job variable {name!r} is unknown to this work pool; {_advise(template, name)}"
         raise Invalid(flaw, field=f"job_variables.{name}", value=values[name])
-    merged = _defaults(template) | given
-    for violation in json_schema.list_violations(schema, merged, field="base_job_template.variables"):
+    for violation in json_schema.list_violations(schema, _merge(template, values), field="base_job_template.variables"):
         if not violation.path:
             flaw = f"job variables: {violation.reason}; set it in job_variables or as a default of the work pool"
             raise Invalid(flaw, field="job_variables", value=dict(values))
-        if violation.path[0] in given:
+        if violation.path[0] in values:
             flaw = f"job variable {violation.pointer}: {violation.reason}"
             raise Invalid(flaw, field=f"job_variables.{violation.dotted}", value=violation.value)
 
@@ -83,13 +82,11 @@ def _properties(template: Mapping[str, Any]) -> dict[str, Any]:
     return cast(dict[str, Any], template.get("variables", {}).get("properties", {}))
 
 
-def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(template: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults with the values in their place, less what is null."""
     schemas = _properties(template).items()
-    return _given({name: schema.get("default") for name, schema in schemas if isinstance(schema, Mapping)})
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    defaults = {name: schema.get("default") for name, schema in schemas if isinstance(schema, Mapping)}
+    return {name: value for name, value in {**defaults, **values}.items() if value is not None}
 
 
 def _render(value: Any, find: Callable[[str], Any]) -> Any:

@@ -216,12 +216,12 @@ class Execution:
 
     def _stop(self, reason: Reason, code: int) -> int:
         """The end of a run that was told to stop."""
-        if reason is Reason.LOST:
-            self._logger.warning("The run belongs to another holder now; this process leaves it")
-            return EXIT_REPORTED
         state = self._look()
         if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
             return self._leave_cancelled(state)
+        if reason is Reason.LOST:
+            self._logger.warning("The run belongs to another holder now; this process leaves it")
+            return EXIT_REPORTED
         cause = "SIGINT" if code == EXIT_INTERRUPTED else "SIGTERM"
         outcome = outcomes.crashed(f"Flow run was stopped from outside ({cause}).")
         self._logger.error(outcome.message)

@@ -1,5 +1,6 @@
 """Being told to stop: turns SIGTERM, or a word from another thread, into an exception in the main thread."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -44,9 +45,11 @@ class Interrupts:
     def installed(self) -> Iterator["Interrupts"]:
         """Take over SIGTERM. Only in the main thread."""
         previous = signal.signal(signal.SIGTERM, self._receive)
+        _installed.append(self)
         try:
             yield self
         finally:
+            _installed.remove(self)
             signal.signal(signal.SIGTERM, previous)
 
     @contextmanager
@@ -88,3 +91,16 @@ class Interrupts:
             self._redirect()
         else:
             raise Terminated(self.reason)
+
+
+_installed: list[Interrupts] = []
+
+
+def _let_go() -> None:
+    """In a forked child SIGTERM ends the process again: a pool of processes is ended by it all the time."""
+    if _installed:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -1,5 +1,6 @@
 """The way of a run's log lines to the API: a bounded buffer that one thread empties in batches."""
 
+import os
 import sys
 import threading
 from collections import deque
@@ -9,9 +10,10 @@ from datetime import UTC, datetime
 from logging import WARNING, Formatter, Handler, LogRecord, NullHandler
 from typing import NamedTuple
 from uuid import UUID
+from weakref import WeakSet
 
 from headgate.errors import BadRequest, Forbidden, Invalid, NotFound, TooLarge, Unauthorized
-from headgate.flows.run_logger import LOGGER, show_on_console
+from headgate.flows.run_logger import LOGGER, set_level, show_on_console
 from headgate.schema.logs import LogCreate
 from headgate.settings import Settings
 
@@ -22,6 +24,7 @@ _MOST_BYTES = 64_000_000
 _MOST_LINES_PER_CALL = 5_000
 _OVERHEAD = 150
 _PAUSE_AFTER_FAILURE = 1.0
+_FLUSH_OF_CHILD = 5.0
 _HOPELESS = (BadRequest, Unauthorized, Forbidden, NotFound, TooLarge, Invalid)
 
 Send = Callable[[list[LogCreate]], None]
@@ -50,13 +53,17 @@ class LogShipper:
         self._max_lines = max_lines
         self._batch_bytes = batch_bytes
         self._interval = interval
+        self._closed = False
+        self._complained = False
+        self._reset()
+        _live.add(self)
+
+    def _reset(self) -> None:
         self._lines: deque[Line] = deque()
         self._bytes = 0
         self._dropped = 0
         self._sending = False
         self._hurry = False
-        self._closed = False
-        self._complained = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -68,8 +75,7 @@ class LogShipper:
             if self._closed:
                 return
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="headgate-logs", daemon=True)
-                self._thread.start()
+                self._start()
             self._lines.append(line)
             self._bytes += _size(line)
             while len(self._lines) > self._max_lines or self._bytes > _MOST_BYTES:
@@ -95,6 +101,12 @@ class LogShipper:
         if self._thread is not None and sent:
             self._thread.join(timeout)
         return sent
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="headgate-logs", daemon=True)
+        self._thread.start()
+        if pools := sys.modules.get("multiprocessing.util"):  # its processes end without `atexit`
+            pools.Finalize(None, self.close, args=(_FLUSH_OF_CHILD,), exitpriority=0)
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -178,8 +190,8 @@ def shipped(send: Send, flow_run_id: UUID, settings: Settings) -> Iterator[LogSh
         interval=settings.logging_to_api_batch_interval,
     )
     handler = _Shipping(shipper) if settings.logging_to_api_enabled else NullHandler()
+    set_level(settings)
     show_on_console()
-    LOGGER.setLevel(settings.logging_level.upper())
     LOGGER.addHandler(handler)
     try:
         yield shipper
@@ -203,6 +215,19 @@ class _Shipping(Handler):
             self._shipper.put(Line(record.name, record.levelno, message, record.created))
         except Exception:
             self.handleError(record)
+
+
+_live: WeakSet[LogShipper] = WeakSet()
+
+
+def _begin_anew() -> None:
+    """In a forked child: what waits is the parent's to send, and the parent's thread and lock are not there."""
+    for shipper in _live:
+        shipper._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _size(line: Line) -> int:

@@ -6,9 +6,9 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from headgate.errors import HeadgateError
+from headgate.errors import ConfigError, HeadgateError
 from headgate.flows.context import RunContext, current
-from headgate.settings import load
+from headgate.settings import Settings, load
 
 LOGGER = logging.getLogger("headgate.flow_runs")
 """Every line of a run goes through here; the engine adds the handler that sends them to the API."""
@@ -55,7 +55,18 @@ def show_on_console() -> None:
     if not any(isinstance(handler, _Console) for handler in LOGGER.handlers):
         LOGGER.addHandler(_Console())
         if LOGGER.level == logging.NOTSET:
-            LOGGER.setLevel(load().settings.logging_level.upper())
+            set_level(load().settings)
+
+
+def set_level(settings: Settings) -> None:
+    """Take the lowest level of runs' lines from the settings; `ConfigError` when it is none."""
+    try:
+        LOGGER.setLevel(settings.logging_level.upper())
+    except ValueError:
+        raise ConfigError(
+            f"HEADGATE_LOGGING_LEVEL={settings.logging_level!r} is no level; "
+            "levels are DEBUG, INFO, WARNING, ERROR and CRITICAL."
+        ) from None
 
 
 class _Console(logging.Handler):

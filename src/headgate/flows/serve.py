@@ -36,6 +36,8 @@ from headgate.settings import Settings, env_name, load
 
 _POLL_SECONDS = 2.0
 _LAST_CLAIM_SECONDS = 5.0
+_PREFETCH_SECONDS = 3.0
+"""Enough for the pause between polls and the start of a process; a run that waits for its time takes up room."""
 
 
 class ServeOptions(DeploymentOptions, total=False):
@@ -127,29 +129,32 @@ class _Serving:
         room = self._limit - len(self._children)
         if room <= 0:
             return
-        until = now() + timedelta(seconds=self._settings.worker_prefetch_seconds)
+        until = now() + timedelta(seconds=min(_PREFETCH_SECONDS, self._settings.worker_prefetch_seconds))
         wanted = GetScheduledRuns(deployment_ids=list(self._directories), scheduled_before=until, limit=room)
         for run in (await self._client.send(deployments.get_scheduled_flow_runs(wanted)))[:room]:
-            result = None if run.id in self._children else await self._propose(run.id, StateType.PENDING)
-            if result is not None and result.status is OrchestrationStatus.ACCEPT:
-                run.fence = run.fence if result.fence is UNSET else result.fence
-                self._children[run.id] = asyncio.create_task(self._execute(run))
+            if run.id in self._children:
+                continue
+            # The claim takes a lease, which the engine keeps: a run whose processes all die does not stay Running.
+            result = await self._propose(run.id, StateType.PENDING, take_lease=True)
+            if result.status is OrchestrationStatus.ACCEPT:
+                fence = None if result.fence is UNSET else result.fence
+                self._children[run.id] = asyncio.create_task(self._execute(run, fence))
 
-    async def _execute(self, run: FlowRun) -> None:
+    async def _execute(self, run: FlowRun, fence: int | None) -> None:
         """One run from its claim to its end. The engine reports; what it could not report is reported here."""
         try:
             try:
-                process = await self._start(run)
+                process = await self._start(run, fence)
             except LaunchError as error:
-                await self._report_crash(run.id, str(error))
+                await self._report_crash(run.id, str(error), fence)
                 return
             self._processes[run.id] = process
             code = await process.wait()
             if run.id in self._cancelled:
                 await self._cancelled[run.id]
-                await self._propose(run.id, StateType.CANCELLED, "Flow run was cancelled.")
+                await self._propose(run.id, StateType.CANCELLED, "Flow run was cancelled.", fence=fence)
             elif code != 0:
-                await self._report_crash(run.id, f"Flow run's process ended with {explain_exit(code)}.")
+                await self._report_crash(run.id, f"Flow run's process ended with {explain_exit(code)}.", fence)
         except HeadgateError as error:
             sys.stderr.write(f"Flow run {run.name!r}: {error}\n")
         finally:
@@ -157,31 +162,30 @@ class _Serving:
             self._cancelled.pop(run.id, None)
             del self._children[run.id]
 
-    async def _start(self, run: FlowRun) -> Process:
+    async def _start(self, run: FlowRun, fence: int | None) -> Process:
         assert run.deployment_id is not None
         env = {
             **os.environ,
             env_name("api_url"): self._settings.api_url or "",
             env_name("home"): str(self._settings.home_path),
             "HEADGATE__FLOW_RUN_ID": str(run.id),
-            "HEADGATE__FENCE": str(run.fence),
+            "HEADGATE__FENCE": "" if fence is None else str(fence),
         }
         if self._settings.api_auth_string:
             env[env_name("api_auth_string")] = self._settings.api_auth_string
         return await launch(ENGINE_ARGV, env=env, cwd=self._directories[run.deployment_id], on_line=_print_line)
 
-    async def _report_crash(self, id: UUID, cause: str) -> None:
+    async def _report_crash(self, id: UUID, cause: str, fence: int | None) -> None:
         """Crashed, unless the run has ended already; Cancelled, when that is what it was stopped for."""
-        result = await self._propose(id, StateType.CRASHED, cause)
+        result = await self._propose(id, StateType.CRASHED, cause, fence=fence)
         if result.status is OrchestrationStatus.REJECT and result.state and result.state.type is StateType.CANCELLING:
-            await self._propose(id, StateType.CANCELLED, "Flow run was cancelled.")
+            await self._propose(id, StateType.CANCELLED, "Flow run was cancelled.", fence=fence)
 
-    async def _propose(self, id: UUID, kind: StateType, message: str | None = None) -> OrchestrationResult:
-        details = StateDetails(transition_id=uuid4())
-        state = StateCreate(type=kind, message=message, state_details=details)
-        # The claim takes a lease, which the engine keeps: a run whose processes all die does not stay Running.
-        body = SetState(state=state, take_lease=kind is StateType.PENDING)
-        return await self._client.send(flow_runs.set_state(id, body))
+    async def _propose(
+        self, id: UUID, kind: StateType, message: str | None = None, *, fence: int | None = None, take_lease: bool = False
+    ) -> OrchestrationResult:
+        state = StateCreate(type=kind, message=message, state_details=StateDetails(transition_id=uuid4()))
+        return await self._client.send(flow_runs.set_state(id, SetState(state=state, fence=fence, take_lease=take_lease)))
 
     async def _stop_cancelled(self) -> None:
         """Stop the children whose runs are to be cancelled."""

@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 
 def protect() -> None:
@@ -16,12 +16,13 @@ def protect() -> None:
     sys.stderr = _protected(sys.stderr, 2)
 
 
-def _protected(stream: Any, descriptor: int) -> io.TextIOWrapper:
-    if stream is not None:
-        stream.flush()
-    encoding = getattr(stream, "encoding", None) or "utf-8"
+def _protected(stream: TextIO | None, descriptor: int) -> TextIO:
+    if stream is None:  # the process was started without this descriptor
+        return open(os.devnull, "w")
+    stream.flush()
     raw = _Unbreakable(descriptor, "w", closefd=False)
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=True)
+    errors = "backslashreplace"
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=errors, line_buffering=True)
 
 
 class _Unbreakable(io.FileIO):

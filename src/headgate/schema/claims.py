@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.flows import Flow, Name
+from headgate.schema.workers import Interval
 
 
 class Lease(Struct, kw_only=True):
@@ -29,12 +30,12 @@ class ClaimRequest(Struct, kw_only=True):
 
     worker: Name
     worker_type: str | None = None
-    queues: list[str] = field(default_factory=list)
+    queues: list[Name] = field(default_factory=list)
     room: Annotated[int, Meta(ge=0, le=1000)] = 1
     prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
     cancelling: list[UUID] = field(default_factory=list)
-    heartbeat_interval_seconds: float | None = None
+    heartbeat_interval_seconds: Interval | None = None
 
 
 class Grant(Struct, kw_only=True):
@@ -72,7 +73,7 @@ class LeaseRenewal(Struct, kw_only=True):
 
     worker: Name
     worker_type: str | None = None
-    heartbeat_interval_seconds: float | None = None
+    heartbeat_interval_seconds: Interval | None = None
     leases: list[HeldLease] = field(default_factory=list)
 
 

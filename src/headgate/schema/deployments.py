@@ -11,9 +11,9 @@ from headgate.schema.flow_runs import CreatedBy
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
 from headgate.schema.times import make_aware
-from headgate.schema.work_queues import Limit, ReadyStatus
+from headgate.schema.work_queues import MAX_COUNT, Limit, ReadyStatus
 
-PositiveCount = Annotated[int, Meta(gt=0)]
+PositiveCount = Annotated[int, Meta(gt=0, le=MAX_COUNT)]
 
 
 class CollisionStrategy(StrEnum):
@@ -143,7 +143,7 @@ class DeploymentCreate(Struct, kw_only=True):
     parameters: dict[str, Any] | None = None
     tags: list[str] | None = None
     labels: dict[str, Any] | None = None
-    work_queue_name: str | None = None
+    work_queue_name: Name | None = None
     work_pool_name: str | None = None
     parameter_openapi_schema: dict[str, Any] | None = None
     path: str | None = None
@@ -172,7 +172,7 @@ class DeploymentUpdate(Struct, kw_only=True):
     parameters: dict[str, Any] | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
     labels: dict[str, Any] | UnsetType = UNSET
-    work_queue_name: str | None | UnsetType = UNSET
+    work_queue_name: Name | None | UnsetType = UNSET
     work_pool_name: str | None | UnsetType = UNSET
     parameter_openapi_schema: dict[str, Any] | None | UnsetType = UNSET
     path: str | None | UnsetType = UNSET

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from headgate.schema.logs import Level
 from headgate.schema.states import StateType
 from headgate.schema.times import make_aware
 from headgate.schema.workers import WorkerStatus
@@ -14,7 +15,8 @@ from headgate.schema.workers import WorkerStatus
 MAX_PAGE = 200
 """The largest page, and the default."""
 
-Offset = Annotated[int, Meta(ge=0)]
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class Operator(StrEnum):
@@ -92,12 +94,20 @@ class BoolFilter(Filter):
 
 
 class NullFilter(Filter):
+    operator: Operator = Operator.AND
     is_null_: bool | None = None
 
 
 class IntFilter(Filter):
-    ge_: int | None = None
-    le_: int | None = None
+    ge_: Count | None = None
+    le_: Count | None = None
+    is_null_: bool | None = None
+
+
+class CreatorFilter(Filter):
+    operator: Operator = Operator.AND
+    id_: list[UUID] | None = None
+    type_: list[str] | None = None
     is_null_: bool | None = None
 
 
@@ -125,6 +135,7 @@ class FlowRunFilter(Filter):
     parent_flow_run_id: NullableIdFilter | None = None
     parent_task_run_id: NullableIdFilter | None = None
     idempotency_key: TextsFilter | None = None
+    created_by: CreatorFilter | None = None
 
 
 class DeploymentFilter(Filter):
@@ -133,6 +144,8 @@ class DeploymentFilter(Filter):
     name: NameFilter | None = None
     flow_or_deployment_name: NameFilter | None = None
     paused: BoolFilter | None = None
+    is_schedule_active: BoolFilter | None = None
+    """2.x clients' name for what is not paused."""
     tags: TagsFilter | None = None
     work_queue_name: QueueNameFilter | None = None
     concurrency_limit: IntFilter | None = None
@@ -163,8 +176,8 @@ class WorkerFilter(Filter):
 
 
 class LevelFilter(Filter):
-    ge_: int | None = None
-    le_: int | None = None
+    ge_: Level | None = None
+    le_: Level | None = None
 
 
 class TextFilter(Filter):

@@ -6,7 +6,16 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from headgate.schema.flows import Name
 from headgate.schema.states import State, StateCreate, StateType
+from headgate.schema.work_queues import MAX_COUNT
+
+IdempotencyKey = Annotated[str, Meta(max_length=500)]
+"""As long as an index of either database takes."""
+
+Retries = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Delay = Annotated[float, Meta(ge=0, le=31_622_400)]
+"""Seconds, up to a year."""
 
 
 class CreatedBy(Struct, kw_only=True):
@@ -20,10 +29,10 @@ class CreatedBy(Struct, kw_only=True):
 class FlowRunPolicy(Struct, kw_only=True):
     """How often and after how long the engine runs a failed flow again. Delays are in seconds."""
 
-    max_retries: int = 0
-    retry_delay_seconds: float = 0.0
-    retries: int | None = None
-    retry_delay: float | list[float] | None = None
+    max_retries: Retries = 0
+    retry_delay_seconds: Delay = 0.0
+    retries: Retries | None = None
+    retry_delay: Delay | list[Delay] | None = None
     pause_keys: list[str] | None = field(default_factory=list)
     resuming: bool | None = False
     retry_type: str | None = None
@@ -85,10 +94,10 @@ class FlowRunCreate(Struct, kw_only=True):
     empirical_policy: FlowRunPolicy | None = None
     tags: list[str] | None = None
     labels: dict[str, Any] | None = None
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
     deployment_id: UUID | None = None
     work_pool_name: str | None = None
-    work_queue_name: str | None = None
+    work_queue_name: Name | None = None
     job_variables: dict[str, Any] | None = None
     state: StateCreate | None = None
 
@@ -109,9 +118,9 @@ class DeploymentFlowRunCreate(Struct, kw_only=True):
     empirical_policy: FlowRunPolicy | None = None
     tags: list[str] | None = None
     labels: dict[str, Any] | None = None
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
     parent_task_run_id: UUID | None = None
-    work_queue_name: str | None = None
+    work_queue_name: Name | None = None
     job_variables: dict[str, Any] | None = None
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     """Runs of a higher number go first inside their queue."""

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-Name = Annotated[str, Meta(min_length=1, pattern=r"^[^/%&><]+$", description="no / % & > < in it")]
-"""A name that may stand in a URL path."""
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^/%&><]+$", description="no / % & > < in it")]
+"""A name that may stand in a URL path, and in an index of either database."""
 
 
 class Flow(Struct, kw_only=True):

@@ -1,15 +1,19 @@
 """Log lines on the wire."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from headgate.schema.times import make_aware
 
+Level = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""The number of a level of Python's `logging`."""
+
 
 class Log(Struct, kw_only=True):
-    """One line; `level` is the number of Python's `logging`."""
+    """One line."""
 
     id: UUID
     created: datetime
@@ -26,7 +30,7 @@ class LogCreate(Struct, kw_only=True):
     """One line as its writer sends it."""
 
     name: str
-    level: int
+    level: Level
     message: str
     timestamp: datetime
     flow_run_id: UUID | None = None

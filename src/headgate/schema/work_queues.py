@@ -8,9 +8,13 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from headgate.schema.flows import Name
+from headgate.schema.times import make_aware
 
-Limit = Annotated[int, Meta(ge=0)]
-Priority = Annotated[int, Meta(ge=1)]
+MAX_COUNT = 2**31 - 1
+"""The largest number that a column of counts holds."""
+
+Limit = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Priority = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class ReadyStatus(StrEnum):
@@ -41,7 +45,7 @@ class WorkQueue(Struct, kw_only=True):
 
 
 class WorkQueueCreate(Struct, kw_only=True):
-    """Body that creates a queue. Without a priority it becomes the last of its pool; a taken one shifts the others."""
+    """Body that creates a queue. Without a priority it takes the first free one; a taken one shifts the others."""
 
     name: Name
     description: str | None = ""
@@ -61,6 +65,9 @@ class WorkQueueUpdate(Struct, kw_only=True):
     priority: Priority | None | UnsetType = UNSET
     last_polled: datetime | None | UnsetType = UNSET
     filter: Any = UNSET
+
+    def __post_init__(self) -> None:
+        make_aware(self, "last_polled")
 
 
 class HealthCheckPolicy(Struct, kw_only=True):

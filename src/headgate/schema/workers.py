@@ -2,11 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from headgate.schema.flows import Name
+
+Interval = Annotated[float, Meta(ge=0, le=31_622_400)]
+"""Seconds, up to a year."""
 
 
 class WorkerStatus(StrEnum):
@@ -34,4 +38,4 @@ class WorkerHeartbeat(Struct, kw_only=True):
     """Body of the heartbeat that existing clients send."""
 
     name: Name
-    heartbeat_interval_seconds: float | None = None
+    heartbeat_interval_seconds: Interval | None = None

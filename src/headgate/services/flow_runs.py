@@ -11,6 +11,7 @@ from msgspec import UNSET, structs
 from headgate.core.names import run_name
 from headgate.core.parameters import check_parameters
 from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance
+from headgate.core.templates import validate_variables
 from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment
@@ -125,8 +126,12 @@ async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deploy
         _check_parameters(deployment, body, parameters)
     run = new_run(flow_id, creation.now, body, deployment=deployment, parameters=parameters)
     run.flow_version = creation.flow_version
+    if creation.flow_id:  # its caller executes it: no pool's slot is taken, unless a pool is named
+        run.work_pool_id = run.work_pool_name = run.work_queue_id = run.work_queue_name = None
     if body.work_queue_name or creation.work_pool_name:
         await _choose_queue(tx, creation, run, body.work_queue_name or work_queues.DEFAULT)
+    if body.job_variables and run.work_pool_name:
+        await _check_job_variables(tx, run, deployment)
     return NewRun(run, priority=body.priority, holds_slot=run.state_type in HOLDS_SLOT)
 
 
@@ -140,6 +145,14 @@ def _check_parameters(deployment: Deployment, body: DeploymentFlowRunCreate, par
         check_parameters(deployment.parameter_openapi_schema, parameters)
     except Invalid as error:
         raise Conflict(f"Error creating flow run: {error}") from None
+
+
+async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | None) -> None:
+    """`Invalid` for what the pool's template does not expose or does not allow."""
+    pool = await pool_rows.get(tx, run.work_pool_name or "", now=run.created)
+    if pool is not None and pool.base_job_template:
+        given = (deployment.job_variables if deployment else {}) | (run.job_variables or {})
+        validate_variables(pool.base_job_template, given)
 
 
 async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> None:

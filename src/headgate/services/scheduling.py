@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from headgate.core.schedules import fire_times
+from headgate.errors import Invalid
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import CreatedBy, DeploymentFlowRunCreate
 from headgate.schema.states import StateCreate, StateDetails, StateType
@@ -18,6 +19,7 @@ from headgate.store import flow_runs as rows
 from headgate.store.database import Tx
 from headgate.store.deployment_schedules import ActiveSchedule
 from headgate.store.flow_runs import NewRun
+from headgate.telemetry import ScheduleUnreadable
 
 AUTO_TAG = "auto-scheduled"
 
@@ -44,7 +46,11 @@ async def materialise(scope: Scope, tx: Tx, deployment: Deployment, schedules: S
     new: list[NewRun] = []
     for schedule in schedules:
         present = await rows.fire_times(tx, schedule.id)
-        times = [time for time in ahead(schedule, scope.settings, now=scope.now) if time not in present]
+        try:
+            times = [time for time in ahead(schedule, scope.settings, now=scope.now) if time not in present]
+        except Invalid as error:  # written by an older program, or by hand: the others go on
+            scope.telemetry.emit(ScheduleUnreadable(schedule.id, deployment.id, error))
+            continue
         new += [_scheduled_run(deployment, schedule, time, scope.now) for time in times]
     return len(await rows.insert(tx, new)) if new else 0
 

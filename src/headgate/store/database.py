@@ -76,15 +76,29 @@ class Database(Protocol):
         """Finish what is under way and let go."""
 
 
-async def run_set(tx_scope: Callable[[], Any], command: Command[Any, Any], items: Sequence[Any]) -> list[Any]:
-    """`command` over `items` inside nested transactions of `tx_scope`, one by one when the set as a whole fails."""
+async def run_set(
+    tx_scope: Callable[[], Any],
+    command: Command[Any, Any],
+    items: Sequence[Any],
+    *,
+    passing: tuple[type[Exception], ...] = (),
+) -> list[Any]:
+    """`command` over `items` inside nested transactions of `tx_scope`, one by one when the set as a whole fails.
+
+    `passing` are errors of the whole transaction rather than of an item: they are raised.
+    """
     try:
         async with tx_scope() as tx:
-            return list(await command.run(tx, items))
+            results = list(await command.run(tx, items))
+            if len(results) != len(items):
+                raise RuntimeError(f"{command.name!r} answered {len(results)} results for {len(items)} items")
+            return results
+    except passing:
+        raise
     except Exception as error:
         if len(items) == 1:
             return [error]
-    results: list[Any] = []
+    results = []
     for item in items:
-        results += await run_set(tx_scope, command, [item])
+        results += await run_set(tx_scope, command, [item], passing=passing)
     return results

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from headgate.schema.filters import (
+    CreatorFilter,
     DeploymentFilter,
     FlowFilter,
     FlowRunFilter,
@@ -108,6 +109,14 @@ def _starts(column: str, starts: list[str] | None, p: Params) -> str | None:
     return joined(tests, Operator.OR) if tests else "FALSE"
 
 
+def _creator(column: str, f: CreatorFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+    ids = None if f.id_ is None else [str(id) for id in f.id_]
+    among = [_among(f"({column} ->> 'id')", ids, p, "text"), _among(f"({column} ->> 'type')", f.type_, p, "text")]
+    return joined([*among, _null(column, f.is_null_)], f.operator)
+
+
 def _tags(column: str, f: TagsFilter | None, p: Params) -> str | None:
     if f is None:
         return None
@@ -172,7 +181,10 @@ def flow_run_condition(f: FlowRunFilter | None, p: Params) -> str:
             _times("r.expected_start_time", f.expected_start_time, p),
             _times("r.due_at", f.next_scheduled_start_time, p),
             _ids("d.parent_task_run_id", f.parent_task_run_id, p),
+            # A run is the child of a task run, and of a flow run only through that.
+            "FALSE" if f.parent_flow_run_id and f.parent_flow_run_id.any_ is not None else None,
             _name("d.idempotency_key", f.idempotency_key, p),
+            _creator("d.created_by", f.created_by, p),
         ],
         f.operator,
     )
@@ -183,6 +195,7 @@ def deployment_condition(f: DeploymentFilter | None, p: Params) -> str:
     if f is None:
         return "TRUE"
     paused = f.paused.eq_ if f.paused else None
+    active = f.is_schedule_active.eq_ if f.is_schedule_active else None
     either = f.flow_or_deployment_name
     return joined(
         [
@@ -191,6 +204,7 @@ def deployment_condition(f: DeploymentFilter | None, p: Params) -> str:
             _tags("e.tags", f.tags, p),
             _name("COALESCE(q.name, e.work_queue_name)", f.work_queue_name, p),
             None if paused is None else "e.paused" if paused else "NOT e.paused",
+            None if active is None else "NOT e.paused" if active else "e.paused",
             _numbers("e.concurrency_limit", f.concurrency_limit, p),
             joined([_name("e.name", either, p), _flow_name(either, p)], Operator.OR) if either else None,
         ],

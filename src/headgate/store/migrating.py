@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, create_mock_engine, make_url
 
 from headgate.errors import DatabaseError
 from headgate.store.database import Database, Tx
+from headgate.store.opening import hold_schema, revision_in
 from headgate.store.tables import PARTITIONED, metadata
 from headgate.store.versions import HEAD, REVISIONS
 
@@ -69,7 +70,7 @@ def downgrade_script(dialect: str, start: str, end: str) -> list[str]:
 async def upgrade(database: Database, *, start: str | None, end: str = HEAD) -> None:
     """Bring the schema from `start` up to `end`."""
     check_revision(end)
-    await _run(database, upgrade_script(database.dialect, start, end))
+    await _run(database, upgrade_script(database.dialect, start, end), start=start, end=end)
 
 
 async def downgrade(database: Database, *, start: str, end: str) -> None:
@@ -78,7 +79,7 @@ async def downgrade(database: Database, *, start: str, end: str) -> None:
         check_revision(end)
         if REVISIONS.index(end) >= REVISIONS.index(start):
             raise DatabaseError(f"Revision {end} is not older than the database's, {start}; nothing was changed.")
-    await _run(database, downgrade_script(database.dialect, start, end))
+    await _run(database, downgrade_script(database.dialect, start, end), start=start, end=None if end == BASE else end)
 
 
 def check_revision(revision: str) -> None:
@@ -87,8 +88,14 @@ def check_revision(revision: str) -> None:
         raise DatabaseError(f"There is no revision {revision!r}; there are {', '.join(REVISIONS)}.")
 
 
-async def _run(database: Database, statements: list[str]) -> None:
+async def _run(database: Database, statements: list[str], *, start: str | None, end: str | None) -> None:
     async def unit(tx: Tx) -> None:
+        await hold_schema(tx)
+        present = await revision_in(tx)
+        if present == end:
+            return  # another server that started at the same time did it
+        if present != start:
+            raise DatabaseError(f"The database is at revision {present or 'none'}, no longer at {start or 'none'}.")
         for statement in statements:
             await tx.execute(statement)
 

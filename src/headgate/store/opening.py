@@ -25,7 +25,11 @@ class Location:
 
     def __str__(self) -> str:
         """Without credentials."""
-        return str(self.path) if self.path else f"PostgreSQL at {(self.url or '').rpartition('@')[2]}"
+        if self.path is not None:
+            return str(self.path)
+        place, _, options = (self.url or "").removeprefix("postgresql://").rpartition("@")[2].partition("?")
+        places = [option for option in options.split("&") if option.partition("=")[0] in ("host", "port", "dbname")]
+        return "PostgreSQL at " + "?".join([place, "&".join(places)] if places else [place])
 
 
 def locate(url: str) -> Location:
@@ -40,7 +44,7 @@ def locate(url: str) -> Location:
                 f"{url!r} names no file; a server's SQLite database is a file, such as sqlite:////var/lib/headgate.db."
             )
         return Location("sqlite", path=Path(path).expanduser())
-    shown = f"{scheme}://…" if rest else repr(url)
+    shown = f"{scheme}://…" if rest else repr(url if "@" not in url else f"…@{url.rpartition('@')[2]}")
     raise DatabaseError(f"{shown} is not a database URL; it is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE.")
 
 
@@ -49,7 +53,7 @@ async def open_database(location: Location) -> Database:
     if location.path is not None:
         _make_directory(location.path)
         return SqliteDatabase(location.path)
-    open_postgresql: Callable[[str], Awaitable[Database]]
+    open_postgresql: Callable[[str, str], Awaitable[Database]]
     try:
         # By name: the driver is an extra, and costs a tenth of a second to import.
         open_postgresql = import_module("headgate.store.postgresql").open_postgresql
@@ -57,7 +61,7 @@ async def open_database(location: Location) -> Database:
         if error.name != "asyncpg":
             raise
         raise DatabaseError("PostgreSQL needs its driver: pip install asyncpg.") from None
-    return await open_postgresql(location.url or "")
+    return await open_postgresql(location.url or "", str(location))
 
 
 def _make_directory(path: Path) -> None:
@@ -72,19 +76,25 @@ def _make_directory(path: Path) -> None:
 async def revision_of(database: Database) -> str | None:
     """The revision that the schema is at; None for an empty database; `DatabaseError` for one that is not ours."""
 
-    async def unit(tx: Tx) -> str | None:
-        tables = await _tables(tx)
-        if "alembic_version" in tables:
-            found: str | None = await tx.fetch_value("SELECT version_num FROM alembic_version")
-            if found is not None and found not in REVISIONS and "flow_run_detail" not in tables:
-                raise DatabaseError(f"This database belongs to another program (revision {found!r}); nothing was changed.")
-            return found
-        if tables:
-            names = ", ".join(sorted(tables)[:3])
-            raise DatabaseError(f"This database holds tables of another program ({names}, …); nothing was changed.")
-        return None
+    return await database.read(revision_in)
 
-    return await database.read(unit)
+
+async def revision_in(tx: Tx) -> str | None:
+    """The same, as a transaction sees it."""
+    tables = await _tables(tx)
+    found: str | None = None
+    if "alembic_version" in tables:
+        found = await tx.fetch_value("SELECT version_num FROM alembic_version")
+    if tables and (found is None or (found not in REVISIONS and "flow_run_detail" not in tables)):
+        names = ", ".join(sorted(tables)[:3])
+        raise DatabaseError(f"This database holds tables of another program ({names}, …); nothing was changed.")
+    return found
+
+
+async def hold_schema(tx: Tx) -> None:
+    """Have nobody else change the schema until the transaction ends. SQLite's writers exclude each other anyway."""
+    if tx.dialect == "postgresql":
+        await tx.fetch_value("SELECT pg_advisory_xact_lock(7521962857113)")
 
 
 async def _tables(tx: Tx) -> set[str]:
@@ -109,9 +119,9 @@ async def create_schema(database: Database) -> None:
     script = resources.files("headgate.store").joinpath("sql", "schema", f"{database.dialect}.sql").read_text()
 
     async def unit(tx: Tx) -> None:
-        # Two servers that start at once: the second finds the work done.
-        if "alembic_version" in await _tables(tx):
-            return
+        await hold_schema(tx)
+        if await revision_in(tx) is not None:
+            return  # another server that started at the same time did it
         for statement in statements_of(script):
             await tx.execute(statement)
         await tx.execute("INSERT INTO alembic_version (version_num) VALUES (:head)", {"head": HEAD})

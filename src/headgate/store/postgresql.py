@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from headgate.errors import DatabaseError, Unavailable
+from headgate.errors import DatabaseError, Invalid, Unavailable
 from headgate.store.database import Command, Row, Tx, Unit, run_set
 from headgate.store.statements import Compiled, Statement, compile_for_postgresql
 
@@ -22,6 +22,7 @@ _TRIES = 5
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError)
 _LOST_STATES = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
+_OF_THE_TRANSACTION = (*_CONFLICTS, *_LOST, *_LOST_STATES)
 
 
 class PostgresqlTx:
@@ -34,27 +35,40 @@ class PostgresqlTx:
 
     async def fetch(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> list[Row]:
         compiled = _compiled(sql)
-        rows: list[Row] = await self._connection.fetch(compiled.sql, *_ordered(params, compiled))
+        with _refused():
+            rows: list[Row] = await self._connection.fetch(compiled.sql, *_ordered(params, compiled))
         return rows
 
     async def fetch_one(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Row | None:
         compiled = _compiled(sql)
-        row: Row | None = await self._connection.fetchrow(compiled.sql, *_ordered(params, compiled))
+        with _refused():
+            row: Row | None = await self._connection.fetchrow(compiled.sql, *_ordered(params, compiled))
         return row
 
     async def fetch_value(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Any:
         compiled = _compiled(sql)
-        return await self._connection.fetchval(compiled.sql, *_ordered(params, compiled))
+        with _refused():
+            return await self._connection.fetchval(compiled.sql, *_ordered(params, compiled))
 
     async def execute(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> int:
         compiled = _compiled(sql)
-        tag: str = await self._connection.execute(compiled.sql, *_ordered(params, compiled))
+        with _refused():
+            tag: str = await self._connection.execute(compiled.sql, *_ordered(params, compiled))
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         compiled = _compiled(sql)
-        await self._connection.executemany(compiled.sql, [_ordered(row, compiled) for row in rows])
+        with _refused():
+            await self._connection.executemany(compiled.sql, [_ordered(row, compiled) for row in rows])
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.DataError as error:
+        raise Invalid(f"A value cannot be stored: {error}.") from error
 
 
 def _compiled(sql: Statement | str) -> Compiled:
@@ -74,6 +88,7 @@ class PostgresqlDatabase:
         self._pool = pool
         self._sets: dict[Command[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
         self._flushes: dict[Command[Any, Any], asyncio.Task[None]] = {}
+        self._closing = False
 
     async def read(self, unit: Unit[R]) -> R:
         """Run `unit` on a pooled connection."""
@@ -89,6 +104,8 @@ class PostgresqlDatabase:
 
     async def submit(self, command: Command[Item, R], item: Item) -> R:
         """Run `item` in the next set of its command; one set of a command is under way at a time."""
+        if self._closing:
+            raise Unavailable("The database is closed.")
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._sets.setdefault(command, []).append((item, future))
         if command not in self._flushes:
@@ -97,6 +114,7 @@ class PostgresqlDatabase:
 
     async def close(self) -> None:
         """Commit what was handed in, then close the pool."""
+        self._closing = True
         await asyncio.gather(*self._flushes.values())
         await self._pool.close()
 
@@ -115,7 +133,7 @@ class PostgresqlDatabase:
     async def _settle(self, command: Command[Any, Any], waiting: list[tuple[Any, asyncio.Future[Any]]]) -> None:
         items = [item for item, _ in waiting]
         try:
-            results = await self.write(lambda tx: run_set(_savepoints(tx), command, items))
+            results = await self.write(lambda tx: run_set(_savepoints(tx), command, items, passing=_OF_THE_TRANSACTION))
         except Exception as error:
             results = [error] * len(items)
         for (_, future), result in zip(waiting, results, strict=True):
@@ -147,13 +165,15 @@ async def _lost_is_unavailable() -> AsyncIterator[None]:
         raise Unavailable(f"The database does not answer: {error}.") from error
 
 
-async def open_postgresql(url: str) -> PostgresqlDatabase:
-    """Connect; `DatabaseError` in one line when that fails. `url` holds the credentials, messages do not."""
+async def open_postgresql(url: str, shown: str) -> PostgresqlDatabase:
+    """Connect; `DatabaseError` in one line when that fails. `url` holds the credentials, `shown` does not."""
     try:
         pool = await asyncpg.create_pool(url, min_size=1, max_size=POOL_SIZE, init=_prepare, timeout=10)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TimeoutError) as error:
-        place = url.rpartition("@")[2]
-        raise DatabaseError(f"Cannot connect to PostgreSQL at {place}: {str(error) or type(error).__name__}.") from None
+    except ValueError:  # its text may hold a part of the password
+        hint = "percent-encode signs such as / : @ # in its user and password, and check its options"
+        raise DatabaseError(f"Cannot connect to {shown}: the URL cannot be read; {hint}.") from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"Cannot connect to {shown}: {str(error) or type(error).__name__}.") from None
     return PostgresqlDatabase(pool)
 
 

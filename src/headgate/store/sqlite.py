@@ -5,7 +5,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from headgate.errors import DatabaseError, Unavailable
+from headgate.errors import DatabaseError, Invalid, Unavailable
 from headgate.store.database import Command, Row, Tx, Unit, run_set
 from headgate.store.statements import Statement, compile_for_sqlite
 from headgate.store.times import from_micros, to_micros
@@ -71,11 +71,21 @@ class SqliteTx:
 
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
-        self._connection.executemany(compiled.sql, [_adapted(row, compiled.names) for row in rows])
+        with _refused():
+            self._connection.executemany(compiled.sql, [_adapted(row, compiled.names) for row in rows])
 
     def _run(self, sql: Statement | str, params: Mapping[str, Any]) -> sqlite3.Cursor:
         compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
-        return self._connection.execute(compiled.sql, _adapted(params, compiled.names))
+        with _refused():
+            return self._connection.execute(compiled.sql, _adapted(params, compiled.names))
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except OverflowError as error:
+        raise Invalid(f"A value cannot be stored: {error}.") from error
 
 
 def _adapted(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -112,12 +122,16 @@ class SqliteDatabase:
         self._local = threading.local()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="headgate-reader")
         self._reader_connections: list[sqlite3.Connection] = []
+        self._closing = False
         self._connection = connect(path)
+        _check_writable(self._connection, path)
         self._writer = threading.Thread(target=self._write_until_closed, name="headgate-writer", daemon=True)
         self._writer.start()
 
     async def read(self, unit: Unit[R]) -> R:
         """Run `unit` on a reader thread, on one snapshot."""
+        if self._closing:
+            raise self._closed()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
 
     async def write(self, unit: Unit[R]) -> R:
@@ -132,6 +146,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Commit what was handed in, then end the threads and close the file."""
+        self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown(wait=True)
@@ -140,10 +155,13 @@ class SqliteDatabase:
         self._connection.close()
 
     async def _enqueue(self, work: _Work) -> Any:
-        if not self._writer.is_alive():
-            raise Unavailable(f"The database {self._path} is closed.")
+        if self._closing:
+            raise self._closed()
         self._queue.put(work)
         return await work.future
+
+    def _closed(self) -> Unavailable:
+        return Unavailable(f"The database {self._path} is closed.")
 
     def _read(self, unit: Unit[R]) -> R:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -153,7 +171,7 @@ class SqliteDatabase:
         try:
             connection.execute("BEGIN")
             return run_now(unit(SqliteTx(connection)))
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise _unavailable(error) from error
         finally:
             if connection.in_transaction:
@@ -175,10 +193,10 @@ class SqliteDatabase:
         """One transaction for the whole group; then tell each caller, with one call per event loop."""
         try:
             results = self._commit(group)
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, the writer goes on, and every caller gets an answer
             if self._connection.in_transaction:
                 self._connection.rollback()
-            results = [(work, _unavailable(error)) for work in group]
+            results = [(work, _Failed(error)) for work in group]
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Work, Any]]] = {}
         for work, result in results:
             by_loop.setdefault(work.future.get_loop(), []).append((work, result))
@@ -194,39 +212,55 @@ class SqliteDatabase:
             if work.command is not None:
                 sets.setdefault(work.command, []).append(work)
             elif work.unit is not None:
-                results.append((work, run_now(self._run_unit(work.unit))))
+                results.append((work, self._run_unit(work.unit)))
         for command, works in sets.items():
-            answers = run_now(run_set(self._savepoint, command, [work.item for work in works]))
-            results += zip(works, answers, strict=True)
+            results += zip(works, self._run_set(command, [work.item for work in works]), strict=True)
+        if not self._connection.in_transaction:
+            raise _rolled_back()
         self._connection.execute("COMMIT")
         return results
 
-    async def _run_unit(self, unit: Unit[Any]) -> Any:
-        try:
+    def _run_unit(self, unit: Unit[Any]) -> Any:
+        async def run() -> Any:
             async with self._savepoint() as tx:
                 return await unit(tx)
+
+        try:
+            return run_now(run())
         except Exception as error:
             return _Failed(error)
+
+    def _run_set(self, command: Command[Any, Any], items: Sequence[Any]) -> list[Any]:
+        try:
+            answers = run_now(run_set(self._savepoint, command, items))
+        except Exception as error:
+            return [_Failed(error)] * len(items)
+        return [_Failed(answer) if isinstance(answer, Exception) else answer for answer in answers]
 
     @contextlib.asynccontextmanager
     async def _savepoint(self) -> AsyncIterator[Tx]:
         if not self._connection.in_transaction:
-            # A full disk or a failing one makes SQLite roll the whole group back: none of it may go on alone.
-            raise sqlite3.OperationalError("the transaction was rolled back")
+            raise _rolled_back()
         self._connection.execute("SAVEPOINT unit")
         try:
             yield SqliteTx(self._connection)
         except BaseException:
-            self._connection.execute("ROLLBACK TO unit")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO unit")
             raise
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("RELEASE unit")
 
 
+def _rolled_back() -> sqlite3.OperationalError:
+    # A full disk or a failing one makes SQLite roll the whole group back: none of it may go on alone.
+    return sqlite3.OperationalError("the transaction was rolled back")
+
+
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A unit's failure, told apart from a unit that answers an exception."""
+    """A failure, told apart from a unit that answers an exception."""
 
     error: Exception
 
@@ -236,9 +270,7 @@ def _deliver(settled: list[tuple[_Work, Any]]) -> None:
         if work.future.done():
             continue
         if isinstance(result, _Failed):
-            work.future.set_exception(result.error)
-        elif isinstance(result, Exception):
-            work.future.set_exception(result)
+            work.future.set_exception(_unavailable(result.error))
         else:
             work.future.set_result(result)
 
@@ -270,9 +302,9 @@ def connect(path: Path) -> sqlite3.Connection:
         raise _cannot_open(path, error) from None
     connection.row_factory = sqlite3.Row
     try:
+        _use_wal(connection)
         # NORMAL: a commit survives the death of any process; a power cut may take the last few, never the file.
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
@@ -285,15 +317,41 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """The mode is written into the file: that of another program, which is refused later, stays as it is."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables or "flow_run_detail" in tables:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _check_writable(connection: sqlite3.Connection, path: Path) -> None:
+    """SQLite opens what it may only read, too; then `DatabaseError`, now rather than at the first write."""
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # busy: somebody writes, so one may write
+            connection.close()
+            raise _cannot_open(path, error) from None
+    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+
+
 def _cannot_open(path: Path, error: sqlite3.Error) -> DatabaseError:
     return DatabaseError(
         f"Cannot open the database {path}: {error}. Is it a Headgate database, and may this user write there?"
     )
 
 
-def _unavailable(error: sqlite3.Error) -> Exception:
-    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-        return Unavailable(f"The database has been busy for {BUSY_SECONDS:.0f} s: another process holds it.")
-    if isinstance(error, sqlite3.OperationalError):
-        return Unavailable(f"The database failed: {error}.")
-    return error
+def _unavailable(error: Exception) -> Exception:
+    """`error`, or `Unavailable` when it is the file's or the disk's and not the statement's."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return error
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ABORT) & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Unavailable(f"The database has been busy for {BUSY_SECONDS:.0f} s: another process holds it.")
+        case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_RANGE:
+            return error
+    return Unavailable(f"The database failed: {error}.")

@@ -57,7 +57,7 @@ async def delete_flow_run(scope: Scope, id: UUID) -> None:
     await flow_runs.delete(scope, id)
 
 
-@router.post("/{id}/set_state", status=201, error_key="exception_message")
+@router.post("/{id}/set_state", status=201, error_key="exception_message", replaces_nul=True)
 async def set_flow_run_state(scope: Scope, id: UUID, body: SetState) -> Answer[OrchestrationResult]:
     """Propose a state: 201 when the run entered one, 200 when it keeps the one that it has."""
     answered = await states.set_state(scope, id, body)

@@ -9,7 +9,7 @@ from headgate.services.scope import Scope
 router = Router("/logs", tag="Logs")
 
 
-@router.post("/", status=201)
+@router.post("/", status=201, replaces_nul=True)
 async def create_logs(scope: Scope, body: list[LogCreate]) -> None:
     """Write log lines."""
     await logs.create(scope, body)

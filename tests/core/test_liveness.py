@@ -1,0 +1,72 @@
+"""Statuses follow from the ages of heartbeats and polls."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from headgate.core.liveness import polled_status, pool_status, worker_status
+from headgate.schema.work_pools import UNTYPED
+from headgate.schema.work_queues import ReadyStatus
+from headgate.schema.workers import WorkerStatus
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def ago(seconds: float | None) -> datetime | None:
+    return None if seconds is None else NOW - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("age", "interval", "status"),
+    [
+        (None, 30, WorkerStatus.OFFLINE),
+        (0, 30, WorkerStatus.ONLINE),
+        (90, 30, WorkerStatus.ONLINE),
+        (90.001, 30, WorkerStatus.OFFLINE),
+        (15, 5, WorkerStatus.ONLINE),
+        (16, 5, WorkerStatus.OFFLINE),
+        (3600, 7200, WorkerStatus.ONLINE),
+        (90, None, WorkerStatus.ONLINE),
+        (91, None, WorkerStatus.OFFLINE),
+        (91, 0, WorkerStatus.OFFLINE),
+        (-5, 30, WorkerStatus.ONLINE),
+    ],
+)
+def test_a_worker_is_online_until_it_missed_three_beats(
+    age: float | None, interval: float | None, status: WorkerStatus
+) -> None:
+    assert worker_status(ago(age), interval, now=NOW) is status
+
+
+@pytest.mark.parametrize(
+    ("kind", "paused", "age", "interval", "status"),
+    [
+        ("process", True, 0, 30, ReadyStatus.PAUSED),
+        ("process", False, 0, 30, ReadyStatus.READY),
+        ("process", False, 91, 30, ReadyStatus.NOT_READY),
+        ("process", False, 91, 60, ReadyStatus.READY),
+        ("process", False, 16, 5, ReadyStatus.NOT_READY),
+        ("process", False, 91, None, ReadyStatus.NOT_READY),
+        ("process", False, None, None, ReadyStatus.NOT_READY),
+        (UNTYPED, False, 0, 30, None),
+        (UNTYPED, True, 0, 30, ReadyStatus.PAUSED),
+    ],
+)
+def test_a_pool_is_ready_while_a_worker_is_online(
+    kind: str, paused: bool, age: float | None, interval: float | None, status: ReadyStatus | None
+) -> None:
+    assert pool_status(kind, is_paused=paused, last_heartbeat=ago(age), now=NOW, interval=interval) is status
+
+
+@pytest.mark.parametrize(
+    ("paused", "age", "status"),
+    [
+        (True, 0, ReadyStatus.PAUSED),
+        (False, 0, ReadyStatus.READY),
+        (False, 60, ReadyStatus.READY),
+        (False, 60.001, ReadyStatus.NOT_READY),
+        (False, None, ReadyStatus.NOT_READY),
+    ],
+)
+def test_what_was_polled_within_a_minute_is_ready(paused: bool, age: float | None, status: ReadyStatus) -> None:
+    assert polled_status(ago(age), is_paused=paused, now=NOW) is status

@@ -1,0 +1,59 @@
+"""Ids sort by the time of their making, tell it, and never repeat."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headgate.ids import made_at, uuid7
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123_456, UTC)
+
+
+def test_an_id_is_a_uuid_of_version_7() -> None:
+    id = uuid7(NOW)
+    assert isinstance(id, UUID)
+    assert (id.version, id.variant) == (7, uuid4().variant)
+
+
+def test_ids_of_one_moment_ascend_and_differ() -> None:
+    ids = [uuid7(NOW) for _ in range(20_000)]
+    assert ids == sorted(set(ids))
+    assert [str(id) for id in ids] == sorted(str(id) for id in ids)
+
+
+def test_ids_ascend_when_the_clock_goes_back() -> None:
+    first = uuid7(NOW + timedelta(minutes=1))
+    assert uuid7(NOW) > first
+
+
+def test_ids_of_many_threads_differ() -> None:
+    made: list[list[UUID]] = [[] for _ in range(4)]
+
+    def make(ids: list[UUID]) -> None:
+        ids += [uuid7(NOW) for _ in range(2_000)]
+
+    threads = [threading.Thread(target=make, args=(ids,)) for ids in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    everything = [id for ids in made for id in ids]
+    assert len(set(everything)) == 8_000
+    assert all(ids == sorted(ids) for ids in made)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=20))
+def test_an_id_tells_the_millisecond_of_its_making(steps: list[int]) -> None:
+    at = made_at(uuid7(NOW)) + timedelta(milliseconds=1)  # later than all that this process made
+    for step in steps:
+        at += timedelta(microseconds=step)
+        assert made_at(uuid7(at)) == at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def test_the_random_part_is_random() -> None:
+    tails = {uuid7(NOW).int & 0x3FFF_FFFF_FFFF_FFFF for _ in range(100)}
+    assert len(tails) == 100

@@ -173,8 +173,9 @@ async def test_an_unwritable_file() -> None:
         store = await open_store(Settings(server_database_connection_url=f"sqlite:///{path}"))
         await store.close()
         path.chmod(0o444)
-        with unchanged(place):
-            assert str(path) in await refusal(f"sqlite:///{path}")
+        before = path.read_bytes()
+        assert str(path) in await refusal(f"sqlite:///{path}")
+        assert path.read_bytes() == before
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:

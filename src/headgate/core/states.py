@@ -138,7 +138,7 @@ def _diverted(run: Current, proposed: StateCreate, now: datetime) -> Decision | 
     match proposed.type:
         case S.RUNNING if run.type in (S.SCHEDULED, S.PENDING) and run.scheduled_time and run.scheduled_time > now:
             return Wait(ceil((run.scheduled_time - now).total_seconds()), "Scheduled time is in the future")
-        case S.CANCELLING if run.type in (None, S.SCHEDULED):
+        case S.CANCELLING if run.type in (None, S.SCHEDULED) and not run.held:
             state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
             return Reject("Scheduled flow run has no infrastructure to terminate.", _named(state))
         case S.FAILED if run.type is S.RUNNING and run.run_count <= run.retries:

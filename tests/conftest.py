@@ -34,7 +34,7 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CLOSED_WITHIN = 20.0
 """Seconds that a database may take to close; one that takes longer has lost a connection or a caller."""
 
-_FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nautovacuum = off\nmax_connections = 200\n"
+_FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nautovacuum = off\nmax_connections = 200\ndeadlock_timeout = 100ms\n"
 
 _EMPTIED = """
 DELETE FROM log; DELETE FROM flow_run_state; DELETE FROM flow_run_detail; DELETE FROM flow_run;

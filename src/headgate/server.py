@@ -24,8 +24,8 @@ from headgate import __version__, clock
 from headgate.api.app import create_app
 from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS
-from headgate.client.transport import Request, Response, unreachable
-from headgate.errors import ConfigError, DatabaseError
+from headgate.client.transport import Request, Response
+from headgate.errors import ConfigError, DatabaseError, Unreachable
 from headgate.services.loops import late, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
@@ -146,20 +146,21 @@ def state_file(settings: Settings) -> Path:
 
 def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit code. Prints where the API and its documentation are."""
-    logging.basicConfig(
-        level=settings.logging_level.upper(), format="%(asctime)s | %(levelname)-7s | %(name)s - %(message)s"
-    )
-    listener = _listen(settings.server_api_host, settings.server_api_port)
+    logging.basicConfig(level=_level(settings), format="%(asctime)s | %(levelname)-7s | %(name)s - %(message)s")
     try:
         runner: Callable[..., Any] = import_module("uvloop").run
     except ModuleNotFoundError:
         runner = asyncio.run
-    try:
+    with _listen(settings.server_api_host, settings.server_api_port) as listener:
         runner(_serve(settings, listener))
-    except DatabaseError:
-        listener.close()
-        raise
     return 0
+
+
+def _level(settings: Settings) -> int:
+    levels = logging.getLevelNamesMapping()
+    if (level := levels.get(settings.logging_level.upper())) is None:
+        raise ConfigError(f"HEADGATE_LOGGING_LEVEL={settings.logging_level!r} is none of {', '.join(levels)}.")
+    return level
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -186,8 +187,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         server = _Server(config, system.scope.wakeups)
         _announce(settings, url)
         path = state_file(settings)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+        _tell(path, url)
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -217,6 +217,15 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._wakeups.close()
         await super().shutdown(sockets)
+
+
+def _tell(path: Path, url: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+    except OSError as error:
+        hint = "`headgate server status` and `headgate server stop` will not find this server."
+        print(f"WARNING: cannot write {path}: {error.strerror}. {hint}", flush=True)
 
 
 def _withdraw(path: Path) -> None:
@@ -257,6 +266,7 @@ class InProcess:
         self._thread = threading.Thread(target=self._loop.run_forever, name="headgate-ephemeral", daemon=True)
         self._thread.start()
         self._context = running(settings)
+        self._closing = False
         try:
             self._app = self._run(self._context.__aenter__()).app
         except BaseException:
@@ -265,35 +275,63 @@ class InProcess:
 
     def send(self, request: Request) -> Response:
         """Send from a thread."""
-        return self._submit(request).result(request.timeout)
+        return self._submit(request).result()
 
     async def send_async(self, request: Request) -> Response:
         """Send from an event loop."""
-        async with asyncio.timeout(request.timeout):
-            return await asyncio.wrap_future(self._submit(request))
+        return await asyncio.wrap_future(self._submit(request))
 
     def close(self) -> None:
         """Stop the background jobs and close the database."""
         if not self._loop.is_closed():
-            self._run(self._context.__aexit__(None, None, None))
-            self._stop()
+            try:
+                self._run(self._context.__aexit__(None, None, None))
+            finally:
+                self._stop()
 
     async def close_async(self) -> None:
         """The same, from an event loop."""
         await asyncio.to_thread(self.close)
 
     def _submit(self, request: Request) -> Future[Response]:
-        if self._loop.is_closed():
-            raise unreachable("the app in this process", RuntimeError("it was closed"))
-        return asyncio.run_coroutine_threadsafe(call_app(self._app, request), self._loop)
+        if self._closing:
+            raise _closed()
+        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(request.timeout):
+                return await call_app(self._app, request)
+        except TimeoutError:
+            called = f"{request.method} {request.target}"
+            raise Unreachable(f"The app in this process did not answer {called} within {request.timeout:g} s.") from None
+        except asyncio.CancelledError:
+            if self._closing:
+                raise _closed() from None
+            raise
 
     def _run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _stop(self) -> None:
+        self._closing = True
+        self._run(_wind_up())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _closed() -> Unreachable:
+    return Unreachable("The app in this process was closed; it answers no more calls.")
+
+
+async def _wind_up() -> None:
+    """End all other tasks and the threads of this event loop."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 def open_ephemeral(settings: Settings) -> InProcess:

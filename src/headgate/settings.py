@@ -48,7 +48,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, _s("For how long engines and workers keep trying to reach an API that is away.", ge=0)
     ] = 600.0
     default_work_pool_name: Annotated[str | None, _s("Pool of deployments that name none.")] = None
-    logging_level: Annotated[str, _s("Lowest level of log lines: the server's, the workers', and those that runs send.")] = "INFO"
+    logging_level: Annotated[str, _s("Lowest level of log lines: the server's, the workers', and those that runs send.")] = (
+        "INFO"
+    )
     logging_to_api_enabled: Annotated[bool, _s("Send the log lines of runs to the API.")] = True
     logging_to_api_batch_interval: Annotated[float, _s("Longest time that a log line waits to be sent.", gt=0)] = 1.0
     logging_to_api_batch_size: Annotated[int, _s("Bytes of log lines sent in one call, at most.", ge=1)] = 1_000_000

@@ -27,6 +27,7 @@ from headgate.settings import load
 
 T = TypeVar("T")
 
+UNTIDY = ("Exception ignored", "Warning:", "was never awaited", "Task was destroyed")
 PYTHON = sys.executable
 HEADGATE = str(Path(PYTHON).with_name("headgate"))
 PROJECT = Path(__file__).parent / "project"
@@ -98,6 +99,13 @@ class System:
                 os.kill(pid, signal.SIGKILL)
         for program in self.programs:
             program.process.wait()
+        if exception[0] is None:
+            self.check_tidiness()
+
+    def check_tidiness(self) -> None:
+        """No program may have left a file, a socket or a coroutine unclosed; all run with warnings as errors."""
+        untidy = [program for program in self.programs if any(mark in program.text for mark in UNTIDY)]
+        assert not untidy, "\n".join(program.text[-3000:] for program in untidy)
 
     # Programs
 
@@ -147,6 +155,7 @@ class System:
         """Run a command that ends with exit code `code`; what it printed."""
         done = self.run(HEADGATE, *arguments, env=env)
         assert done.returncode == code, f"headgate {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert not any(mark in done.stderr for mark in ("Traceback", *UNTIDY)), done.stderr
         return done.stdout
 
     def json(self, *arguments: str) -> Any:

@@ -140,7 +140,7 @@ def test_serving_executes_runs_and_pauses_the_deployment_when_it_leaves(running:
 def test_a_million_printed_lines_end_with_the_last_one(running: System) -> None:
     """Those that the API cannot take in time are dropped and counted, the last ones never."""
     running.start_worker()
-    deployment = running.deploy("flows.py:talkative")
+    deployment = running.deploy("flows.py:talkative", "--job-variable", "stream_output=false")
     run = running.create_run(deployment, count=1_000_000)
     running.wait_for(run, StateType.COMPLETED, seconds=120)
     tail = running.headgate("flow-run", "logs", str(run), "--tail", "3")

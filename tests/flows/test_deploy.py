@@ -148,7 +148,7 @@ def test_a_deployments_name_may_stand_in_a_path() -> None:
 
 def test_an_api_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADGATE_API_URL", "http://127.0.0.1:9/api")
-    monkeypatch.setattr("headgate.client.client.Client._pauses", lambda self: iter(()))
+    monkeypatch.setattr("headgate.client.client._Patience.pause", lambda *_: None)
     with pytest.raises(Unreachable, match="headgate server start"):
         deploy(other, work_pool_name="local")
 

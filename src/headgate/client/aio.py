@@ -23,6 +23,7 @@ class AiohttpTransport:
                 data=request.body,
                 headers=request.headers,
                 timeout=aiohttp.ClientTimeout(total=request.timeout),
+                allow_redirects=False,  # a POST would arrive as a GET
             ) as answer:
                 body = await answer.read()
                 return Response(answer.status, body, {name.lower(): value for name, value in answer.headers.items()})

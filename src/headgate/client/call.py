@@ -32,10 +32,6 @@ class Call(Generic[T]):
         path = self.path.format_map({name: quote(str(value), safe="") for name, value in self.at.items()})
         return f"{path}?{urlencode(self.query)}" if self.query else path
 
-    def encode(self) -> bytes | None:
-        """The body as JSON."""
-        return None if self.body is None else msgspec.json.encode(self.body)
-
     def decode(self, body: bytes) -> T:
         """The answer's body as `returns`."""
         return msgspec.json.decode(body, type=self.returns) if self.returns is not None else None  # type: ignore[return-value]

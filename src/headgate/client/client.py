@@ -1,9 +1,9 @@
 """`Client` and `AsyncClient`: send a `Call`, try again while that makes sense, raise the error that an answer means."""
 
 import base64
+import math
 import random
 import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,8 +12,9 @@ import msgspec
 from headgate import __version__
 from headgate.client.call import Call
 from headgate.client.transport import AsyncTransport, Request, Response, Transport
-from headgate.clock import monotonic
+from headgate.clock import monotonic, now
 from headgate.errors import BY_STATUS, HeadgateError, Unreachable
+from headgate.ids import uuid7
 
 T = TypeVar("T")
 
@@ -38,21 +39,34 @@ class _Sender:
         self._patience = patience
 
     def _request(self, call: Call[Any]) -> Request:
-        return Request(call.method, call.target, call.encode(), self._headers, self._timeout + call.wait)
+        body = None if call.body is None else msgspec.json.encode(_repeatable(call.body))
+        return Request(call.method, call.target, body, self._headers, self._timeout + call.wait)
 
-    def _pauses(self) -> Iterator[float]:
-        """Seconds to wait before each further try: doubling, jittered, until patience ends."""
-        end = monotonic() + self._patience
-        pause = 0.1
-        while (left := end - monotonic()) > 0:
-            yield min(pause * random.uniform(0.75, 1.25), left)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+
+class _Patience:
+    """How long to wait before each further try, until patience ends."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = monotonic() + seconds
+        self._pause = 0.1
+
+    def pause(self, wanted: float | None = None) -> float | None:
+        """Seconds: what the server wants, else doubling and jittered, at most what is left; None when nothing is."""
+        left = self._end - monotonic()
+        if left <= 0:
+            return None
+        pause = wanted or self._pause * random.uniform(0.75, 1.25)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        return min(pause, left)
 
 
 class Client(_Sender):
     """Sends calls from a thread. Safe to share between threads.
 
-    `patience` is for how many seconds an API that is away, or says that it is busy, is tried again.
+    `patience` is for how many seconds an API that is away, or says that it is busy, is tried again. An answer may have
+    been lost on its way, so a call may be carried out twice. That makes no second run (a creation without an idempotency
+    key is given one) and no second transition (states carry their transition id); claims that nobody heard of lapse. Log
+    lines may be written twice; a second creation of what has a name is a `Conflict`, a second deletion `NotFound`.
     """
 
     def __init__(
@@ -63,19 +77,18 @@ class Client(_Sender):
 
     def send(self, call: Call[T]) -> T:
         """The answer to `call`; raises the error of `headgate.errors` that its status means."""
-        request, pauses = self._request(call), self._pauses()
+        request, patience = self._request(call), _Patience(self._patience)
         while True:
             try:
                 response = self._transport.send(request)
             except Unreachable:
-                pause = next(pauses, None)
+                pause = patience.pause()
                 if pause is None:
                     raise
             else:
-                pause = next(pauses, None) if response.status in _RETRIED else None
+                pause = patience.pause(_retry_after(response)) if response.status in _RETRIED else None
                 if pause is None:
                     return _answer(call, response)
-                pause = _retry_after(response) or pause
             time.sleep(pause)
 
     def close(self) -> None:
@@ -102,19 +115,18 @@ class AsyncClient(_Sender):
         """The answer to `call`; raises the error of `headgate.errors` that its status means."""
         import asyncio  # 20 ms, measured: engines and the CLI have no event loop and start without it
 
-        request, pauses = self._request(call), self._pauses()
+        request, patience = self._request(call), _Patience(self._patience)
         while True:
             try:
                 response = await self._transport.send_async(request)
             except Unreachable:
-                pause = next(pauses, None)
+                pause = patience.pause()
                 if pause is None:
                     raise
             else:
-                pause = next(pauses, None) if response.status in _RETRIED else None
+                pause = patience.pause(_retry_after(response)) if response.status in _RETRIED else None
                 if pause is None:
                     return _answer(call, response)
-                pause = _retry_after(response) or pause
             await asyncio.sleep(pause)
 
     async def close(self) -> None:
@@ -130,11 +142,23 @@ class AsyncClient(_Sender):
         await self.close()
 
 
+def _repeatable(body: Any) -> Any:
+    """A body that creates a run without an idempotency key, given one: the run is made once, however often it is sent."""
+    if getattr(body, "idempotency_key", "") is not None:
+        return body
+    return msgspec.structs.replace(body, idempotency_key=str(uuid7(now())))
+
+
 def _answer(call: Call[T], response: Response) -> T:
-    if response.status < 400:
+    if response.status >= 300:
+        raise BY_STATUS.get(response.status, HeadgateError)(_message(call, response))
+    try:
         return call.decode(response.body)
-    kind = BY_STATUS.get(response.status, HeadgateError)
-    raise kind(_message(call, response))
+    except msgspec.DecodeError as error:
+        raise HeadgateError(
+            f"The answer to {call.method} {call.target} is not one of this API: {error}. Is HEADGATE_API_URL right? "
+            "It ends in /api."
+        ) from error
 
 
 def _message(call: Call[Any], response: Response) -> str:
@@ -143,12 +167,15 @@ def _message(call: Call[Any], response: Response) -> str:
         body = msgspec.json.decode(response.body)
     except msgspec.DecodeError:
         body = None
+    if response.status == 401:
+        return "The API asks for credentials, or for others; they come from HEADGATE_API_AUTH_STRING=user:password."
     if not isinstance(body, dict):
-        return f"{call.method} {call.target} was answered with status {response.status}."
-    problems = body.get("exception_detail")
+        moved = f" (moved to {response.headers['location']})" if "location" in response.headers else ""
+        return f"{call.method} {call.target} was answered with status {response.status}{moved}. Is HEADGATE_API_URL right?"
+    problems = body.get("exception_detail") or body.get("detail")
     if isinstance(problems, list):
         return "; ".join(_problem(problem) for problem in problems)
-    return str(body.get("detail") or body.get("exception_message") or body)
+    return str(problems or body.get("exception_message") or body)
 
 
 def _problem(problem: Any) -> str:
@@ -161,6 +188,7 @@ def _problem(problem: Any) -> str:
 
 def _retry_after(response: Response) -> float | None:
     try:
-        return min(float(response.headers["retry-after"]), _LONGEST_PAUSE)
+        wanted = float(response.headers["retry-after"])
     except (KeyError, ValueError):
         return None
+    return min(wanted, _LONGEST_PAUSE) if wanted > 0 and math.isfinite(wanted) else None

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from headgate.client.client import AsyncClient, Client
 from headgate.errors import ConfigError
@@ -39,6 +40,16 @@ def _ephemeral(settings: Settings) -> Any:
 
 
 def _checked(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        sound = False
+    if not sound:
         raise ConfigError(f"HEADGATE_API_URL={url!r} is not a URL; it looks like http://127.0.0.1:4200/api.")
+    if parts.username is not None:
+        raise ConfigError(
+            f"HEADGATE_API_URL for {parts.hostname} holds a name or password; they belong in "
+            "HEADGATE_API_AUTH_STRING=user:password."
+        )
     return url.rstrip("/")

@@ -44,7 +44,14 @@ class AsyncTransport(Protocol):
 
 def unreachable(url: str, error: BaseException) -> Unreachable:
     """The error of an API that does not answer, with what to do about it."""
-    reason = str(error) or type(error).__name__
+    error = getattr(error, "certificate_error", error)  # aiohttp wraps it
+    if refused := getattr(error, "verify_message", None):
+        return Unreachable(
+            f"The certificate of the API at {url} is refused: {refused}. If it comes from an authority of your own, "
+            "name that authority's certificate in SSL_CERT_FILE."
+        )
+    reason = " ".join(str(error).split()) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
     return Unreachable(
-        f"No answer from the API at {url}: {reason}. Is the server running (`headgate server start`), and is HEADGATE_API_URL right?"
+        f"No answer from the API at {url}: {reason}. Is the server running (`headgate server start`), "
+        "and is HEADGATE_API_URL right?"
     )

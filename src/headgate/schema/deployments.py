@@ -189,7 +189,7 @@ class GetScheduledRuns(Struct, kw_only=True):
 
     deployment_ids: list[UUID] = field(default_factory=list)
     scheduled_before: datetime | None = None
-    limit: int | None = None
+    limit: Limit | None = None
 
     def __post_init__(self) -> None:
         make_aware(self, "scheduled_before")

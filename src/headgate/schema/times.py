@@ -1,24 +1,26 @@
-"""Times on the wire: what comes without a zone means UTC, and every one has a place in the calendar of UTC."""
+"""Times on the wire: all in UTC; what comes without a zone means UTC."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
+EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
+LATEST = datetime(9998, 12, 31, tzinfo=UTC)
+"""Stand for all times before and after: the calendar's own ends have no room for a zone, and mean infinity to PostgreSQL."""
+
 
 def aware(time: datetime) -> datetime:
-    """`time` with a zone; `ValueError` for one that lies before the year 1 or after 9999 in UTC."""
+    """`time` in UTC, from `EARLIEST` to `LATEST`."""
+    if not 1 < time.year < 9999:
+        return EARLIEST if time.year == 1 else LATEST
     if time.tzinfo is None:
         return time.replace(tzinfo=UTC)
-    try:
-        time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{time.isoformat()} lies outside of the years 1 to 9999") from None
-    return time
+    return time if time.tzinfo is UTC else time.astimezone(UTC)
 
 
 def make_aware(record: Struct, *names: str) -> None:
-    """Give the times of a record that was just decoded their zone."""
+    """Bring the times of a record that was just decoded to UTC."""
     for name in names:
         value: Any = getattr(record, name)
         if isinstance(value, datetime):

@@ -69,7 +69,7 @@ class GetScheduledFlowRuns(Struct, kw_only=True):
     work_queue_names: list[str] | None = None
     scheduled_before: datetime | None = None
     scheduled_after: datetime | None = None
-    limit: int | None = None
+    limit: Limit | None = None
 
     def __post_init__(self) -> None:
         make_aware(self, "scheduled_before", "scheduled_after")

@@ -1,6 +1,7 @@
 """Use cases of claims and leases: the atomic step that gives due runs to a worker, and what keeps them its own."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -101,9 +102,15 @@ async def _look(scope: Scope, pool_name: str, body: ClaimRequest) -> Claimed:
 
 
 async def _claim(tx: Tx, claims: Sequence[Claim]) -> list[Claimed | Exception]:
-    """Pools are locked in the order of their names, whatever the order of the claims."""
+    """Pools are locked in the order of their names, then workers in that of theirs, whatever the order of the claims.
+
+    All pools are locked before any run: who proposes states locks in this order, too.
+    """
     answers: dict[int, Claimed | Exception] = {}
-    for index in sorted(range(len(claims)), key=lambda index: claims[index].pool_name):
+    if len(pools := {claim.pool_name for claim in claims}) > 1:
+        for name in sorted(pools):
+            await pool_rows.lock(tx, name)
+    for index in sorted(range(len(claims)), key=lambda index: (claims[index].pool_name, claims[index].body.worker)):
         try:
             answers[index] = await _claim_one(tx, claims[index])
         except (NotFound, Invalid) as error:
@@ -173,8 +180,8 @@ async def _admit_queue(
     admitted: list[Candidate] = []
     for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
         while len(admitted) < room:
-            full = [id for id, lane in deployments.items() if _left(lane) <= 0]
-            limit = room - len(admitted) + _PAGE
+            full = _full(deployments)
+            limit = room + _PAGE  # those admitted by now are seen again
             page = await rows.candidates(tx, queue.id, priority=priority, until=until, full=full, limit=limit)
             seen = {run.id for run in admitted}
             fresh = [(run, cap) for run, cap in page if run.id not in seen]
@@ -193,9 +200,13 @@ async def _admit_queue(
             )
             admitted += decision.admitted
             _take(deployments, decision.admitted)
-            if len(page) < limit or not decision.admitted:
+            if len(page) < limit or (not decision.admitted and _full(deployments) == full):
                 break
     return admitted
+
+
+def _full(deployments: dict[UUID, Lane]) -> list[UUID]:
+    return [id for id, lane in deployments.items() if _left(lane) <= 0]
 
 
 def _take(deployments: dict[UUID, Lane], admitted: Sequence[Candidate]) -> None:
@@ -275,12 +286,11 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
     expires_at = now + timedelta(seconds=renewals[0].scope.settings.server_leases_seconds)
     leases = [lease for renewal in renewals for lease in renewal.body.leases]
     held = await rows.renew(tx, leases, expires_at=expires_at)
+    unknown = await _beat_all(tx, renewals)
     answers: list[LeaseRenewalResponse | Exception] = []
-    for renewal in renewals:
-        try:
-            await _beat(tx, renewal)
-        except NotFound as error:
-            answers.append(error)
+    for index, renewal in enumerate(renewals):
+        if index in unknown:
+            answers.append(unknown[index])
             continue
         mine = {lease.flow_run_id: lease.fence for lease in renewal.body.leases}
         kept = {id: held[id][1] for id, fence in mine.items() if id in held and held[id][0] == fence}
@@ -295,6 +305,18 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
 
 
 RENEW: Command[Renewal, LeaseRenewalResponse] = Command("renew leases", _renew)
+
+
+async def _beat_all(tx: Tx, renewals: Sequence[Renewal]) -> dict[int, NotFound]:
+    """Note all heartbeats, in the order in which claims lock pools and workers; answers those of unknown pools."""
+    unknown = {}
+    order = sorted(range(len(renewals)), key=lambda index: (renewals[index].pool_name or "", renewals[index].body.worker))
+    for index in order:
+        try:
+            await _beat(tx, renewals[index])
+        except NotFound as error:
+            unknown[index] = error
+    return unknown
 
 
 async def _beat(tx: Tx, renewal: Renewal) -> None:
@@ -317,4 +339,6 @@ async def give_back(scope: Scope, body: LeaseReturn) -> None:
         details = StateDetails(scheduled_time=run.state.state_details.scheduled_time)
         message = f"Worker {body.worker!r} gave it back before it was started."
         state = StateCreate(type=StateType.SCHEDULED, message=message, state_details=details)
-        await propose(scope, Proposal(lease.flow_run_id, state, scope.now, fence=lease.fence, from_name=run.state_name))
+        proposal = Proposal(lease.flow_run_id, state, scope.now, fence=lease.fence, from_name=run.state_name)
+        with suppress(NotFound):  # deleted meanwhile
+            await propose(scope, proposal)

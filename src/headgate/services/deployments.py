@@ -191,7 +191,8 @@ async def delete(scope: Scope, id: UUID) -> None:
     """Delete, with its schedules and the runs that have not started; the others stay as history."""
 
     async def unit(tx: Tx) -> None:
-        await run_rows.delete(tx, await run_rows.waiting_of_deployment(tx, id))
+        waiting = await run_rows.waiting_of_deployment(tx, id)
+        await run_rows.delete(tx, await scheduling.still_waiting(tx, waiting))
         if not await rows.delete(tx, id):
             raise _missing()
 

@@ -259,26 +259,28 @@ async def states(scope: Scope, id: UUID) -> list[State]:
 async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
     """Change a run; its state is changed by proposals alone."""
 
-    async def unit(tx: Tx) -> None:
+    async def unit(tx: Tx) -> UUID | None:
         run = await _locked(tx, id, scope)
         for name in FlowRunUpdate.__struct_fields__:
             value = getattr(body, name)
             if value is not UNSET and not (name == "name" and value is None):
                 setattr(run, name, value)
         await rows.update_detail(tx, run)
+        return run.work_pool_id
 
-    await scope.store.write(unit)
+    scope.wakeups.wake([await scope.store.write(unit)])  # a claim passes over runs that are locked just then
 
 
 async def update_labels(scope: Scope, id: UUID, labels: dict[str, Any]) -> None:
     """Add labels to a run."""
 
-    async def unit(tx: Tx) -> None:
+    async def unit(tx: Tx) -> UUID | None:
         run = await _locked(tx, id, scope)
         run.labels = run.labels | labels
         await rows.update_detail(tx, run)
+        return run.work_pool_id
 
-    await scope.store.write(unit)
+    scope.wakeups.wake([await scope.store.write(unit)])
 
 
 async def _locked(tx: Tx, id: UUID, scope: Scope) -> FlowRun:

@@ -63,14 +63,17 @@ async def update(scope: Scope, id: UUID, body: FlowUpdate) -> None:
 
 
 async def delete(scope: Scope, id: UUID) -> None:
-    """Delete, with its deployments and runs."""
+    """Delete, with its deployments and runs; their slots are free at once."""
 
-    async def unit(tx: Tx) -> None:
-        await run_rows.delete(tx, await run_rows.ids_of_flow(tx, id))
+    async def unit(tx: Tx) -> set[UUID]:
+        runs = await run_rows.ids_of_flow(tx, id)
+        pools = await run_rows.pools_of(tx, runs)
+        await run_rows.delete(tx, runs)
         if not await rows.delete(tx, id):
             raise _missing()
+        return pools
 
-    await scope.store.write(unit)
+    scope.wakeups.wake(await scope.store.write(unit))
 
 
 def _found(flow: Flow | None) -> Flow:

@@ -27,7 +27,7 @@ async def poll(scope: Scope, pool_name: str, body: GetScheduledFlowRuns) -> list
         polled = {id: lane for id, (_, lane) in queues.items() if id in wanted}
         await queue_rows.touch(tx, [*polled], now=now)
         until = body.scheduled_before or now + timedelta(days=36_500)
-        runs = await admissible(tx, pool, polled, until=until, room=min(body.limit or _MOST, _MOST))
+        runs = await admissible(tx, pool, polled, until=until, room=_MOST if body.limit is None else min(body.limit, _MOST))
         found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
         return [
             WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id])

@@ -63,7 +63,13 @@ async def materialise_deployment(scope: Scope, tx: Tx, deployment: Deployment) -
 async def withdraw(scope: Scope, tx: Tx, schedule_ids: Sequence[UUID]) -> int:
     """Delete the runs that schedules made ahead; runs that are due already, late ones among them, stay."""
     ids = [id for each in schedule_ids for id in await rows.ahead_of_schedule(tx, each, now=scope.now)]
-    return await rows.delete(tx, ids)
+    return await rows.delete(tx, await still_waiting(tx, ids))
+
+
+async def still_waiting(tx: Tx, ids: Sequence[UUID]) -> list[UUID]:
+    """Those that nobody claimed between the look that found them and their lock, which the transaction now holds."""
+    locked = await rows.lock(tx, ids) if ids else {}
+    return [run.id for run in locked.values() if run.current.type is StateType.SCHEDULED and not run.current.held]
 
 
 def _scheduled_run(deployment: Deployment, schedule: ActiveSchedule, time: datetime, now: datetime) -> NewRun:

@@ -113,6 +113,7 @@ async def delete(scope: Scope, name: str) -> None:
     """Delete, with its queues and workers; its deployments stay, without a pool."""
 
     async def unit(tx: Tx) -> WorkPool:
+        await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
         await rows.delete(tx, pool.id)
         return pool

@@ -124,8 +124,7 @@ async def update(scope: Scope, id: UUID, body: WorkQueueUpdate) -> None:
     """Change a queue; those who wait for its pool look again."""
 
     async def unit(tx: Tx) -> UUID | None:
-        queue = _found(await rows.get(tx, id, now=scope.now))
-        await pool_rows.lock(tx, queue.work_pool_name or "")
+        queue = await _locked(scope, tx, id)
         await _rename(tx, scope, queue, body)
         queue.updated = scope.now
         for name in ("description", "is_paused", "concurrency_limit", "last_polled", "filter"):
@@ -153,7 +152,7 @@ async def delete(scope: Scope, id: UUID) -> None:
     """Delete; its deployments and waiting runs go to the pool's default queue."""
 
     async def unit(tx: Tx) -> UUID:
-        queue = _found(await rows.get(tx, id, now=scope.now))
+        queue = await _locked(scope, tx, id)
         pool = await locked_pool(tx, queue.work_pool_name or "")
         if pool.default_queue_id == id:
             raise Invalid(f"{queue.name!r} is the default queue of pool {pool.name!r}, which always has one.")
@@ -162,6 +161,13 @@ async def delete(scope: Scope, id: UUID) -> None:
         return pool.id
 
     scope.wakeups.wake([await scope.store.write(unit)])
+
+
+async def _locked(scope: Scope, tx: Tx, id: UUID) -> WorkQueue:
+    """A queue as it is once its pool is locked: what was read before may have changed meanwhile."""
+    queue = _found(await rows.get(tx, id, now=scope.now))
+    await pool_rows.lock(tx, queue.work_pool_name or "")
+    return _found(await rows.get(tx, id, now=scope.now))
 
 
 async def locked_pool(tx: Tx, name: str) -> LockedPool:

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.liveness import polled_status
-from headgate.schema.deployments import ConcurrencyOptions, Deployment
+from headgate.schema.deployments import ConcurrencyOptions, Deployment, GlobalConcurrencyLimit
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
 from headgate.store import deployment_schedules
 from headgate.store.database import Row, Tx
@@ -37,13 +37,27 @@ _DERIVED = {
 
 def _deployment(row: Row, now: datetime) -> Deployment:
     values = dict(row)
-    queue_polled = values.pop("queue_polled")
+    queue_polled, active_slots = values.pop("queue_polled"), values.pop("active_slots")
     if values["concurrency_options"] is not None:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
     deployment.status = polled_status(polled, is_paused=False, now=now)
+    if deployment.concurrency_limit is not None:
+        deployment.global_concurrency_limit = _limit(deployment, active_slots)
     return deployment
+
+
+def _limit(deployment: Deployment, active_slots: int) -> GlobalConcurrencyLimit:
+    """The deployment's limit as a record of its own, which it is for 3.x clients."""
+    return GlobalConcurrencyLimit(
+        id=deployment.id,
+        created=deployment.created,
+        updated=deployment.updated,
+        name=f"deployment:{deployment.id}",
+        limit=deployment.concurrency_limit or 0,
+        active_slots=active_slots,
+    )
 
 
 async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from headgate.core.liveness import HEARTBEAT_SECONDS, MISSED_BEATS
 from headgate.schema.filters import (
     CreatorFilter,
     DeploymentFilter,
@@ -16,6 +17,7 @@ from headgate.schema.filters import (
     FlowRunFilter,
     IdFilter,
     IntFilter,
+    LevelFilter,
     LogFilter,
     NameFilter,
     NullableIdFilter,
@@ -24,7 +26,6 @@ from headgate.schema.filters import (
     QueueNameFilter,
     Selection,
     StateFilter,
-    StateTypeFilter,
     TagsFilter,
     TextsFilter,
     TimeFilter,
@@ -32,6 +33,7 @@ from headgate.schema.filters import (
     WorkPoolFilter,
     WorkQueueFilter,
 )
+from headgate.schema.workers import WorkerStatus
 
 
 class Params:
@@ -39,6 +41,8 @@ class Params:
 
     def __init__(self, dialect: str) -> None:
         self.values: dict[str, Any] = {}
+        self.second = "INTERVAL '1 second'" if dialect == "postgresql" else "1000000"
+        """What the difference of two times is counted in."""
         self._lists_as = "jsonb_array_elements_text({}) AS each(value)" if dialect == "postgresql" else "json_each({})"
 
     def one(self, value: Any, kind: str | None = None) -> str:
@@ -85,8 +89,9 @@ def _null(column: str, wanted: bool | None) -> str | None:
 
 
 def _like(column: str, text: str, p: Params) -> str:
-    escaped = text.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    return f"lower({column}) LIKE {p.one(f'%{escaped}%', 'text')} ESCAPE '\\'"
+    # Both sides are lowered by the database: its idea of letters may differ from Python's.
+    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return f"lower({column}) LIKE lower({p.one(f'%{escaped}%', 'text')}) ESCAPE '\\'"
 
 
 def _name(column: str, f: NameFilter | TextsFilter | QueueNameFilter | NullableNameFilter | None, p: Params) -> str | None:
@@ -142,15 +147,11 @@ def _times(column: str, f: TimeFilter | None, p: Params) -> str | None:
 def _state(f: StateFilter | None, p: Params) -> str | None:
     if f is None:
         return None
-    kinds = f.type or StateTypeFilter()
-    return joined(
-        [
-            _among("r.state_type", kinds.any_, p, "text"),
-            _not_among("r.state_type", kinds.not_any_, p, "text"),
-            _name("r.state_name", f.name, p),
-        ],
-        f.operator,
-    )
+    kind = None
+    if f.type is not None:
+        wanted, unwanted = f.type.any_, f.type.not_any_
+        kind = joined([_among("r.state_type", wanted, p, "text"), _not_among("r.state_type", unwanted, p, "text")])
+    return joined([kind, _name("r.state_name", f.name, p)], f.operator)
 
 
 def flow_condition(f: FlowFilter | None, p: Params) -> str:
@@ -216,12 +217,12 @@ def _flow_name(f: NameFilter, p: Params) -> str:
     return f"EXISTS (SELECT 1 FROM flow f WHERE f.id = e.flow_id AND {_name('f.name', f, p)})"
 
 
-def _numbers(column: str, f: IntFilter | None, p: Params) -> str | None:
+def _numbers(column: str, f: IntFilter | LevelFilter | None, p: Params) -> str | None:
     if f is None:
         return None
     at_least = None if f.ge_ is None else f"{column} >= {p.one(f.ge_, 'integer')}"
     at_most = None if f.le_ is None else f"{column} <= {p.one(f.le_, 'integer')}"
-    return joined([at_least, at_most, _null(column, f.is_null_)])
+    return joined([at_least, at_most, _null(column, f.is_null_) if isinstance(f, IntFilter) else None])
 
 
 def work_pool_condition(f: WorkPoolFilter | None, p: Params) -> str:
@@ -236,20 +237,28 @@ def work_queue_condition(f: WorkQueueFilter | None, p: Params) -> str:
     return "TRUE" if f is None else joined([_ids("q.id", f.id, p), _name("q.name", f.name, p)], f.operator)
 
 
-def worker_condition(f: WorkerFilter | None, p: Params) -> str:
-    """On `w`; the status is derived when it is read, and filtered there."""
-    return "TRUE" if f is None else _times("w.last_heartbeat_time", f.last_heartbeat_time, p) or "TRUE"
+def worker_condition(f: WorkerFilter | None, p: Params, now: datetime) -> str:
+    """On `w`; the status as it is at `now`, by the rule of `core.liveness`."""
+    if f is None:
+        return "TRUE"
+    status = None
+    if f.status is not None:
+        interval = f"COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), {HEARTBEAT_SECONDS})"
+        age = f"{p.one(now, 'timestamptz')} - w.last_heartbeat_time"
+        online = f"({age} <= {MISSED_BEATS} * {interval} * {p.second})"
+        current = f"CASE WHEN {online} THEN '{WorkerStatus.ONLINE}' ELSE '{WorkerStatus.OFFLINE}' END"
+        wanted, unwanted = f.status.any_, f.status.not_any_
+        status = joined([_among(current, wanted, p, "text"), _not_among(current, unwanted, p, "text")])
+    return joined([_times("w.last_heartbeat_time", f.last_heartbeat_time, p), status], f.operator)
 
 
 def log_condition(f: LogFilter | None, p: Params) -> str:
     """On `l`."""
     if f is None:
         return "TRUE"
-    level = f.level
     return joined(
         [
-            f"l.level >= {p.one(level.ge_, 'integer')}" if level and level.ge_ is not None else None,
-            f"l.level <= {p.one(level.le_, 'integer')}" if level and level.le_ is not None else None,
+            _numbers("l.level", f.level, p),
             _times("l.timestamp", f.timestamp, p),
             _ids("l.flow_run_id", f.flow_run_id, p),
             _ids("l.task_run_id", f.task_run_id, p),

@@ -212,7 +212,10 @@ async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
 
 async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     """By ids, holding their rows until the transaction ends."""
-    rows = await tx.fetch(_SQL["lock"], {"ids": sorted(set(ids))})
+    params = {"ids": sorted(set(ids))}
+    if tx.dialect == "postgresql":  # SQLite's one writer holds everything
+        await tx.fetch(_SQL["lock"], params)
+    rows = await tx.fetch(_SQL["locked"], params)
     return {row["id"]: _locked(row) for row in rows}
 
 

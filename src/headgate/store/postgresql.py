@@ -20,7 +20,13 @@ POOL_SIZE = 10
 LARGEST_SET = 256
 _TRIES = 5
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver says of a connection that is being cut
+    asyncpg.CannotConnectNowError,
+    OSError,
+)
 _LOST_STATES = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
 _OF_THE_TRANSACTION = (*_CONFLICTS, *_LOST, *_LOST_STATES)
 
@@ -68,6 +74,8 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except asyncpg.DataError as error:
+        if isinstance(error.__cause__, TypeError):  # of the statement's author, not of the value's
+            raise
         raise Invalid(f"A value cannot be stored: {error}.") from error
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from headgate.errors import DatabaseError, Invalid, Unavailable
 from headgate.store.database import Command, Row, Tx, Unit, run_set
-from headgate.store.statements import Statement, compile_for_sqlite
+from headgate.store.statements import Compiled, Statement, compile_for_sqlite
 from headgate.store.times import from_micros, to_micros
 
 R = TypeVar("R")
@@ -72,12 +72,12 @@ class SqliteTx:
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
         with _refused():
-            self._connection.executemany(compiled.sql, [_adapted(row, compiled.names) for row in rows])
+            self._connection.executemany(compiled.sql, [_adapted(row, compiled) for row in rows])
 
     def _run(self, sql: Statement | str, params: Mapping[str, Any]) -> sqlite3.Cursor:
         compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
         with _refused():
-            return self._connection.execute(compiled.sql, _adapted(params, compiled.names))
+            return self._connection.execute(compiled.sql, _adapted(params, compiled))
 
 
 @contextlib.contextmanager
@@ -88,12 +88,14 @@ def _refused() -> Iterator[None]:
         raise Invalid(f"A value cannot be stored: {error}.") from error
 
 
-def _adapted(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _adapted(params: Mapping[str, Any], compiled: Compiled) -> dict[str, Any]:
     adapted = {}
-    for name in names:
+    for name in compiled.names:
         value = params[name]
         adapter = _ADAPTERS.get(type(value))
-        if adapter is not None:
+        if name in compiled.json:
+            value = None if value is None else _json(value)
+        elif adapter is not None:
             value = adapter(value)
         elif isinstance(value, msgspec.Struct):
             value = _json(value)
@@ -301,6 +303,8 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _cannot_open(path, error) from None
     connection.row_factory = sqlite3.Row
+    # SQLite's own knows ASCII alone; searches are to find words of every language, as on PostgreSQL.
+    connection.create_function("lower", 1, lambda text: None if text is None else str(text).lower(), deterministic=True)
     try:
         _use_wal(connection)
         # NORMAL: a commit survives the death of any process; a power cut may take the last few, never the file.

@@ -2,8 +2,9 @@
 
 A file holds statements, each below a `-- name: NAME` line (or `-- name: NAME [postgresql]` for a statement that
 one database needs worded differently), followed by a comment that says what it is for. Parameters are written
-`:name` or `:name::type`; a list parameter is written `IN :name::type[]`. SQLite gets `:name` and lists as JSON;
-PostgreSQL gets `$1`, with a cast where a type is given.
+`:name` or `:name::type`; a list parameter is written `IN :name::type[]`, and one that may be any JSON value, a bare
+string among them, `:name::json`. SQLite gets `:name` and lists as JSON; PostgreSQL gets `$1`, with a cast where a type
+is given.
 """
 
 import re
@@ -17,23 +18,28 @@ _HEADER = re.compile(r"^-- name: (\w+)(?: \[(\w+)\])?$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A statement as one database takes it; `names` are its parameters in the order of `$1`, `$2`, …"""
+    """A statement as one database takes it; `names` are its parameters in the order of `$1`, `$2`, …
+
+    `json` are those of them that are to be encoded whatever their type.
+    """
 
     sql: str
     names: tuple[str, ...]
+    json: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=4096)
 def compile_for_sqlite(text: str) -> Compiled:
     """`text` with `:name` parameters, lists unfolded from JSON."""
-    names: dict[str, None] = {}
+    names: dict[str, bool] = {}
 
     def parameter(match: re.Match[str]) -> str:
-        name, _, is_list = match.groups()
-        names[name] = None
+        name, kind, is_list = match.groups()
+        names[name] = kind == "json"
         return f"(SELECT value FROM json_each(:{name}))" if is_list else f":{name}"
 
-    return Compiled(_PARAMETER.sub(parameter, text), tuple(names))
+    sql = _PARAMETER.sub(parameter, text)
+    return Compiled(sql, tuple(names), frozenset(name for name, json in names.items() if json))
 
 
 @lru_cache(maxsize=4096)

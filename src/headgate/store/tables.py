@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy.dialects.sqlite.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
@@ -48,6 +49,9 @@ class Tags(_Typed):
 class Flag(_Typed):
     names: ClassVar = {"sqlite": "BOOL_INT", "postgresql": "BOOLEAN"}
 
+
+# So that drafts of migrations, which compare with a SQLite database, read the types back.
+ischema_names.update({kind.names["sqlite"]: kind for kind in (Uuid, Timestamp, Json, Flag)})
 
 metadata = MetaData()
 

@@ -44,18 +44,9 @@ async def beat(tx: Tx, beat: Beat) -> UUID:
 async def list_page(tx: Tx, pool_id: UUID, query: WorkerQuery, *, now: datetime) -> list[Worker]:
     """A page of a pool's workers that match, the last alive first."""
     p = Params(tx.dialect)
-    where = f"{worker_condition(query.workers, p)} AND w.work_pool_id = {p.one(pool_id)}"
+    where = f"{worker_condition(query.workers, p, now)} AND w.work_pool_id = {p.one(pool_id)}"
     rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY w.last_heartbeat_time DESC, w.id {page(query, p)}", p.values)
-    status = query.workers.status if query.workers else None
-    workers = [_worker(row, now) for row in rows]
-    if status is None:
-        return workers
-    return [
-        worker
-        for worker in workers
-        if (status.any_ is None or worker.status in status.any_)
-        and (status.not_any_ is None or worker.status not in status.not_any_)
-    ]
+    return [_worker(row, now) for row in rows]
 
 
 async def delete(tx: Tx, pool_id: UUID, name: str) -> bool:

@@ -21,6 +21,7 @@ async def tick(scope: Scope) -> int:
         state = StateCreate(type=StateType.SCHEDULED, name=LATE)
         proposals = [Proposal(id, state, scope.now, from_name=NAMES[StateType.SCHEDULED]) for id in ids]
         answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
-        marked += sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
-        if len(ids) < _PAGE:
+        count = sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
+        marked += count
+        if len(ids) < _PAGE or not count:
             return marked

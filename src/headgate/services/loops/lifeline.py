@@ -4,9 +4,12 @@ A claim that never became a start goes back to its queue. A run that had started
 is its deployment's policy. A run that was being cancelled is Cancelled.
 """
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from headgate.core.states import AWAITING_RETRY
+from headgate.errors import NotFound
 from headgate.schema.states import StateCreate, StateType
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
@@ -28,15 +31,26 @@ class Lifeline:
         self._since = self._since or now
         if now < self._since + timedelta(seconds=scope.settings.server_leases_seconds):
             return 0
-        lapsed = await scope.store.read(lambda tx: rows.lapsed(tx, now=now, limit=_PAGE))
         recovered = 0
-        for run in lapsed:
-            answer = await propose(scope, Proposal(run.id, _recovery(run, now), now, force=True, lapsed_before=now))
-            recovered += answer.entered is not None
-        return recovered
+        while True:
+            lapsed = await scope.store.read(lambda tx: rows.lapsed(tx, now=now, limit=_PAGE))
+            count = await _recover(scope, lapsed, now)
+            recovered += count
+            if len(lapsed) < _PAGE or not count:
+                return recovered
 
 
-def _recovery(run: Lapsed, now: datetime) -> StateCreate:
+async def _recover(scope: Scope, lapsed: Sequence[Lapsed], now: datetime) -> int:
+    """How many of these changed state; what was renewed or deleted meanwhile did not."""
+    proposals = [Proposal(run.id, _recovery(run), now, force=True, lapsed_before=now) for run in lapsed]
+    answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, NotFound):
+            raise answer
+    return sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
+
+
+def _recovery(run: Lapsed) -> StateCreate:
     match run.state_type:
         case StateType.PENDING:
             message = "Its worker stopped renewing the claim before it started the run; it waits to be claimed again."

@@ -5,7 +5,7 @@ from alembic import context
 from headgate.store.tables import metadata
 
 if (connection := context.config.attributes.get("connection")) is not None:
-    context.configure(connection=connection, target_metadata=metadata)
+    context.configure(connection=connection, target_metadata=metadata, user_module_prefix="tables.")
 else:
     attributes = context.config.attributes
     context.configure(

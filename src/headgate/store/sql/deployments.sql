@@ -27,7 +27,9 @@ SELECT e.id, e.created, e.updated, e.flow_id, e.name, e.version, e.description, 
        e.enforce_parameter_schema, e.tags, e.labels, e.work_queue_id,
        COALESCE(q.name, e.work_queue_name) AS work_queue_name, e.path, e.pull_steps, e.entrypoint, e.command,
        e.storage_document_id, e.infrastructure_document_id, e.last_polled, q.last_polled AS queue_polled,
-       p.id AS work_pool_id, p.name AS work_pool_name
+       p.id AS work_pool_id, p.name AS work_pool_name,
+       CASE WHEN e.concurrency_limit IS NULL THEN 0
+            ELSE (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.deployment_id = e.id) END AS active_slots
 FROM deployment e
 LEFT JOIN work_queue q ON q.id = e.work_queue_id
 LEFT JOIN work_pool p ON p.id = q.work_pool_id

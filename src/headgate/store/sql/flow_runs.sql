@@ -19,7 +19,7 @@ ON CONFLICT DO NOTHING
 
 -- name: insert_state
 INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
-VALUES (:flow_run_id, :id, :type, :name, :timestamp, :message, :state_details, :data)
+VALUES (:flow_run_id, :id, :type, :name, :timestamp, :message, :state_details, :data::json)
 
 -- name: by_keys
 -- The runs that idempotency keys stand for.
@@ -42,7 +42,15 @@ LEFT JOIN work_queue q ON q.id = r.work_queue_id
 LEFT JOIN work_pool p ON p.id = r.work_pool_id
 
 -- name: lock
--- What the rules need of runs that are about to change state, in id order so that batches do not deadlock.
+-- Runs that are about to change state, in id order so that batches do not deadlock. Apart from the reading: a statement
+-- that has to wait for a row goes on with the rows of other tables, the states, as they were before.
+SELECT id FROM flow_run WHERE id IN :ids::uuid[] ORDER BY id
+
+-- name: lock [postgresql]
+SELECT id FROM flow_run WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
+
+-- name: locked
+-- What the rules need of runs that are about to change state.
 SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
        r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
        r.fence, r.lease_expires_at, r.worker_id, d.empirical_policy, s.state_details, s.message, s.data
@@ -50,15 +58,6 @@ FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id
 LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
 WHERE r.id IN :ids::uuid[] ORDER BY r.id
-
--- name: lock [postgresql]
-SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
-       r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
-       r.fence, r.lease_expires_at, r.worker_id, d.empirical_policy, s.state_details, s.message, s.data
-FROM flow_run r
-JOIN flow_run_detail d ON d.flow_run_id = r.id
-LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
-WHERE r.id = ANY(:ids::uuid[]) ORDER BY r.id FOR UPDATE OF r
 
 -- name: set_state
 -- A run enters a state, with all that follows from it.

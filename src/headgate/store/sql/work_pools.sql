@@ -37,10 +37,10 @@ DELETE FROM work_pool WHERE id = :id
 UPDATE flow_run SET work_pool_id = NULL, work_queue_id = NULL WHERE work_pool_id = :id AND state_type = 'SCHEDULED'
 
 -- name: lock_many
--- Pools of runs that are about to be admitted, in id order.
+-- Pools of runs that are about to be admitted, in the order of their names, as claims lock them.
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
-FROM work_pool WHERE id IN :ids::uuid[] ORDER BY id
+FROM work_pool WHERE id IN :ids::uuid[] ORDER BY name
 
 -- name: lock_many [postgresql]
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
-FROM work_pool WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
+FROM work_pool WHERE id = ANY(:ids::uuid[]) ORDER BY name COLLATE "C" FOR UPDATE

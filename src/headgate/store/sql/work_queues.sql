@@ -2,7 +2,7 @@
 INSERT INTO work_queue (id, created, updated, work_pool_id, name, description, is_paused, concurrency_limit,
                         priority, filter, last_polled)
 VALUES (:id, :created, :updated, :work_pool_id, :name, :description, :is_paused, :concurrency_limit,
-        :priority, :filter, NULL)
+        :priority, :filter::json, NULL)
 ON CONFLICT (work_pool_id, name) DO NOTHING
 
 -- name: select
@@ -16,7 +16,7 @@ FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
 -- name: update
 UPDATE work_queue
 SET updated = :updated, name = :name, description = :description, is_paused = :is_paused,
-    concurrency_limit = :concurrency_limit, filter = :filter, last_polled = :last_polled
+    concurrency_limit = :concurrency_limit, filter = :filter::json, last_polled = :last_polled
 WHERE id = :id
 
 -- name: rank

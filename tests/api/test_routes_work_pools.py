@@ -1,0 +1,253 @@
+"""Work pools and the poll of existing clients over HTTP."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+TEMPLATE = {
+    "job_configuration": {"command": "{{ command }}"},
+    "variables": {"type": "object", "properties": {"command": {"type": "string"}}},
+}
+
+
+async def test_a_pool_is_made_with_its_default_queue(api: Any) -> None:
+    got = await api.post(
+        "/work_pools/", {"name": "pool", "type": "process", "base_job_template": TEMPLATE, "is_paused": False}
+    )
+    assert got.status == 201
+    pool = got.json
+    assert pool == {
+        "id": pool["id"],
+        "created": "2026-03-02T09:00:00Z",
+        "updated": "2026-03-02T09:00:00Z",
+        "name": "pool",
+        "description": None,
+        "type": "process",
+        "base_job_template": TEMPLATE,
+        "is_paused": False,
+        "concurrency_limit": None,
+        "status": "NOT_READY",
+        "default_queue_id": pool["default_queue_id"],
+        "storage_configuration": {
+            "bundle_upload_step": None,
+            "bundle_execution_step": None,
+            "default_result_storage_block_id": None,
+        },
+        "active_slots": pool["active_slots"],
+    }
+    queue = (await api.get("/work_pools/pool/queues/default")).json
+    assert queue["id"] == pool["default_queue_id"]
+    assert (queue["priority"], queue["description"]) == (1, "The work pool's default queue.")
+    assert (await api.get("/work_pools/pool")).json == pool
+
+
+async def test_without_a_type_a_pool_is_for_agents_and_has_no_status(api: Any) -> None:
+    pool = (await api.post("/work_pools/", {"name": "agents"})).json
+    assert (pool["type"], pool["status"], pool["base_job_template"]) == ("prefect-agent", None, {})
+
+
+async def test_a_taken_name_is_told(api: Any) -> None:
+    await api.pool()
+    got = await api.post("/work_pools/", {"name": "pool"})
+    assert (got.status, got.json) == (409, {"detail": "A work pool with this name already exists."})
+
+
+@pytest.mark.parametrize("name", ["prefect", "Prefect-x", "prefectish"])
+async def test_the_peers_own_names_are_refused(api: Any, name: str) -> None:
+    got = await api.post("/work_pools/", {"name": name})
+    assert got.status == 403
+    assert got.json == {"detail": "Work pools starting with 'Prefect' are reserved for internal use."}
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({"name": "a/b"}, ["name"]),
+        ({"name": ""}, ["name"]),
+        ({}, ["name"]),
+        ({"name": "x", "concurrency_limit": -1}, ["concurrency_limit"]),
+        ({"name": "x", "concurrency_limit": 2**63}, ["concurrency_limit"]),
+        ({"name": "x", "concurrency_limit": 1.5}, ["concurrency_limit"]),
+        ({"name": "x", "base_job_template": {"variables": {}}}, ["base_job_template", "job_configuration"]),
+        ({"name": "x", "base_job_template": {"job_configuration": {}}}, ["base_job_template", "variables"]),
+        ({"name": "x", "is_paused": "yes"}, ["is_paused"]),
+    ],
+)
+async def test_a_field_that_cannot_be_is_named(api: Any, body: dict[str, Any], loc: list[Any]) -> None:
+    got = await api.post("/work_pools/", body)
+    assert got.status == 422, got.json
+    assert got.json["exception_detail"][0]["loc"] == ["body", *loc]
+
+
+async def test_a_change_keeps_what_is_left_out_and_a_null_clears(api: Any) -> None:
+    await api.pool(concurrency_limit=5, description="old")
+    assert (await api.patch("/work_pools/pool", {"is_paused": True})).status == 204
+    changed = (await api.get("/work_pools/pool")).json
+    assert (changed["is_paused"], changed["status"], changed["concurrency_limit"]) == (True, "PAUSED", 5)
+    await api.patch("/work_pools/pool", {"concurrency_limit": None, "description": None, "is_paused": False})
+    changed = (await api.get("/work_pools/pool")).json
+    assert (changed["concurrency_limit"], changed["description"], changed["status"]) == (None, None, "NOT_READY")
+    await api.patch("/work_pools/pool", {"concurrency_limit": 0, "base_job_template": TEMPLATE})
+    changed = (await api.get("/work_pools/pool")).json
+    assert (changed["concurrency_limit"], changed["base_job_template"]) == (0, TEMPLATE)
+
+
+async def test_pools_are_deleted_and_their_deployments_stay(api: Any) -> None:
+    await api.pool()
+    deployment = await api.deployment(work_pool_name="pool")
+    assert (await api.delete("/work_pools/pool")).status == 204
+    assert (await api.get("/work_pools/pool")).status == 404
+    left = (await api.get(f"/deployments/{deployment['id']}")).json
+    assert (left["work_pool_name"], left["work_queue_id"]) == (None, None)
+    assert (await api.post("/work_queues/filter")).json == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", b""),
+        ("PATCH", "", {"is_paused": True}),
+        ("DELETE", "", b""),
+        ("POST", "/get_scheduled_flow_runs", {}),
+        ("POST", "/queues", {"name": "q"}),
+        ("POST", "/queues/filter", {}),
+        ("POST", "/workers/filter", {}),
+        ("POST", "/workers/heartbeat", {"name": "w"}),
+        ("POST", "/claim", {"worker": "w"}),
+        ("POST", "/leases/renew", {"worker": "w"}),
+    ],
+)
+async def test_an_unknown_pool_is_told(api: Any, method: str, path: str, body: Any) -> None:
+    got = await api.send(method, f"/work_pools/none{path}", body)
+    assert (got.status, got.json) == (404, {"detail": 'Work pool "none" not found.'})
+
+
+async def test_a_name_with_a_nul_is_no_pools_name(api: Any) -> None:
+    assert (await api.get("/work_pools/a\0b")).status == 404
+
+
+async def test_pools_are_filtered_and_counted(api: Any) -> None:
+    one = await api.pool("b")
+    await api.pool("a", type="docker")
+    for filters, names in (
+        (None, ["a", "b"]),
+        ({"operator": "and_", "id": {"any_": [one["id"], one["id"]]}, "name": None, "type": None}, ["b"]),
+        ({"name": {"any_": ["a"]}}, ["a"]),
+        ({"type": {"any_": ["docker"]}}, ["a"]),
+        ({"operator": "or_", "name": {"any_": ["a"]}, "type": {"any_": ["process"]}}, ["a", "b"]),
+    ):
+        got = await api.post("/work_pools/filter", {"limit": None, "offset": 0, "work_pools": filters})
+        assert [pool["name"] for pool in got.json] == names
+        assert (await api.post("/work_pools/count", {"work_pools": filters})).json == len(names)
+
+
+# --- the poll
+
+
+async def poll(api: Any, pool: str = "pool", **body: Any) -> list[str]:
+    got = await api.post(f"/work_pools/{pool}/get_scheduled_flow_runs", body)
+    assert got.status == 200, got.json
+    return [each["flow_run"]["id"] for each in got.json]
+
+
+async def test_a_poll_shows_due_runs_and_takes_none(api: Any) -> None:
+    pool = await api.pool()
+    made = await api.deployment(work_pool_name="pool")
+    run = await api.deployed_run(made)
+    got = await api.post(
+        "/work_pools/pool/get_scheduled_flow_runs",
+        {"work_queue_names": [], "scheduled_before": "2026-03-02 09:00:10.652804+00:00"},
+    )
+    (found,) = got.json
+    assert (found["work_pool_id"], found["work_queue_id"]) == (pool["id"], made["work_queue_id"])
+    assert found["flow_run"] == (await api.get(f"/flow_runs/{run['id']}")).json
+    assert await poll(api) == [run["id"]]
+
+
+async def test_a_poll_sees_as_far_as_it_asks(api: Any) -> None:
+    await api.pool()
+    made = await api.deployment(work_pool_name="pool")
+    due = [api.clock.time + timedelta(minutes=minutes) for minutes in (0, 10, 20)]
+    runs = [
+        (await api.deployed_run(made, state={"type": "SCHEDULED", "state_details": {"scheduled_time": at.isoformat()}}))[
+            "id"
+        ]
+        for at in due
+    ]
+    assert await poll(api, scheduled_before=due[0].isoformat()) == runs[:1]
+    assert await poll(api, scheduled_before=due[1].isoformat()) == runs[:2]
+    assert await poll(api, scheduled_before=due[2].isoformat(), scheduled_after=due[1].isoformat()) == runs[1:]
+    assert await poll(api, scheduled_before=due[2].isoformat(), limit=1) == runs[:1]
+    assert await poll(api) == runs
+
+
+async def test_a_poll_makes_queues_and_deployments_ready(api: Any) -> None:
+    await api.pool()
+    made = await api.deployment(work_pool_name="pool", work_queue_name="q")
+    await poll(api, work_queue_names=["q"])
+    queues = {each["name"]: each for each in (await api.post("/work_pools/pool/queues/filter")).json}
+    assert (queues["q"]["status"], queues["q"]["last_polled"]) == ("READY", "2026-03-02T09:00:00Z")
+    assert (queues["default"]["status"], queues["default"]["last_polled"]) == ("NOT_READY", None)
+    assert (await api.get(f"/deployments/{made['id']}")).json["status"] == "READY"
+    api.clock.advance(seconds=61)
+    assert (await api.get(f"/deployments/{made['id']}")).json["status"] == "NOT_READY"
+
+
+async def test_a_poll_of_queues_shows_only_their_runs_the_best_queue_first(api: Any) -> None:
+    await api.pool()
+    last = await api.deployed_run(await api.deployment("a", work_pool_name="pool", work_queue_name="last"))
+    first = await api.deployed_run(await api.deployment("b", work_pool_name="pool"))
+    assert await poll(api) == [first["id"], last["id"]]
+    assert await poll(api, work_queue_names=["last"]) == [last["id"]]
+    assert await poll(api, work_queue_names=["last", "default"]) == [first["id"], last["id"]]
+    assert await poll(api, work_queue_names=None) == [first["id"], last["id"]]
+
+
+async def test_an_unknown_queue_is_told(api: Any) -> None:
+    await api.pool()
+    got = await api.post("/work_pools/pool/get_scheduled_flow_runs", {"work_queue_names": ["nosuchq"]})
+    assert (got.status, got.json) == (404, {"detail": "Work pool queue 'pool/nosuchq' not found."})
+
+
+@pytest.mark.parametrize("what", ["pool", "queue", "deployment"])
+async def test_nothing_paused_shows_anything(api: Any, what: str) -> None:
+    await api.pool()
+    made = await api.deployment(work_pool_name="pool")
+    run = await api.deployed_run(made)
+    path = {
+        "pool": "/work_pools/pool",
+        "queue": f"/work_queues/{made['work_queue_id']}",
+        "deployment": f"/deployments/{made['id']}",
+    }[what]
+    field = "paused" if what == "deployment" else "is_paused"
+    await api.patch(path, {field: True})
+    assert await poll(api) == []
+    await api.patch(path, {field: False})
+    assert await poll(api) == [run["id"]]
+
+
+@pytest.mark.parametrize("what", ["pool", "queue", "deployment"])
+async def test_no_more_is_shown_than_fits(api: Any, what: str) -> None:
+    await api.pool(concurrency_limit=2 if what == "pool" else None)
+    await api.queue("q", concurrency_limit=2 if what == "queue" else None)
+    limit = 2 if what == "deployment" else None
+    made = await api.deployment(work_pool_name="pool", work_queue_name="q", concurrency_limit=limit)
+    runs = [await api.deployed_run(made) for _ in range(4)]
+    assert await poll(api) == [run["id"] for run in runs[:2]]
+    await api.set_state(runs[0], "PENDING")
+    assert await poll(api) == [runs[1]["id"]]
+    await api.set_state(runs[0], "RUNNING")
+    assert await poll(api) == [runs[1]["id"]]
+    await api.set_state(runs[0], "COMPLETED")
+    assert await poll(api) == [run["id"] for run in runs[1:3]]
+
+
+async def test_a_poll_for_no_runs_shows_none_and_for_less_is_refused(api: Any) -> None:
+    await api.pool()
+    await api.deployed_run(await api.deployment(work_pool_name="pool"))
+    assert await poll(api, limit=0) == []
+    for limit in (-1, 2**63):
+        got = await api.post("/work_pools/pool/get_scheduled_flow_runs", {"limit": limit})
+        assert got.status == 422
+        assert got.json["exception_detail"][0]["loc"] == ["body", "limit"]

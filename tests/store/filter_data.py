@@ -1,0 +1,168 @@
+"""A small world of records that differ in every way that a filter can ask for, and random filters over it."""
+
+from datetime import timedelta
+from random import Random
+from typing import Any, get_args, get_type_hints
+from uuid import UUID
+
+from filter_reference import Data
+from msgspec import structs
+from store_records import NOW, a_deployment, a_flow, a_log, a_pool, a_queue, a_run, a_state, stamped
+
+from headgate.ids import uuid7
+from headgate.schema.filters import Filter, Operator
+from headgate.schema.flow_runs import CreatedBy
+from headgate.schema.states import StateDetails, StateType
+from headgate.schema.workers import Worker, WorkerStatus
+from headgate.store import deployments, flow_runs, flows, logs, work_pools, work_queues, workers
+from headgate.store.database import Database, Tx
+from headgate.store.flow_runs import NewRun
+from headgate.store.workers import Beat
+
+TAGS = ["a", "b", "ä %_", "A"]
+TEXTS = ["alpha", "Alpha Beta", "100%", "a_b", "back\\slash", "Ünï", "", "alp"]
+STATE_NAMES = ["Scheduled", "Late", "AwaitingRetry", "Running"]
+TIMES = [NOW + timedelta(microseconds=n) for n in (-1, 0, 1)]
+NUMBERS = [0, 1, 2, 30, 31]
+
+
+def some(random: Random, values: list[Any], most: int = 3) -> list[Any]:
+    return random.sample(values, random.randint(0, min(most, len(values))))
+
+
+def make_data(random: Random) -> Data:
+    """Records with random links and fields, among them nulls and texts that have a meaning in SQL."""
+    data = Data()
+    data.flows = [a_flow(f"{TEXTS[n]} {n}", tags=some(random, TAGS)) for n in range(6)]
+    data.work_pools = [a_pool(f"{TEXTS[n]}{n}", type=random.choice(["process", "docker"])) for n in range(4)]
+    for pool in data.work_pools:
+        data.work_queues += [a_queue(pool, name) for name in random.sample(TEXTS, 3)]
+    for n in range(10):
+        queue = random.choice([None, *data.work_queues])
+        fields = {
+            "tags": some(random, TAGS),
+            "paused": random.random() < 0.5,
+            "concurrency_limit": random.choice([None, 0, 2]),
+        }
+        deployment = a_deployment(random.choice(data.flows[:4]), f"{random.choice(TEXTS)} {n}", **fields)
+        if queue is not None:
+            deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name
+            deployment.work_pool_id, deployment.work_pool_name = queue.work_pool_id, queue.work_pool_name
+        data.deployments.append(deployment)
+    data.flow_runs = [_run(random, data) for _ in range(60)]
+    data.logs = [_log(random, data) for _ in range(60)]
+    for n in range(6):
+        times = {"last_heartbeat_time": random.choice(TIMES) - timedelta(seconds=n * 20), "heartbeat_interval_seconds": 20.0}
+        data.workers.append(Worker(**stamped(), name=f"w{n}", work_pool_id=data.work_pools[0].id, type="process", **times))
+    return data
+
+
+def _run(random: Random, data: Data) -> Any:
+    deployment = random.choice([None, *data.deployments])
+    queue = random.choice([None, *data.work_queues])
+    due = random.choice([None, *TIMES])
+    state = a_state(
+        random.choice(list(StateType)), name=random.choice(STATE_NAMES), state_details=StateDetails(scheduled_time=due)
+    )
+    creator = CreatedBy(id=random.choice(data.flows).id, type=random.choice(["SCHEDULE", None]))
+    return a_run(
+        data.flows[0] if deployment is None else next(flow for flow in data.flows if flow.id == deployment.flow_id),
+        state,
+        name=random.choice(TEXTS),
+        tags=some(random, TAGS),
+        deployment_id=deployment.id if deployment else None,
+        work_queue_id=queue.id if queue else None,
+        work_queue_name=queue.name if queue else None,
+        work_pool_id=queue.work_pool_id if queue else None,
+        work_pool_name=queue.work_pool_name if queue else None,
+        flow_version=random.choice([None, *TEXTS]),
+        start_time=random.choice([None, *TIMES]),
+        end_time=random.choice([None, *TIMES]),
+        expected_start_time=random.choice(TIMES),
+        parent_task_run_id=random.choice([None, data.flows[0].id, data.flows[1].id]),
+        idempotency_key=random.choice([None, uuid7(NOW).hex]),
+        created_by=random.choice([None, creator]),
+    )
+
+
+def _log(random: Random, data: Data) -> Any:
+    return a_log(
+        random.choice([None, *(run.id for run in data.flow_runs[:5])]),
+        task_run_id=random.choice([None, data.flows[0].id]),
+        level=random.choice(NUMBERS),
+        timestamp=random.choice(TIMES),
+        message=f"{random.choice(TEXTS)} {random.choice(TEXTS)}",
+    )
+
+
+async def save(database: Database, data: Data) -> None:
+    """All of it into the database."""
+
+    async def unit(tx: Tx) -> None:
+        for flow in data.flows:
+            await flows.insert(tx, flow)
+        for pool in data.work_pools:
+            await work_pools.insert(tx, pool)
+        for queue in data.work_queues:
+            await work_queues.insert(tx, queue)
+        for deployment in data.deployments:
+            await deployments.insert(tx, deployment)
+        await flow_runs.insert(tx, [NewRun(run) for run in data.flow_runs])
+        await logs.insert(tx, data.logs)
+        for each in data.workers:
+            beat = Beat(each.id, each.work_pool_id, each.name, each.type, each.heartbeat_interval_seconds, each.created)
+            await workers.beat(tx, structs_with_time(beat, each))
+
+    await database.write(unit)
+
+
+def structs_with_time(beat: Beat, worker: Worker) -> Beat:
+    assert worker.last_heartbeat_time is not None
+    return Beat(beat.id, beat.work_pool_id, beat.name, beat.type, beat.interval, worker.last_heartbeat_time)
+
+
+class Filters:
+    """Random filters, filled with values that occur and a few that do not."""
+
+    def __init__(self, random: Random, data: Data) -> None:
+        self.random = random
+        every = [*data.flows, *data.flow_runs[:10], *data.deployments, *data.work_pools, *data.work_queues, *data.logs[:3]]
+        self.ids = [*(record.id for record in every), uuid7(NOW)]
+        self.texts = [*TEXTS, *(record.name for record in [*data.flows, *data.deployments, *data.work_pools])]
+
+    def make(self, kind: type[Filter]) -> Any:
+        """A filter of a collection: a few of its fields, each with a few of its operators."""
+        names = [name for name in kind.__struct_fields__ if name != "operator"]
+        chosen = self.random.sample(names, self.random.randint(1, min(3, len(names))))
+        values = {name: self._value(get_type_hints(kind)[name], name) for name in chosen}
+        if "operator" in kind.__struct_fields__:
+            values["operator"] = self.random.choice(list(Operator))
+        return kind(**values)
+
+    def _value(self, hint: Any, name: str) -> Any:
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]
+        kind = kinds[0]
+        if isinstance(kind, type) and issubclass(kind, Filter):
+            return self.make(kind)
+        random = self.random
+        match str(getattr(kind, "__origin__", kind)), (get_args(kind) or (kind,))[0]:
+            case _, each if each is UUID:
+                return some(random, self.ids, 12)
+            case _, each if each is StateType:
+                return some(random, list(StateType), 4)
+            case _, each if each is WorkerStatus:
+                return some(random, list(WorkerStatus), 2)
+            case "<class 'list'>", _:
+                pool = TAGS if name == "all_" else [*self.texts, *TAGS, *STATE_NAMES, "SCHEDULE"]
+                return some(random, pool, 2 if name == "all_" else 12)
+            case _, each if each is str:
+                return random.choice([text for text in TEXTS if text.isascii()])
+            case _, each if each is bool:
+                return random.random() < 0.5
+            case _, each if each is int:
+                return random.choice(NUMBERS)
+        return random.choice(TIMES)
+
+
+def replace(query: Any, **fields: Any) -> Any:
+    return structs.replace(query, **fields)

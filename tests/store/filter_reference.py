@@ -1,0 +1,197 @@
+"""What the `/filter` grammar means, said again in plain Python over records in memory, one by one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from headgate.core.liveness import worker_status
+from headgate.schema.deployments import Deployment
+from headgate.schema.filters import (
+    BoolFilter,
+    CreatorFilter,
+    Filter,
+    IdFilter,
+    IntFilter,
+    LevelFilter,
+    NameFilter,
+    NullableIdFilter,
+    NullableNameFilter,
+    Operator,
+    QueueNameFilter,
+    Selection,
+    StateFilter,
+    StateTypeFilter,
+    TagsFilter,
+    TextFilter,
+    TextsFilter,
+    TimeFilter,
+    WorkerStatusFilter,
+)
+from headgate.schema.flow_runs import CreatedBy, FlowRun
+from headgate.schema.flows import Flow
+from headgate.schema.logs import Log
+from headgate.schema.work_pools import WorkPool
+from headgate.schema.work_queues import WorkQueue
+from headgate.schema.workers import Worker
+
+
+@dataclass
+class Data:
+    """All records of a database."""
+
+    flows: list[Flow] = field(default_factory=list)
+    deployments: list[Deployment] = field(default_factory=list)
+    flow_runs: list[FlowRun] = field(default_factory=list)
+    work_pools: list[WorkPool] = field(default_factory=list)
+    work_queues: list[WorkQueue] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    logs: list[Log] = field(default_factory=list)
+
+
+def combined(tests: Sequence[bool | None], operator: Operator = Operator.AND) -> bool:
+    """None is a test that was not asked for; no test at all holds."""
+    asked = [test for test in tests if test is not None]
+    if not asked:
+        return True
+    return any(asked) if operator is Operator.OR else all(asked)
+
+
+def among(value: Any, wanted: list[Any] | None) -> bool | None:
+    return None if wanted is None else value in wanted
+
+
+def not_among(value: Any, unwanted: list[Any] | None) -> bool | None:
+    return None if unwanted is None else value not in unwanted
+
+
+def null(value: Any, wanted: bool | None) -> bool | None:
+    return None if wanted is None else (value is None) is wanted
+
+
+def bounded(value: Any, *, least: Any, most: Any, is_null: bool | None = None) -> bool:
+    above = None if least is None else value is not None and value >= least
+    below = None if most is None else value is not None and value <= most
+    return combined([above, below, null(value, is_null)])
+
+
+def tagged(tags: list[str], f: TagsFilter) -> bool:
+    every = None if not f.all_ else set(f.all_) <= set(tags)
+    some = None if f.any_ is None else bool(set(f.any_) & set(tags))
+    return combined([every, some, None if f.is_null_ is None else (not tags) is f.is_null_], f.operator)
+
+
+def holds(f: Any, value: Any) -> bool | None:
+    """Whether `value` passes the filter of one field; None when there is no filter."""
+    match f:
+        case None:
+            return None
+        case IdFilter() | TextsFilter() | StateTypeFilter() | WorkerStatusFilter():
+            return combined([among(value, f.any_), not_among(value, f.not_any_)])
+        case NullableIdFilter() | NullableNameFilter():
+            return combined([among(value, f.any_), null(value, f.is_null_)], f.operator)
+        case NameFilter():
+            like = None if f.like_ is None else value is not None and f.like_.lower() in value.lower()
+            return combined([among(value, f.any_), like])
+        case QueueNameFilter():
+            starts = None if f.startswith_ is None else value is not None and value.startswith(tuple(f.startswith_))
+            return combined([among(value, f.any_), starts])
+        case TagsFilter():
+            return tagged(value, f)
+        case TimeFilter():
+            return bounded(value, least=f.after_, most=f.before_, is_null=f.is_null_)
+        case IntFilter():
+            return bounded(value, least=f.ge_, most=f.le_, is_null=f.is_null_)
+        case LevelFilter():
+            return bounded(value, least=f.ge_, most=f.le_)
+        case BoolFilter():
+            return None if f.eq_ is None else value is f.eq_
+        case TextFilter():
+            return f.query.lower() in value.lower()
+        case CreatorFilter():
+            return created(value, f)
+    raise AssertionError(f)
+
+
+def created(value: CreatedBy | None, f: CreatorFilter) -> bool:
+    ids = among(value.id if value else None, f.id_)
+    return combined([ids, among(value.type if value else None, f.type_), null(value, f.is_null_)], f.operator)
+
+
+def state_holds(run: FlowRun, f: StateFilter | None) -> bool | None:
+    if f is None:
+        return None
+    return combined([holds(f.type, run.state_type), holds(f.name, run.state_name)], f.operator)
+
+
+class Reference:
+    """Answers queries over `data`, as `now` sees it."""
+
+    def __init__(self, data: Data, now: datetime) -> None:
+        self.data = data
+        self.now = now
+
+    def matches(self, collection: str, record: Any, f: Filter | None) -> bool:
+        """Whether a record of a collection passes that collection's filter."""
+        if f is None:
+            return True
+        special: dict[str, Callable[[Any, Any], bool | None]] = {
+            "flows.deployment": lambda flow, f: None if f.is_null_ is None else self._is_deployed(flow) is not f.is_null_,
+            "flow_runs.state": state_holds,
+            "flow_runs.parent_flow_run_id": lambda _run, f: None if f.any_ is None else False,
+            "flow_runs.next_scheduled_start_time": lambda run, f: holds(f, run.next_scheduled_start_time),
+            "deployments.is_schedule_active": lambda it, f: None if f.eq_ is None else it.paused is not f.eq_,
+            "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),
+            "workers.status": lambda worker, f: holds(f, self._status(worker)),
+            "logs.text": lambda line, f: holds(f, line.message),
+        }
+        tests = []
+        for name in f.__struct_fields__:
+            value = getattr(f, name)
+            if name == "operator" or value is None:
+                continue
+            test = special.get(f"{collection}.{name}")
+            tests.append(test(record, value) if test else holds(value, getattr(record, name)))
+        return combined(tests, getattr(f, "operator", Operator.AND))
+
+    def select(self, collection: str, query: Selection) -> list[Any]:
+        """Records that pass their own filter, and each of whose related collections holds one that passes its."""
+        wanted = {name: getattr(query, name) for name in ("flows", "flow_runs", "deployments", "work_pools")}
+        wanted["work_queues"] = query.work_queues or query.work_pool_queues
+        own = wanted.pop(collection, None)
+        found = [each for each in getattr(self.data, collection) if self.matches(collection, each, own)]
+        for name, f in wanted.items():
+            if f is not None:
+                related = [each for each in getattr(self.data, name) if self.matches(name, each, f)]
+                found = [each for each in found if any(self._related(collection, each, name, other) for other in related)]
+        return found
+
+    def _related(self, collection: str, record: Any, name: str, other: Any) -> bool:
+        match collection, name:
+            case "flows", "work_queues":
+                return any(it.work_queue_id == other.id for it in self._deployments(record))
+            case "flows", "work_pools":
+                return any(it.work_pool_id == other.id for it in self._deployments(record))
+            case "flows", _:
+                return bool(other.flow_id == record.id)
+            case "deployments", "flow_runs":
+                return bool(other.deployment_id == record.id)
+        key = {
+            "flows": "flow_id",
+            "deployments": "deployment_id",
+            "work_queues": "work_queue_id",
+            "work_pools": "work_pool_id",
+        }
+        return bool(getattr(record, key[name]) == other.id)
+
+    def _deployments(self, flow: Flow) -> list[Deployment]:
+        return [each for each in self.data.deployments if each.flow_id == flow.id]
+
+    def _is_deployed(self, flow: Flow) -> bool:
+        return bool(self._deployments(flow))
+
+    def _flow(self, deployment: Deployment) -> Flow:
+        return next(each for each in self.data.flows if each.id == deployment.flow_id)
+
+    def _status(self, worker: Worker) -> Any:
+        return worker_status(worker.last_heartbeat_time, worker.heartbeat_interval_seconds, now=self.now)

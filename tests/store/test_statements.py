@@ -1,0 +1,112 @@
+"""The named statements: the notation of their parameters, and that each is used by the code and runs on both databases."""
+
+import re
+from importlib import resources
+from typing import Any
+
+import pytest
+from store_records import NOW, a_deployment, save_flow, save_pool
+
+from headgate.store import deployments
+from headgate.store.database import Database, Tx
+from headgate.store.statements import Statement, compile_for_postgresql, compile_for_sqlite, load_statements
+
+STORE = resources.files("headgate.store")
+NOUNS = sorted(file.name.removesuffix(".sql") for file in STORE.joinpath("sql").iterdir() if file.name.endswith(".sql"))
+STATEMENTS = [(noun, name) for noun in NOUNS for name in load_statements(noun)]
+
+TEXTS = {"name", "type", "state_type", "state_name", "message", "version", "flow_name", "slug"}
+TIMES = {"now", "created", "updated", "timestamp", "until", "after", "before", "stale", "due_at", "expires_at"}
+NUMBERS = {"limit", "fence", "priority", "concurrency_limit", "run_count", "level", "since", "place"}
+
+
+# --- the notation
+
+
+def test_sqlite_gets_named_parameters_and_lists_as_json() -> None:
+    compiled = compile_for_sqlite("SELECT :a, :b::text WHERE x IN :ids::uuid[] AND y = :a")
+    assert compiled.sql == "SELECT :a, :b WHERE x IN (SELECT value FROM json_each(:ids)) AND y = :a"
+    assert compiled.names == ("a", "b", "ids")
+
+
+def test_postgresql_gets_numbered_parameters_and_lists_as_arrays() -> None:
+    """A parameter that is named twice has one number; a type becomes a cast; other colons are left alone."""
+    compiled = compile_for_postgresql("SELECT :a, :b::text, now()::date WHERE x IN :ids::uuid[] AND y = :a")
+    assert compiled.sql == (
+        "SELECT $1, CAST($2 AS text), now()::date WHERE x IN (SELECT unnest(CAST($3 AS uuid[]))) AND y = $1"
+    )
+    assert compiled.names == ("a", "b", "ids")
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_statement_is_used(noun: str) -> None:
+    """A statement that no code names is in the way of the next reader."""
+    code = STORE.joinpath(f"{noun}.py").read_text()
+    named = set(re.findall(r'_SQL\["(\w+)"\]', code)) | set(re.findall(r'"(delete_\w+)"', code))
+    assert named >= set(load_statements(noun))
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
+    """Both wordings of a statement take the same parameters."""
+    for statement in load_statements(noun).values():
+        names = set(compile_for_sqlite(statement.sqlite).names)
+        assert names == set(compile_for_postgresql(statement.postgresql).names), statement.name
+
+
+# --- every statement runs
+
+
+class Undone(Exception):
+    """Takes back what a statement changed."""
+
+
+@pytest.fixture
+async def parents(database: Database) -> dict[str, Any]:
+    """Ids of records that others hang on."""
+    flow = await save_flow(database)
+    pool, queue = await save_pool(database)
+    deployment = a_deployment(flow)
+    await database.write(lambda tx: deployments.insert(tx, deployment))
+    return {"flow_id": flow.id, "work_pool_id": pool.id, "work_queue_id": queue.id, "deployment_id": deployment.id}
+
+
+def value(name: str, statement: Statement, parents: dict[str, Any], some_id: Any) -> Any:
+    """Something that fits a parameter of that name."""
+    if f":{name}::text[]" in statement.sqlite:
+        return ["a", "b"]
+    if f":{name}::uuid[]" in statement.sqlite:
+        return [some_id]
+    if name in parents:
+        return parents[name]
+    if name in TEXTS:
+        return "text"
+    if name == "after" and statement.name == "active":
+        return some_id
+    if name == "total_run_time":
+        return 0.5
+    if name in TIMES or name.endswith(("_time", "_at", "_timestamp")):
+        return NOW
+    if name in NUMBERS:
+        return 1
+    if name.endswith("_id") or name in ("id", "to", "from"):
+        return some_id
+    if name in ("is_paused", "active", "paused", "auto_scheduled", "holds_slot", "enforce_parameter_schema"):
+        return False
+    if name in ("labels", "parameters", "job_variables", "schedule", "context", "state_details", "empirical_policy"):
+        return {}
+    return {"storage_configuration": {}, "base_job_template": {}, "tags": []}.get(name)
+
+
+@pytest.mark.parametrize(("noun", "name"), STATEMENTS, ids=[f"{noun}.{name}" for noun, name in STATEMENTS])
+async def test_every_statement_runs(database: Database, parents: dict[str, Any], some_id: Any, noun: str, name: str) -> None:
+    """Each statement is one that the database can read, with parameters that it can take."""
+    statement = load_statements(noun)[name]
+    params = {each: value(each, statement, parents, some_id) for each in compile_for_sqlite(statement.sqlite).names}
+
+    async def unit(tx: Tx) -> None:
+        await tx.fetch(statement, params)
+        raise Undone
+
+    with pytest.raises(Undone):
+        await database.write(unit)

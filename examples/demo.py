@@ -77,7 +77,9 @@ def run(options: argparse.Namespace, home: Path, children: Children) -> None:
             headgate(environment, "work-pool", "create", POOL, "--type", "process")
         if stale := watch.cancel_stale_runs():
             say(f"Cancelled {stale} runs that an earlier demo did not get to.")
-        reports = os.path.relpath(home / "inventory", EXAMPLES)
+        reports = home / "inventory"
+        if home.is_relative_to(EXAMPLES.parent):
+            reports = Path(os.path.relpath(reports, EXAMPLES))
         headgate(environment, "deploy", "-n", DEPLOYMENT, "--param", f"path={reports}")
         children.start("worker", ["worker", "start", "--pool", POOL], environment)
         headgate(environment, "deployment", "run", f"{FLOW}/{DEPLOYMENT}")

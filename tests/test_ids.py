@@ -18,6 +18,16 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
     assert (id.version, id.variant) == (7, uuid4().variant)
 
 
+def test_the_layout_is_that_of_the_standard() -> None:
+    """48 bits of milliseconds, 4 of version, 12 of what comes after the millisecond, 2 of variant, 62 random ones."""
+    at = made_at(uuid7(NOW)) + timedelta(milliseconds=5, microseconds=250)  # later than all that this process made
+    bits = f"{uuid7(at).int:0128b}"
+    assert int(bits[:48], 2) == (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    assert int(bits[48:52], 2) == 7
+    assert abs(int(bits[52:64], 2) - 1000) <= 4  # a quarter of 4,000: four steps a microsecond
+    assert bits[64:66] == "10"
+
+
 def test_ids_of_one_moment_ascend_and_differ() -> None:
     ids = [uuid7(NOW) for _ in range(20_000)]
     assert ids == sorted(set(ids))
@@ -30,6 +40,7 @@ def test_ids_ascend_when_the_clock_goes_back() -> None:
 
 
 def test_ids_of_many_threads_differ() -> None:
+    before = uuid7(NOW)
     made: list[list[UUID]] = [[] for _ in range(4)]
 
     def make(ids: list[UUID]) -> None:
@@ -41,6 +52,8 @@ def test_ids_of_many_threads_differ() -> None:
     for thread in threads:
         thread.join()
     everything = [id for ids in made for id in ids]
+    assert min(everything) > before
+    assert uuid7(NOW) > max(everything)
     assert len(set(everything)) == 8_000
     assert all(ids == sorted(ids) for ids in made)
 

@@ -184,22 +184,28 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         config = uvicorn.Config(
             system.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5, ws="none"
         )
-        server = _Server(config, system.scope.wakeups)
-        _announce(settings, url)
         path = state_file(settings)
-        _tell(path, url)
+
+        def tell() -> None:
+            _note(path, url)
+            _announce(settings, url)
+
         try:
-            await server.serve(sockets=[listener])
+            await _Server(config, system.scope.wakeups, tell).serve(sockets=[listener])
         finally:
             _withdraw(path)
 
 
 class _Server(uvicorn.Server):
-    """Answers the calls that wait for work as soon as it is told to stop, and leaves the rest of the exit to us."""
+    """Answers the calls that wait for work as soon as it is told to stop, and leaves the rest of the exit to us.
 
-    def __init__(self, config: uvicorn.Config, wakeups: Wakeups) -> None:
+    `tell` is called once it answers, and can be stopped in good order.
+    """
+
+    def __init__(self, config: uvicorn.Config, wakeups: Wakeups, tell: Callable[[], None]) -> None:
         super().__init__(config)
         self._wakeups = wakeups
+        self._tell = tell
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -214,12 +220,17 @@ class _Server(uvicorn.Server):
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._wakeups.close()
         await super().shutdown(sockets)
 
 
-def _tell(path: Path, url: str) -> None:
+def _note(path: Path, url: str) -> None:
+    """Write the state file; a server that cannot serves all the same."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"pid": os.getpid(), "url": url}))

@@ -493,3 +493,29 @@ async def test_a_process_that_serves_deployments_finds_their_due_runs(api: Any) 
     assert (await read(api, other))["status"] == "NOT_READY"
     await api.post(f"/deployments/{one['id']}/pause_deployment")
     assert await poll() == []
+
+
+@pytest.mark.parametrize("depth", [100, 450, 900, 990, 2000])
+@pytest.mark.parametrize("core", ["1", r'"\u0000"'])
+async def test_nested_values_are_taken_or_refused_however_deep(api: Any, depth: int, core: str) -> None:
+    """Each place where people's own JSON goes, taken apart and put together again."""
+    await api.pool()
+    deep = b'{"a":' * depth + core.encode() + b"}" * depth
+    made = await api.deployment(work_pool_name="pool", parameter_openapi_schema=SCHEMA)
+    refused = core != "1"
+    for method, path, body in (
+        ("POST", f"/deployments/{made['id']}/create_flow_run", b'{"parameters":%s}'),
+        ("POST", f"/deployments/{made['id']}/create_flow_run", b'{"job_variables":%s}'),
+        ("PATCH", f"/deployments/{made['id']}", b'{"job_variables":%s}'),
+        ("PATCH", f"/deployments/{made['id']}", b'{"parameter_openapi_schema":%s}'),
+        ("PATCH", "/work_pools/pool", b'{"base_job_template":{"job_configuration":%s,"variables":{}}}'),
+        ("PATCH", "/work_pools/pool", b'{"base_job_template":{"job_configuration":{},"variables":%s}}'),
+        ("PATCH", f"/deployments/{made['id']}", b'{"job_variables":%s}'),
+    ):
+        got = await api.send(method, path, body % deep)
+        assert got.status in ((422,) if refused else (201, 204, 422)), (path, body)
+        if got.status == 201:
+            assert (await api.get(f"/flow_runs/{got.json['id']}")).status == 200
+    assert (await api.get(f"/deployments/{made['id']}")).status == 200
+    assert (await api.get("/work_pools/pool")).status == 200
+    assert (await api.post("/work_pools/pool/claim", {"worker": "w", "room": 9})).status == 200

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from headgate.client import aio
 from headgate.client import client as client_module
 from headgate.client.aio import AiohttpTransport
 from headgate.client.calls import admin
@@ -303,6 +304,21 @@ def test_calls_that_meet_the_end_of_an_idle_connection_are_neither_lost_nor_doub
             assert transport.send(Request("POST", "/", body, {}, PATIENCE)).status == 200
             time.sleep(0.008 + 0.00005 * number)  # from before the end of the connection to after it
         transport.close()
+    assert handled == sent
+
+
+async def test_an_event_loop_gives_up_idle_connections_before_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for a worker, a hundred times faster than in life."""
+    assert aio.IDLE_SECONDS < uvicorn.Config("app").timeout_keep_alive
+    monkeypatch.setattr(aio, "IDLE_SECONDS", 0.04)
+    handled: list[bytes] = []
+    with uvicorn_counting(handled, idle_seconds=0.05) as url:
+        transport = AiohttpTransport(url)
+        sent = [b"%d" % number for number in range(20)]
+        for number, body in enumerate(sent):
+            assert (await transport.send_async(Request("POST", "/", body, {}, PATIENCE))).status == 200
+            await asyncio.sleep(0.045 + 0.0005 * number)
+        await transport.close_async()
     assert handled == sent
 
 

@@ -4,6 +4,12 @@ import aiohttp
 
 from headgate.client.transport import Request, Response, unreachable
 
+IDLE_SECONDS = 4.0
+"""How long an idle connection is kept: less than the 5 s after which uvicorn closes it, so that no call meets that end.
+
+Workers' heartbeats come every 5 s, so they would; and a POST that meets it fails, for aiohttp does not send it again.
+"""
+
 
 class AiohttpTransport:
     """One pooled session, opened at the first call."""
@@ -15,7 +21,8 @@ class AiohttpTransport:
     async def send_async(self, request: Request) -> Response:
         """Send over the pool."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=True, auto_decompress=True)
+            connector = aiohttp.TCPConnector(keepalive_timeout=IDLE_SECONDS)
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=True, auto_decompress=True)
         try:
             async with self._session.request(
                 request.method,

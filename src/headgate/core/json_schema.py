@@ -56,6 +56,8 @@ def _find_validator(schema: Mapping[str, Any], field: str) -> Validator:
         flaw = _translate(error)
         place = f"at {flaw.pointer}: " * bool(flaw.path)
         raise Invalid(f"{field} is not a JSON Schema; {place}{flaw.reason}", field=field, value=flaw.value) from None
+    except ValueError as error:  # nested too deeply, for one
+        raise Invalid(f"{field} cannot be read as a JSON Schema: {error}", field=field) from None
 
 
 @lru_cache(maxsize=512)

@@ -112,7 +112,7 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
     check(body)
 
     async def unit(tx: Tx) -> tuple[list[DeploymentSchedule], UUID | None]:
-        deployment = await _deployment(scope, tx, deployment_id)
+        deployment = await _locked(scope, tx, deployment_id)
         taken = {schedule.slug for schedule in deployment.schedules if schedule.slug}
         for index, want in enumerate(body):
             if want.slug in taken:
@@ -169,6 +169,12 @@ async def delete(scope: Scope, deployment_id: UUID, id: UUID) -> None:
     await scope.store.write(unit)
 
 
+async def _locked(scope: Scope, tx: Tx, id: UUID) -> Deployment:
+    """A deployment as it is once nobody else can change it or its schedules."""
+    await deployment_rows.lock(tx, [id])
+    return await _deployment(scope, tx, id)
+
+
 async def _deployment(scope: Scope, tx: Tx, id: UUID) -> Deployment:
     deployment = await deployment_rows.get(tx, id, now=scope.now)
     if deployment is None:
@@ -177,7 +183,8 @@ async def _deployment(scope: Scope, tx: Tx, id: UUID) -> Deployment:
 
 
 async def _schedule(scope: Scope, tx: Tx, deployment_id: UUID, id: UUID) -> tuple[Deployment, DeploymentSchedule]:
-    deployment = await _deployment(scope, tx, deployment_id)
+    """A schedule with its deployment, locked."""
+    deployment = await _locked(scope, tx, deployment_id)
     schedule = next((schedule for schedule in deployment.schedules if schedule.id == id), None)
     if schedule is None:
         raise NotFound("Schedule not found")

@@ -58,9 +58,10 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
         if await flow_rows.get(tx, body.flow_id) is None:
             raise Conflict(f"There is no flow with id {body.flow_id}.")
         existing = await rows.get_of_flow(tx, body.flow_id, body.name, now=scope.now)
-        if existing is None:
-            return await _insert(scope, tx, body), True
-        await _change(scope, tx, existing, _as_update(body))
+        if existing is None and (made := await _insert(scope, tx, body)) is not None:
+            return made, True
+        existing = existing or _found(await rows.get_of_flow(tx, body.flow_id, body.name, now=scope.now))
+        await _change(scope, tx, existing.id, _as_update(body))
         return await _get(scope, tx, existing.id), False
 
     deployment, is_new = await scope.store.write(unit)
@@ -80,7 +81,8 @@ def _as_update(body: DeploymentCreate) -> DeploymentUpdate:
     return DeploymentUpdate(**given)
 
 
-async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment:
+async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | None:
+    """None when somebody else created it meanwhile."""
     now = scope.now
     deployment = Deployment(
         id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id, paused=body.paused
@@ -88,7 +90,7 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment:
     deployment.labels = {"prefect.flow.id": str(body.flow_id)}
     await _apply(scope, tx, deployment, _as_update(body))
     if not await rows.insert(tx, deployment):
-        raise Conflict(f"The flow has a deployment named {body.name!r} already.")
+        return None
     await deployment_schedules.insert(scope, tx, deployment.id, body.schedules or [])
     await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
     return await _get(scope, tx, deployment.id)
@@ -99,14 +101,15 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
     _check(body)
 
     async def unit(tx: Tx) -> UUID | None:
-        deployment = await _get(scope, tx, id)
-        await _change(scope, tx, deployment, body)
+        await _change(scope, tx, id, body)
         return (await _get(scope, tx, id)).work_pool_id
 
     scope.wakeups.wake([await scope.store.write(unit)])
 
 
-async def _change(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
+async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> None:
+    await rows.lock(tx, [id])
+    deployment = await _get(scope, tx, id)
     queue_id, made_from = deployment.work_queue_id, _source(deployment)
     await _apply(scope, tx, deployment, body)
     deployment.updated = scope.now
@@ -191,6 +194,7 @@ async def delete(scope: Scope, id: UUID) -> None:
     """Delete, with its schedules and the runs that have not started; the others stay as history."""
 
     async def unit(tx: Tx) -> None:
+        await rows.lock(tx, [id])
         waiting = await run_rows.waiting_of_deployment(tx, id)
         await run_rows.delete(tx, await scheduling.still_waiting(tx, waiting))
         if not await rows.delete(tx, id):

@@ -112,6 +112,8 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
 
 async def _write(tx: Tx, entered: list[Entered]) -> list[Entered]:
     await rows.enter(tx, entered)
+    if requeued := [each.run_id for each in entered if each.state.type is StateType.SCHEDULED]:
+        await rows.rehome(tx, requeued)
     return []
 
 
@@ -153,7 +155,9 @@ def _keeps_time(proposal: Proposal) -> bool:
 
 
 def _in_its_time(run: LockedRun, proposal: Proposal) -> StateCreate:
-    return structs.replace(proposal.state, state_details=StateDetails(scheduled_time=run.current.scheduled_time))
+    details = proposal.state.state_details or StateDetails()
+    details = structs.replace(details, scheduled_time=run.current.scheduled_time)
+    return structs.replace(proposal.state, state_details=details)
 
 
 async def _admitted(tx: Tx, run: LockedRun, proposal: Proposal, decision: Decision) -> Decision:

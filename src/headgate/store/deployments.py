@@ -1,5 +1,6 @@
 """Rows of deployments; their schedules are in `deployment_schedules`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -124,6 +125,11 @@ async def update(tx: Tx, deployment: Deployment) -> None:
 async def move_runs(tx: Tx, id: UUID, *, queue_id: UUID | None, pool_id: UUID | None) -> None:
     """Have its waiting runs follow it to another queue."""
     await tx.execute(_SQL["move_runs"], {"id": id, "work_queue_id": queue_id, "work_pool_id": pool_id})
+
+
+async def lock(tx: Tx, ids: Sequence[UUID]) -> None:
+    """Hold their rows until the transaction ends; what is to be changed is read after that."""
+    await tx.fetch(_SQL["lock"], {"ids": sorted(set(ids))})
 
 
 async def touch(tx: Tx, ids: list[UUID], *, now: datetime) -> None:

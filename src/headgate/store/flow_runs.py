@@ -295,6 +295,11 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
         await _insert_states(tx, [(each.run_id, each.state) for each in entered])
 
 
+async def rehome(tx: Tx, ids: Sequence[UUID]) -> None:
+    """Runs that wait again go to their deployment's queue if their own is gone."""
+    await tx.execute(_SQL["rehome"], {"ids": [*ids]})
+
+
 async def update_detail(tx: Tx, run: FlowRun) -> None:
     """Write what may be changed of a run besides its state."""
     await tx.execute(

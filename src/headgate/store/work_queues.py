@@ -91,8 +91,8 @@ async def late_count(tx: Tx, id: UUID) -> int:
 
 
 async def delete(tx: Tx, queue: WorkQueue, *, heir: WorkQueue) -> None:
-    """Delete; its deployments and waiting runs go to `heir`."""
-    await tx.execute(_SQL["move_runs"], {"from": queue.id, "to": heir.id})
+    """Delete; its deployments and the runs that are not final go to `heir`."""
+    await tx.execute(_SQL["move_runs"], {"from": queue.id, "to": heir.id, "pool": queue.work_pool_id})
     await tx.execute(_SQL["move_deployments"], {"from": queue.id, "to": heir.id, "name": heir.name})
     await tx.execute(_SQL["delete"], {"id": queue.id})
 

@@ -78,7 +78,7 @@ async def start_worker(
     async with client:
         with _Signals() as signals:
             membership = await first_of(look_up(channel, pool, type), signals.first)
-            if membership is None:
+            if membership is None or signals.first.is_set():  # it may come while the answer does
                 return 0
             if type is None:
                 say(f"Discovered worker type {membership.infrastructure.type!r} for work pool {pool!r}.")

@@ -1,7 +1,6 @@
 """The scheduler: keeps runs ahead for every active schedule. Several may run at once: a fire time has one run."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from uuid import UUID
 
 from headgate.services.scheduling import materialise
@@ -24,19 +23,17 @@ async def tick(scope: Scope) -> int:
 
 
 async def _schedule(scope: Scope, page: Sequence[ActiveSchedule]) -> int:
+    ids, chosen = sorted({schedule.deployment_id for schedule in page}), {schedule.id for schedule in page}
+
     async def unit(tx: Tx) -> tuple[int, list[UUID | None]]:
-        # Read again inside the transaction: a schedule that was paused or deleted meanwhile makes no runs.
-        ids = sorted({schedule.deployment_id for schedule in page})
+        # Read again, under the lock of those who change them: what was changed meanwhile makes no runs of its old kind.
+        await deployment_rows.lock(tx, ids)
         deployments = await deployment_rows.get_many(tx, ids, now=scope.now)
-        switched_on = {each.id for deployment in deployments.values() for each in deployment.schedules if each.active}
         made, pools = 0, []
-        for id, group in groupby(sorted(page, key=lambda each: each.deployment_id), key=lambda each: each.deployment_id):
-            deployment = deployments.get(id)
-            if deployment is None or deployment.paused:
-                continue
-            count = await materialise(scope, tx, deployment, [each for each in group if each.id in switched_on])
-            made += count
-            if count:
+        for deployment in sorted(deployments.values(), key=lambda each: each.id):
+            active = await rows.active_of_deployment(tx, deployment.id)
+            if count := await materialise(scope, tx, deployment, [each for each in active if each.id in chosen]):
+                made += count
                 pools.append(deployment.work_pool_id)
         return made, pools
 

@@ -39,6 +39,13 @@ LEFT JOIN work_pool p ON p.id = q.work_pool_id
 UPDATE flow_run SET work_queue_id = :work_queue_id, work_pool_id = :work_pool_id
 WHERE deployment_id = :id AND state_type = 'SCHEDULED'
 
+-- name: lock
+-- Deployments whose switches, schedules or runs ahead are about to change, in id order.
+SELECT id FROM deployment WHERE id IN :ids::uuid[] ORDER BY id
+
+-- name: lock [postgresql]
+SELECT id FROM deployment WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE
+
 -- name: touch
 UPDATE deployment SET last_polled = :now WHERE id IN :ids::uuid[]
 

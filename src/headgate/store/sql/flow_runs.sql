@@ -68,6 +68,15 @@ SET updated = :updated, state_id = :state_id, state_type = :state_type, state_na
     holds_slot = :holds_slot, fence = :fence, lease_expires_at = :lease_expires_at, worker_id = :worker_id
 WHERE id = :id
 
+-- name: rehome
+-- Runs that wait again, but whose queue is gone since, go to that of their deployment.
+UPDATE flow_run
+SET work_queue_id = (SELECT e.work_queue_id FROM deployment e WHERE e.id = flow_run.deployment_id),
+    work_pool_id = (SELECT q.work_pool_id FROM deployment e JOIN work_queue q ON q.id = e.work_queue_id
+                    WHERE e.id = flow_run.deployment_id)
+WHERE id IN :ids::uuid[] AND work_queue_id IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM work_queue q WHERE q.id = flow_run.work_queue_id)
+
 -- name: update_detail
 UPDATE flow_run_detail
 SET name = :name, flow_version = :flow_version, parameters = :parameters, tags = :tags, labels = :labels,

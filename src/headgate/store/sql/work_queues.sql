@@ -35,8 +35,10 @@ SELECT count(*) FROM flow_run WHERE work_queue_id = :id AND state_type = 'SCHEDU
 DELETE FROM work_queue WHERE id = :id
 
 -- name: move_runs
--- Waiting runs of a queue that goes, to another.
-UPDATE flow_run SET work_queue_id = :to WHERE work_queue_id = :from AND state_type = 'SCHEDULED'
+-- Waiting runs of a queue that goes, to another; and those under way, which may have to wait again.
+UPDATE flow_run SET work_queue_id = :to
+WHERE (work_queue_id = :from AND state_type = 'SCHEDULED')
+   OR (holds_slot AND work_pool_id = :pool AND work_queue_id = :from)
 
 -- name: move_deployments
 UPDATE deployment SET work_queue_id = :to, work_queue_name = :name WHERE work_queue_id = :from

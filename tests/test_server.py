@@ -229,9 +229,9 @@ def test_a_call_that_waits_ends_when_the_app_is_closed(settings: Settings) -> No
         wait_until(lambda: any(app._run(waiters(app))))
         began = time.monotonic()
         app.close()
-        assert waiting.exception(PATIENCE) is None
-        assert waiting.result().grants == []
+        error = waiting.exception(PATIENCE)
         assert time.monotonic() - began < 5.0
+        assert isinstance(error, Unavailable) or waiting.result().grants == []
 
 
 async def waiters(app: InProcess) -> list[Any]:

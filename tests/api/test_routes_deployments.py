@@ -1,6 +1,5 @@
-"""Deployments and their schedules over HTTP."""
+"""Deployments over HTTP; their schedules and runs have files of their own."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -142,15 +141,11 @@ async def test_what_a_deployment_refers_to_must_exist(
         ({"schedules": [{"schedule": HOURLY, "slug": "a"}, {"schedule": DAILY, "slug": "a"}]}, ["schedules", 1, "slug"]),
         ({"schedules": [{"schedule": HOURLY, "max_scheduled_runs": 0}]}, ["schedules", 0, "max_scheduled_runs"]),
         ({"concurrency_options": {"collision_strategy": "PUSH"}}, ["concurrency_options", "collision_strategy"]),
-        ({"parameter_openapi_schema": {"type": "nonsense"}}, None),
     ],
 )
-async def test_a_field_that_cannot_be_is_named(api: Any, fields: dict[str, Any], loc: list[Any] | None) -> None:
+async def test_a_field_that_cannot_be_is_named(api: Any, fields: dict[str, Any], loc: list[Any]) -> None:
     flow = await api.flow()
     got = await api.post("/deployments/", {"name": "x", "flow_id": flow["id"], **fields})
-    if loc is None:
-        assert got.status in (201, 422)
-        return
     assert got.status == 422, got.json
     assert got.json["exception_message"] == "Invalid request received."
     assert got.json["exception_detail"][0]["loc"] == ["body", *loc]
@@ -274,227 +269,6 @@ async def test_deployments_are_filtered(api: Any) -> None:
     assert [each["name"] for each in (await api.post("/deployments/filter", by_flow)).json] == ["b"]
 
 
-# --- schedules
-
-
-async def test_schedules_are_added_read_changed_and_deleted(api: Any) -> None:
-    made = await api.deployment()
-    path = f"/deployments/{made['id']}/schedules"
-    body = [
-        {"schedule": DAILY, "active": True, "max_scheduled_runs": None, "parameters": {}, "slug": None, "replaces": None}
-    ]
-    got = await api.post(path, body)
-    assert got.status == 201
-    (schedule,) = got.json
-    assert (await api.get(path)).json == [schedule]
-    assert (await api.patch(f"{path}/{schedule['id']}", {"active": False})).status == 204
-    (changed,) = (await api.get(path)).json
-    assert (changed["active"], changed["schedule"]) == (False, schedule["schedule"])
-    assert (await api.patch(f"{path}/{schedule['id']}", {"schedule": HOURLY, "slug": "h"})).status == 204
-    (changed,) = (await api.get(path)).json
-    assert (changed["schedule"]["cron"], changed["slug"], changed["active"]) == ("0 * * * *", "h", False)
-    assert (await api.delete(f"{path}/{schedule['id']}")).status == 204
-    assert (await api.get(path)).json == []
-    for method in ("PATCH", "DELETE"):
-        gone = await api.send(method, f"{path}/{schedule['id']}", {} if method == "PATCH" else b"")
-        assert (gone.status, gone.json) == (404, {"detail": "Schedule not found"})
-
-
-async def test_a_schedule_of_another_deployment_is_not_found(api: Any) -> None:
-    one, other = await api.deployment("a", schedules=[{"schedule": HOURLY}]), await api.deployment("b")
-    got = await api.delete(f"/deployments/{other['id']}/schedules/{one['schedules'][0]['id']}")
-    assert got.status == 404
-
-
-async def test_a_wrong_schedule_among_added_ones_is_named_and_none_is_added(api: Any) -> None:
-    made = await api.deployment()
-    path = f"/deployments/{made['id']}/schedules"
-    got = await api.post(path, [{"schedule": HOURLY}, {"schedule": {"cron": "x"}}])
-    assert got.status == 422
-    assert got.json["exception_detail"][0]["input"] == "x"
-    assert 1 in got.json["exception_detail"][0]["loc"]
-    assert (await api.get(path)).json == []
-
-
-async def test_a_schedule_makes_its_runs_at_once_and_takes_them_back(api: Any) -> None:
-    made = await api.deployment(parameters={"n": 1}, schedules=[{"schedule": HOURLY, "slug": "h", "parameters": {"m": 2}}])
-    (schedule,) = made["schedules"]
-    runs = (await api.post("/flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})).json
-    assert [run["expected_start_time"] for run in runs] == [f"2026-03-02T{hour}:00:00Z" for hour in (10, 11, 12)]
-    first = runs[0]
-    assert first["auto_scheduled"] is True
-    assert first["parameters"] == {"n": 1, "m": 2}
-    assert "auto-scheduled" in first["tags"]
-    assert first["idempotency_key"] == f"scheduled {made['id']} {schedule['id']} 2026-03-02 10:00:00+00:00"
-    assert first["created_by"] == {"id": schedule["id"], "type": "SCHEDULE", "display_value": "h"}
-    path = f"/deployments/{made['id']}/schedules/{schedule['id']}"
-    await api.patch(path, {"active": False})
-    assert (await api.post("/flow_runs/count")).json == 0
-    await api.patch(path, {"active": True})
-    assert (await api.post("/flow_runs/count")).json == 3
-    by_schedule = {"flow_runs": {"created_by": {"operator": "and_", "id_": [schedule["id"]], "type_": ["SCHEDULE"]}}}
-    assert (await api.post("/flow_runs/count", by_schedule)).json == 3
-    by_hand = {"flow_runs": {"created_by": {"is_null_": True}}}
-    assert (await api.post("/flow_runs/count", by_hand)).json == 0
-
-
-async def test_a_deploy_keeps_schedules_and_their_switches(api: Any) -> None:
-    made = await api.deployment(schedules=[{"schedule": HOURLY}, {"schedule": WEEKLY, "active": False, "slug": "w"}])
-    again = {"name": "nightly", "flow_id": made["flow_id"]}
-    got = await api.post("/deployments/", again | {"schedules": [{"schedule": WEEKLY, "slug": "w"}, {"schedule": DAILY}]})
-    before = {each["slug"]: each for each in made["schedules"]}
-    after = {each["slug"]: each for each in got.json["schedules"]}
-    assert after["w"]["id"] == before["w"]["id"]
-    assert after["w"]["active"] is False
-    assert after[None]["schedule"]["interval"] == 86_400.0
-    cleared = await api.patch(f"/deployments/{made['id']}", {"schedules": []})
-    assert cleared.status == 204
-    assert (await read(api, made))["schedules"] == []
-
-
-# --- runs of a deployment
-
-
-async def test_a_run_takes_over_what_its_deployment_says(api: Any) -> None:
-    await api.pool()
-    made = await api.deployment(
-        work_pool_name="pool",
-        parameters={"n": 1, "name": "x"},
-        tags=["a", "b"],
-        version="7",
-        job_variables={"env": {"A": "1"}},
-    )
-    got = await api.post(
-        f"/deployments/{made['id']}/create_flow_run",
-        {
-            "state": {
-                "type": "SCHEDULED",
-                "name": "Scheduled",
-                "message": None,
-                "state_details": {"scheduled_time": "2026-03-02 10:00:00+00:00", "traceparent": None},
-                "data": None,
-            },
-            "name": None,
-            "parameters": {"n": 7},
-            "context": {},
-            "tags": ["b", "cli"],
-            "idempotency_key": None,
-            "parent_task_run_id": None,
-            "job_variables": {"env": {"B": "2"}},
-            "labels": {"who": "me"},
-        },
-    )
-    assert got.status == 201
-    run = got.json
-    assert run["parameters"] == {"n": 7, "name": "x"}
-    assert run["tags"] == ["a", "b", "cli"]
-    assert run["job_variables"] == {"env": {"B": "2"}}
-    assert run["labels"] == {"prefect.flow.id": made["flow_id"], "prefect.deployment.id": made["id"], "who": "me"}
-    assert (run["deployment_version"], run["work_pool_name"], run["work_queue_name"]) == ("7", "pool", "default")
-    assert (run["state_type"], run["state_name"], run["run_count"]) == ("SCHEDULED", "Scheduled", 0)
-    assert run["expected_start_time"] == run["next_scheduled_start_time"] == "2026-03-02T10:00:00Z"
-    assert run["state"]["state_details"]["scheduled_time"] == "2026-03-02T10:00:00Z"
-    assert run["state"]["state_details"]["flow_run_id"] == run["id"]
-    assert run["name"]
-
-
-@pytest.mark.parametrize("body", [b"", {}, {"state": None, "parameters": None, "tags": None, "job_variables": None}])
-async def test_without_a_state_a_run_is_due_now(api: Any, body: Any) -> None:
-    made = await api.deployment()
-    got = await api.post(f"/deployments/{made['id']}/create_flow_run", body)
-    assert got.status == 201
-    assert got.json["next_scheduled_start_time"] == "2026-03-02T09:00:00Z"
-
-
-async def test_the_same_key_gets_the_same_run(api: Any) -> None:
-    made = await api.deployment()
-    path = f"/deployments/{made['id']}/create_flow_run"
-    first = await api.post(path, {"idempotency_key": "k", "parameters": {"n": 1}})
-    again = await api.post(path, {"idempotency_key": "k", "parameters": {"n": 2}})
-    assert (first.status, again.status) == (201, 200)
-    assert again.json["id"] == first.json["id"]
-    assert again.json["parameters"] == {"n": 1}
-    other = await api.deployment("other", flow="another")
-    assert (await api.post(f"/deployments/{other['id']}/create_flow_run", {"idempotency_key": "k"})).status == 201
-
-
-async def test_parameters_that_the_schema_forbids_are_told_in_the_words_that_clients_print(api: Any) -> None:
-    made = await api.deployment(parameter_openapi_schema=SCHEMA)
-    path = f"/deployments/{made['id']}/create_flow_run"
-    got = await api.post(path, {"parameters": {"n": "notint"}})
-    assert got.status == 409
-    assert got.json == {
-        "detail": "Error creating flow run: Validation failed for field 'n'. "
-        "Failure reason: 'notint' is not of type 'integer'"
-    }
-    assert (await api.post(path, {"parameters": {"unknown": 1}})).status == 201
-    assert (await api.post(path, {"parameters": {"n": "x"}, "enforce_parameter_schema": False})).status == 201
-
-
-async def test_a_deployment_may_let_any_parameters_pass(api: Any) -> None:
-    made = await api.deployment(parameter_openapi_schema=SCHEMA, enforce_parameter_schema=False)
-    assert (await api.post(f"/deployments/{made['id']}/create_flow_run", {"parameters": {"n": "x"}})).status == 201
-
-
-async def test_a_paused_deployment_still_takes_runs(api: Any) -> None:
-    made = await api.deployment(paused=True)
-    assert (await api.post(f"/deployments/{made['id']}/create_flow_run", {})).status == 201
-
-
-async def test_a_run_may_go_to_a_queue_of_its_own(api: Any) -> None:
-    await api.pool()
-    made = await api.deployment(work_pool_name="pool")
-    run = await api.deployed_run(made, work_queue_name="fast")
-    assert (run["work_queue_name"], run["work_pool_name"]) == ("fast", "pool")
-    assert (await api.get("/work_pools/pool/queues/fast")).json["id"] == run["work_queue_id"]
-
-
-@pytest.mark.parametrize(
-    ("body", "loc"),
-    [
-        ({"priority": 1001}, ["priority"]),
-        ({"empirical_policy": {"retries": -1}}, ["empirical_policy", "retries"]),
-        ({"empirical_policy": {"retry_delay": 1e300}}, ["empirical_policy", "retry_delay"]),
-        ({"empirical_policy": {"retry_delay": [1, -1]}}, ["empirical_policy", "retry_delay", 1]),
-        ({"idempotency_key": "k" * 501}, ["idempotency_key"]),
-        ({"parameters": {"a": {"b": "\0"}}}, ["parameters", "a", "b"]),
-        ({"tags": ["ok", "\0"]}, ["tags", 1]),
-        (
-            {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "soon"}}},
-            ["state", "state_details", "scheduled_time"],
-        ),
-    ],
-)
-async def test_a_field_of_a_run_that_cannot_be_is_named(api: Any, body: dict[str, Any], loc: list[Any]) -> None:
-    made = await api.deployment()
-    got = await api.post(f"/deployments/{made['id']}/create_flow_run", body)
-    assert got.status == 422, got.json
-    assert got.json["exception_detail"][0]["loc"] == ["body", *loc]
-
-
-async def test_a_process_that_serves_deployments_finds_their_due_runs(api: Any) -> None:
-    one, other = await api.deployment("a"), await api.deployment("b")
-    due = await api.deployed_run(one)
-    await api.deployed_run(other)
-    later = (api.clock.time + timedelta(minutes=5)).isoformat()
-    ahead = await api.deployed_run(one, state={"type": "SCHEDULED", "state_details": {"scheduled_time": later}})
-
-    async def poll(**body: Any) -> list[str]:
-        got = await api.post("/deployments/get_scheduled_flow_runs", {"deployment_ids": [one["id"]], **body})
-        assert got.status == 200
-        return [run["id"] for run in got.json]
-
-    assert await poll() == [due["id"]]
-    assert await poll(scheduled_before=later) == [due["id"], ahead["id"]]
-    assert await poll(scheduled_before=later, limit=1) == [due["id"]]
-    assert await poll(deployment_ids=[]) == []
-    assert (await read(api, one))["status"] == "READY"
-    assert (await read(api, one))["last_polled"] == "2026-03-02T09:00:00Z"
-    assert (await read(api, other))["status"] == "NOT_READY"
-    await api.post(f"/deployments/{one['id']}/pause_deployment")
-    assert await poll() == []
-
-
 @pytest.mark.parametrize("depth", [100, 450, 900, 990, 2000])
 @pytest.mark.parametrize("core", ["1", r'"\u0000"'])
 async def test_nested_values_are_taken_or_refused_however_deep(api: Any, depth: int, core: str) -> None:
@@ -519,3 +293,32 @@ async def test_nested_values_are_taken_or_refused_however_deep(api: Any, depth: 
     assert (await api.get(f"/deployments/{made['id']}")).status == 200
     assert (await api.get("/work_pools/pool")).status == 200
     assert (await api.post("/work_pools/pool/claim", {"worker": "w", "room": 9})).status == 200
+
+
+async def test_a_parameter_schema_that_is_none_is_told_at_once(api: Any) -> None:
+    flow = await api.flow()
+    got = await api.post(
+        "/deployments/", {"name": "x", "flow_id": flow["id"], "parameter_openapi_schema": {"type": "nonsense"}}
+    )
+    assert got.status == 422
+    assert got.json["exception_detail"][0]["loc"] == ["body", "parameter_openapi_schema"]
+
+
+async def test_default_parameters_that_their_schema_forbids_are_told_at_once(api: Any) -> None:
+    flow = await api.flow()
+    body = {"name": "x", "flow_id": flow["id"], "parameters": {"n": "notint"}, "parameter_openapi_schema": SCHEMA}
+    got = await api.post("/deployments/", body)
+    assert got.status == 422
+    (problem,) = got.json["exception_detail"]
+    assert (problem["loc"], problem["input"]) == (["body", "parameters", "n"], "notint")
+    assert (await api.post("/deployments/", body | {"enforce_parameter_schema": False})).status == 201
+
+
+async def test_default_parameters_may_leave_out_what_runs_bring(api: Any) -> None:
+    made = await api.deployment(parameter_openapi_schema=SCHEMA | {"required": ["name"]}, parameters={"n": 1})
+    path = f"/deployments/{made['id']}"
+    assert (await api.post(f"{path}/create_flow_run", {})).status == 409
+    assert (await api.post(f"{path}/create_flow_run", {"parameters": {"name": "x"}})).status == 201
+    got = await api.patch(path, {"parameters": {"n": None}})
+    assert got.status == 422
+    assert (await read(api, made))["parameters"] == {"n": 1}

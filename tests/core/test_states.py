@@ -103,6 +103,12 @@ def test_the_table_has_every_pair() -> None:
 
 
 @pytest.mark.parametrize(("start", "to", "mark"), CELLS)
+def test_the_documented_moves_are_those_that_are_made(start: StateType | None, to: StateType, mark: str) -> None:
+    renamed = (start, to) == (S.PENDING, S.PENDING)  # refused only under the same name
+    assert (to in NEXT[start]) is (mark in "AC" or renamed)
+
+
+@pytest.mark.parametrize(("start", "to", "mark"), CELLS)
 def test_each_pair_has_the_answer_of_the_table(start: StateType | None, to: StateType, mark: str) -> None:
     decision = answer(current(start), to)
     assert mark_of(decision) == mark

@@ -16,6 +16,8 @@ from headgate.store.database import Database
 CLAIMERS = 32
 RUNS = 500
 WITHIN = 60.0
+PAUSE = 0.005
+"""Seconds that a worker without work, or a watcher, leaves to those that have some."""
 
 
 @pytest.fixture
@@ -38,7 +40,10 @@ class Drain:
         """One worker, with a room of its own size."""
         world = self.servers[number % len(self.servers)]
         while self.finished < self.total:
-            for grant in await world.grants(1 + number % 4, worker=f"w{number}"):
+            grants = await world.grants(1 + number % 4, worker=f"w{number}")
+            if not grants:
+                await asyncio.sleep(PAUSE)
+            for grant in grants:
                 self.granted[grant.flow_run.id] += 1
                 await world.accepted(grant, "RUNNING", "COMPLETED")
                 self.finished += 1
@@ -49,7 +54,7 @@ class Drain:
             for name, where in counts.items():
                 found = await self.servers[0].value(f"SELECT count(*) FROM flow_run WHERE holds_slot AND {where}")
                 self.most[name] = max(self.most[name], found)
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE)
 
     async def run(self, claimers: int, **counts: str) -> None:
         async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
@@ -107,6 +112,7 @@ async def test_both_kinds_of_client_share_one_limit(servers: list[World]) -> Non
                     assert result.state
                     assert result.state.name == "AwaitingConcurrencySlot"
             server.clock.advance(seconds=5)
+            await asyncio.sleep(PAUSE)
 
     async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
         group.create_task(drain.watch(pool="TRUE"))

@@ -13,6 +13,8 @@ from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunPolicy
 from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
 from headgate.services import flow_runs, flows, states
+from headgate.store import flow_runs as rows
+from headgate.store.database import Tx
 from headgate.telemetry import Event, StateChanged
 
 
@@ -265,3 +267,40 @@ async def test_times_without_a_zone(world: World, it: Deployment) -> None:
     assert run.next_scheduled_start_time == world.now + timedelta(hours=1)
     assert (await world.get(run)).next_scheduled_start_time == world.now + timedelta(hours=1)
     assert flows
+
+
+async def test_a_deployment_without_a_pool_has_its_limit(world: World) -> None:
+    """A process that serves its own deployments is held to it, like any worker, and however many proposals come at once."""
+    it = await world.deploy(work_pool_name=None, concurrency_limit=2)
+    runs = await world.runs(it, 5)
+    assert runs[0].work_pool_id is None
+    results = await asyncio.gather(*(world.propose(run, "PENDING", take_lease=True) for run in runs))
+    assert [result.status for result in results] == ["ACCEPT"] * 2 + ["REJECT"] * 3
+    assert results[2].details.reason == "Deployment concurrency limit reached."
+    await world.accepted(runs[0], "RUNNING", "COMPLETED")
+    await world.accepted(runs[4], "PENDING")
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_run_that_moves_while_it_is_claimed_is_measured_where_it_went(world: World, it: Deployment) -> None:
+    """Its proposal waits for the change that sends it to another pool, and then for a slot of that pool."""
+    await world.pool("full", concurrency_limit=0)
+    run = await world.run(it)
+    moved, go_on = asyncio.Event(), asyncio.Event()
+    full = await world.value("SELECT id FROM work_pool WHERE name = 'full'")
+
+    async def move(tx: Tx) -> None:
+        await rows.lock(tx, [run.id])
+        await tx.execute("UPDATE flow_run SET work_pool_id = :pool", {"pool": full})
+        moved.set()
+        await go_on.wait()
+
+    moving = asyncio.create_task(world.scope.store.write(move))
+    await moved.wait()
+    proposal = asyncio.create_task(world.propose(run, "PENDING"))
+    while not await world.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        await asyncio.sleep(0.001)
+    go_on.set()
+    await moving
+    result = await proposal
+    assert (result.status, result.details.reason) == ("REJECT", "Work pool concurrency limit reached.")

@@ -99,6 +99,23 @@ async def test_a_signal_drains_and_a_second_one_halts(api: Any, start: Any, numb
     assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
 
 
+async def test_a_signal_that_comes_with_the_first_answer_is_obeyed(
+    api: Any, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no worker yet that could be told."""
+    get_pool = api._get_pool
+
+    async def get_pool_and_signal(*arguments: Any) -> Any:
+        answer = await get_pool(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return answer
+
+    monkeypatch.setattr(api, "_get_pool", get_pool_and_signal)
+    async with asyncio.timeout(10):
+        assert await start([]) == 0
+    assert api.claims == []
+
+
 async def test_it_waits_for_an_api_that_is_not_up_yet(api: Any, start: Any) -> None:
     api.away = True
     said: list[str] = []

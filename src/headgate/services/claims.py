@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from msgspec import structs
@@ -43,6 +43,9 @@ from headgate.telemetry import RunsClaimed
 
 TRUTH_SECONDS = 1.0
 """A waiting claim looks again after this long even when nothing woke it: another process may have made work."""
+
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Before anything falls due."""
 
 _PAGE = 64
 """How many candidates are looked at beyond the room that a worker has."""
@@ -133,7 +136,7 @@ async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
     polled = {id: lane for id, (name, lane) in queues.items() if not body.queues or name in body.queues}
     await queue_rows.touch(tx, [*polled], now=now)
     until = now + timedelta(seconds=body.prefetch_seconds)
-    admitted = await admissible(tx, pool, polled, until=until, room=body.room)
+    admitted = await admissible(tx, pool, polled, span=(EVER, until), room=body.room)
     grants = await _grant(tx, admitted, worker_id, claim)
     cancel = [id for id in await rows.to_cancel(tx, worker_id) if id not in body.cancelling]
     response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
@@ -150,8 +153,11 @@ def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
         )
 
 
-async def admissible(tx: Tx, pool: LockedPool, queues: dict[UUID, Lane], *, until: datetime, room: int) -> list[Candidate]:
-    """Who starts: queue by queue and priority by priority, a page of due runs at a time, until the room is used up.
+async def admissible(
+    tx: Tx, pool: LockedPool, queues: dict[UUID, Lane], *, span: tuple[datetime, datetime], room: int
+) -> list[Candidate]:
+    """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
+    at a time, until the room is used up.
 
     Runs whose deployment has no slot left are not fetched again, so that they never fill a page.
     """
@@ -165,7 +171,7 @@ async def admissible(tx: Tx, pool: LockedPool, queues: dict[UUID, Lane], *, unti
     for queue in sorted(queues.values(), key=lambda lane: lane.priority):
         if queue.paused:
             continue
-        taken = await _admit_queue(tx, top, queue, deployments, until=until, room=room - len(admitted))
+        taken = await _admit_queue(tx, top, queue, deployments, span=span, room=room - len(admitted))
         admitted += taken
         top = replace(top, used=top.used + len(taken))
         if len(admitted) >= room:
@@ -174,7 +180,7 @@ async def admissible(tx: Tx, pool: LockedPool, queues: dict[UUID, Lane], *, unti
 
 
 async def _admit_queue(
-    tx: Tx, pool: Lane, queue: Lane, deployments: dict[UUID, Lane], *, until: datetime, room: int
+    tx: Tx, pool: Lane, queue: Lane, deployments: dict[UUID, Lane], *, span: tuple[datetime, datetime], room: int
 ) -> list[Candidate]:
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
@@ -182,7 +188,7 @@ async def _admit_queue(
         while len(admitted) < room:
             full = _full(deployments)
             limit = room + _PAGE  # those admitted by now are seen again
-            page = await rows.candidates(tx, queue.id, priority=priority, until=until, full=full, limit=limit)
+            page = await rows.candidates(tx, queue.id, priority=priority, span=span, full=full, limit=limit)
             seen = {run.id for run in admitted}
             fresh = [(run, cap) for run, cap in page if run.id not in seen]
             for run, cap in fresh:
@@ -194,7 +200,7 @@ async def _admit_queue(
                     {queue.id: replace(queue, used=queue.used + len(admitted))},
                     deployments,
                     [run for run, _ in fresh],
-                    until,
+                    span[1],
                     room - len(admitted),
                 )
             )

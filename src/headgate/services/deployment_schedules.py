@@ -133,6 +133,9 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
 
     async def unit(tx: Tx) -> UUID | None:
         deployment, schedule = await _schedule(scope, tx, deployment_id, id)
+        taken = {other.slug for other in deployment.schedules if other.slug and other.id != id}
+        if body.slug in taken:
+            raise Invalid("The deployment has a schedule of that slug.", field="slug", value=body.slug)
         _apply(body, schedule, scope)
         await rows.update(tx, schedule)
         await scheduling.withdraw(scope, tx, [id])

@@ -6,21 +6,14 @@ from uuid import UUID
 from msgspec import UNSET
 
 from headgate.core import templates
+from headgate.core.parameters import check_parameters
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate, GetScheduledRuns
 from headgate.schema.filters import (
     DeploymentQuery,
-    FlowRunFilter,
-    FlowRunQuery,
-    FlowRunSort,
-    NullableIdFilter,
-    StateFilter,
-    StateTypeFilter,
-    TimeFilter,
 )
 from headgate.schema.flow_runs import FlowRun
-from headgate.schema.states import StateType
 from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
 from headgate.services.scope import Scope
 from headgate.store import deployments as rows
@@ -134,14 +127,26 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
     for name in _PLAIN:
         if (value := getattr(body, name)) is not UNSET:
             setattr(deployment, name, value)
+    if isinstance(body.entrypoint, str):
+        deployment.command = None
+    if isinstance(body.command, str):
+        deployment.entrypoint = None
     if body.paused is not UNSET:
         deployment.paused = body.paused
     if body.labels is not UNSET:
         deployment.labels = deployment.labels | body.labels
+    if body.parameters is not UNSET or body.parameter_openapi_schema is not UNSET:
+        _check_parameters(deployment)
     variables = body.job_variables if body.job_variables is not UNSET else body.infra_overrides
     if variables is not UNSET:
         deployment.job_variables = variables or {}
     await _choose_queue(scope, tx, deployment, body)
+
+
+def _check_parameters(deployment: Deployment) -> None:
+    """`Invalid` for defaults that their schema forbids; runs may still bring what is missing."""
+    if deployment.enforce_parameter_schema:
+        check_parameters(deployment.parameter_openapi_schema, deployment.parameters, partial=True)
 
 
 async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
@@ -207,24 +212,10 @@ async def get_scheduled(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
     """Due runs of deployments that their author's process serves itself; by the way, note that it polls."""
     if not body.deployment_ids:
         return []
-    query = FlowRunQuery(
-        flow_runs=FlowRunFilter(
-            deployment_id=NullableIdFilter(any_=body.deployment_ids),
-            state=StateFilter(type=StateTypeFilter(any_=[StateType.SCHEDULED])),
-            next_scheduled_start_time=TimeFilter(before_=body.scheduled_before or scope.now),
-        ),
-        sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
-        limit=body.limit,
-    )
-    await scope.store.write(lambda tx: rows.touch(tx, body.deployment_ids, now=scope.now))
-    paused = await _paused(scope, body.deployment_ids)
-    runs = await scope.store.read(lambda tx: run_rows.list_page(tx, query, now=scope.now))
-    return [run for run in runs if run.deployment_id not in paused]
-
-
-async def _paused(scope: Scope, ids: list[UUID]) -> set[UUID]:
-    found = await scope.store.read(lambda tx: rows.get_many(tx, ids, now=scope.now))
-    return {deployment.id for deployment in found.values() if deployment.paused}
+    ids, now = body.deployment_ids, scope.now
+    await scope.store.write(lambda tx: rows.touch(tx, ids, now=now))
+    before = body.scheduled_before or now
+    return await scope.store.read(lambda tx: run_rows.due_of_deployments(tx, ids, before=before, limit=body.limit, now=now))
 
 
 async def _get(scope: Scope, tx: Tx, id: UUID) -> Deployment:

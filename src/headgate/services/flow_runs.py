@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 
 from headgate.core.names import run_name
 from headgate.core.parameters import check_parameters
-from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance
+from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance, estimated_start_delta
 from headgate.core.templates import validate_variables
 from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
@@ -209,6 +209,7 @@ def new_run(
         next_scheduled_start_time=timing.due_at,
         start_time=timing.start_time,
         end_time=timing.end_time,
+        estimated_start_time_delta=estimated_start_delta(timing, Current(type=state.type), now=now),
         infrastructure_document_id=body.infrastructure_document_id
         or (deployment.infrastructure_document_id if deployment else None),
         job_variables=body.job_variables,

@@ -6,7 +6,7 @@ from uuid import UUID
 from headgate.errors import NotFound
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
 from headgate.services import work_queues
-from headgate.services.claims import admissible
+from headgate.services.claims import EVER, admissible
 from headgate.services.scope import Scope
 from headgate.store import claims as rows
 from headgate.store import flow_runs as run_rows
@@ -26,14 +26,10 @@ async def poll(scope: Scope, pool_name: str, body: GetScheduledFlowRuns) -> list
         wanted = _chosen(pool_name, {name: id for id, (name, _) in queues.items()}, body.work_queue_names or [])
         polled = {id: lane for id, (_, lane) in queues.items() if id in wanted}
         await queue_rows.touch(tx, [*polled], now=now)
-        until = body.scheduled_before or now + timedelta(days=36_500)
-        runs = await admissible(tx, pool, polled, until=until, room=_MOST if body.limit is None else min(body.limit, _MOST))
+        span = body.scheduled_after or EVER, body.scheduled_before or now + timedelta(days=36_500)
+        runs = await admissible(tx, pool, polled, span=span, room=_MOST if body.limit is None else min(body.limit, _MOST))
         found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
-        return [
-            WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id])
-            for run in runs
-            if body.scheduled_after is None or run.due_at >= body.scheduled_after
-        ]
+        return [WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id]) for run in runs]
 
     return await scope.store.write(unit)
 

@@ -36,9 +36,10 @@ from headgate.schema.states import (
 )
 from headgate.services.admission import full_lane
 from headgate.services.scope import Scope
+from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as rows
 from headgate.store import work_pools as pool_rows
-from headgate.store.database import Command, Tx
+from headgate.store.database import Command, TryAgain, Tx
 from headgate.store.flow_runs import Entered, LockedRun
 from headgate.telemetry import StateChanged
 
@@ -91,11 +92,12 @@ async def propose(scope: Scope, proposal: Proposal) -> Answered:
 
 
 async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:
-    """Pools of those that ask for a slot are locked first, then all runs, each in id order."""
+    """What limits those that ask for a slot is locked first, then all runs, each in one order."""
     claiming = [each.run_id for each in proposals if each.state.type in HOLDS_SLOT]
-    if claiming:
-        await pool_rows.lock_many(tx, await rows.pools_of(tx, claiming))
+    pools = await _lock_limits(tx, claiming) if claiming else set()
     runs = await rows.lock(tx, [each.run_id for each in proposals])
+    if any(runs[id].work_pool_id not in pools for id in claiming if id in runs):
+        raise TryAgain("a run was sent to another pool before it was locked")
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
     for proposal in proposals:
@@ -108,6 +110,15 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         answers.append(await _answer(tx, run, proposal, entered))
     await _write(tx, entered)
     return answers
+
+
+async def _lock_limits(tx: Tx, run_ids: Sequence[UUID]) -> set[UUID | None]:
+    """Lock the pools of runs, and where they have none the deployments that limit them; answers the pools."""
+    gates = await rows.gates_of(tx, run_ids)
+    if deployments := {deployment for pool, deployment in gates if pool is None and deployment is not None}:
+        await deployment_rows.lock(tx, [*deployments])
+    await pool_rows.lock_many(tx, {pool for pool, _ in gates if pool is not None})
+    return {pool for pool, _ in gates}
 
 
 async def _write(tx: Tx, entered: list[Entered]) -> list[Entered]:
@@ -164,9 +175,9 @@ async def _admitted(tx: Tx, run: LockedRun, proposal: Proposal, decision: Decisi
     """A run that is to take its first slot must find one under every limit: clients that poll claim this way."""
     if not isinstance(decision, Accept) or proposal.force or run.current.type in HOLDS_SLOT:
         return decision
-    if decision.state.type not in (StateType.PENDING, StateType.RUNNING) or run.work_pool_id is None:
+    if decision.state.type not in (StateType.PENDING, StateType.RUNNING) or run.lease_expires_at is not None:
         return decision
-    if run.lease_expires_at is not None:
+    if run.work_pool_id is None and run.deployment_id is None:
         return decision
     full = await full_lane(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
     if full is None:

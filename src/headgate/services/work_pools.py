@@ -1,5 +1,7 @@
 """Use cases of work pools."""
 
+from contextlib import suppress
+
 from msgspec import UNSET
 
 from headgate.core import templates
@@ -60,7 +62,8 @@ async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
     """The pool of queues that are named without one, locked; made if there is none."""
     pool = await rows.lock(tx, DEFAULT_POOL)
     if pool is None:
-        await _create(scope, tx, WorkPoolCreate(name=DEFAULT_POOL))
+        with suppress(Conflict):  # another server made it meanwhile
+            await _create(scope, tx, WorkPoolCreate(name=DEFAULT_POOL))
         pool = await rows.lock(tx, DEFAULT_POOL)
     assert pool is not None
     return pool

@@ -52,10 +52,13 @@ async def priorities(tx: Tx, queue_id: UUID) -> list[int]:
 
 
 async def candidates(
-    tx: Tx, queue_id: UUID, *, priority: int, until: datetime, full: Iterable[UUID], limit: int
+    tx: Tx, queue_id: UUID, *, priority: int, span: tuple[datetime, datetime], full: Iterable[UUID], limit: int
 ) -> list[tuple[Candidate, int | None]]:
-    """Due runs of a queue and a run priority with their deployments' limits, without those of `full` deployments."""
-    params = {"work_queue_id": queue_id, "priority": priority, "until": until, "full": [*full], "limit": limit}
+    """Runs of a queue and a run priority that fall due in a span of time, both ends included, with their deployments'
+    limits; without those of `full` deployments."""
+    since, until = span
+    params = {"work_queue_id": queue_id, "priority": priority, "since": since, "until": until}
+    params |= {"full": [*full], "limit": limit}
     return [
         (
             Candidate(row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"]),
@@ -93,7 +96,7 @@ async def lapsed(tx: Tx, *, now: datetime, limit: int) -> list[Lapsed]:
 
 
 async def limits(
-    tx: Tx, pool_id: UUID, queue_id: UUID | None, deployment_id: UUID | None
+    tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None
 ) -> list[tuple[str, int, int | None]]:
     """What a run stands under: the lane's word, its slots taken and its limit; pool first."""
     params = {"work_pool_id": pool_id, "work_queue_id": queue_id, "deployment_id": deployment_id}

@@ -41,6 +41,10 @@ class Tx(Protocol):
         """Once for each row of parameters, in one round trip."""
 
 
+class TryAgain(Exception):
+    """Raised by a unit that finds, once it holds its locks, that what it had read before is no longer so."""
+
+
 Unit = Callable[[Tx], Awaitable[R]]
 
 

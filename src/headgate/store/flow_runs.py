@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
-from headgate.schema.filters import FlowRunQuery, FlowRunSort
+from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.store.database import Row, Tx
@@ -210,6 +210,11 @@ async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
     return {row["work_pool_id"] for row in await tx.fetch(_SQL["pools_of"], {"ids": [*ids]})}
 
 
+async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID | None]]:
+    """Where runs need slots: each pair of a pool and a deployment that has a limit."""
+    return [(row["work_pool_id"], row["deployment_id"]) for row in await tx.fetch(_SQL["gates_of"], {"ids": [*ids]})]
+
+
 async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     """By ids, holding their rows until the transaction ends."""
     params = {"ids": sorted(set(ids))}
@@ -354,6 +359,17 @@ async def ids_of_flow(tx: Tx, flow_id: UUID) -> list[UUID]:
 async def waiting_of_deployment(tx: Tx, deployment_id: UUID) -> list[UUID]:
     """Runs of a deployment that have not been started."""
     return [row["id"] for row in await tx.fetch(_SQL["waiting_of_deployment"], {"deployment_id": deployment_id})]
+
+
+async def due_of_deployments(
+    tx: Tx, deployment_ids: Sequence[UUID], *, before: datetime, limit: int | None, now: datetime
+) -> list[FlowRun]:
+    """Runs of deployments that are not paused, due by a moment and held by nobody; the earliest first, a page of them."""
+    p = Params(tx.dialect)
+    sql = f"{_SQL['due_of_deployments'].sqlite} {page(Page(limit=limit), p)}"
+    ids = [row["id"] for row in await tx.fetch(sql, {"ids": [*deployment_ids], "before": before} | p.values)]
+    found = await get_many(tx, ids, now=now)
+    return [found[id] for id in ids if id in found]
 
 
 async def ahead_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list[UUID]:

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from headgate.errors import DatabaseError, Invalid, Unavailable
-from headgate.store.database import Command, Row, Tx, Unit, run_set
+from headgate.store.database import Command, Row, TryAgain, Tx, Unit, run_set
 from headgate.store.statements import Compiled, Statement, compile_for_postgresql
 
 R = TypeVar("R")
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 POOL_SIZE = 10
 LARGEST_SET = 256
 _TRIES = 5
-_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, TryAgain)
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,

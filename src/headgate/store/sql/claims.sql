@@ -31,7 +31,7 @@ SELECT priority FROM ranks WHERE priority IS NOT NULL
 SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, e.concurrency_limit
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-  AND r.due_at <= :until AND r.lease_expires_at IS NULL
+  AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
   AND (e.id IS NULL OR NOT e.paused)
   AND (r.deployment_id IS NULL OR r.deployment_id NOT IN :full::uuid[])
 ORDER BY r.due_at, r.id LIMIT :limit
@@ -40,7 +40,7 @@ ORDER BY r.due_at, r.id LIMIT :limit
 SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, e.concurrency_limit
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-  AND r.due_at <= :until AND r.lease_expires_at IS NULL
+  AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
   AND (e.id IS NULL OR NOT e.paused)
   AND (r.deployment_id IS NULL OR r.deployment_id <> ALL(:full::uuid[]))
 ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED

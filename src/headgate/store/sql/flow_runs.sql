@@ -109,6 +109,13 @@ DELETE FROM flow_run WHERE id IN :ids::uuid[]
 -- Runs of a deployment that have not been started.
 SELECT id FROM flow_run WHERE deployment_id = :deployment_id AND state_type = 'SCHEDULED' AND lease_expires_at IS NULL
 
+-- name: due_of_deployments
+-- Due runs that nobody holds, of deployments that are not paused; an order and a page follow.
+SELECT r.id FROM flow_run r JOIN deployment e ON e.id = r.deployment_id
+WHERE r.deployment_id IN :ids::uuid[] AND r.state_type = 'SCHEDULED' AND r.due_at <= :before
+  AND r.lease_expires_at IS NULL AND NOT e.paused
+ORDER BY r.due_at, r.id
+
 -- name: ahead_of_schedule
 -- Runs that a schedule made ahead; those that are due already are work, and stay.
 SELECT id FROM flow_run
@@ -122,6 +129,12 @@ SELECT due_at FROM flow_run WHERE schedule_id = :schedule_id AND state_type = 'S
 -- Runs past their time that are not called Late yet.
 SELECT id FROM flow_run WHERE state_name = 'Scheduled' AND due_at < :before ORDER BY due_at LIMIT :limit
 
+-- name: gates_of
+-- Where runs need slots, read before any lock is taken: limits are locked first.
+SELECT DISTINCT r.work_pool_id, e.id AS deployment_id
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id AND e.concurrency_limit IS NOT NULL
+WHERE r.id IN :ids::uuid[]
+
 -- name: pools_of
--- The pools of runs, read before their locks are taken: pools are locked first.
+-- The pools of runs.
 SELECT DISTINCT work_pool_id FROM flow_run WHERE id IN :ids::uuid[] AND work_pool_id IS NOT NULL

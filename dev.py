@@ -18,6 +18,8 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 OLDEST = (3, 11)
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEVELOPMENT_LOCK = ROOT / "requirements-dev.lock"
+WORKERS = min(os.cpu_count() or 1, 4)
+"""Processes that share the tests; each has a PostgreSQL of its own."""
 BUILD_REQUIREMENTS = "hatchling\neditables\n"
 """What building this project takes; locked with the rest, so that nothing is fetched beside the locks."""
 USAGE = """Usage: python3 dev.py COMMAND [ARGUMENTS]
@@ -62,7 +64,7 @@ def check(rest: Sequence[str]) -> int:
         "lint": ["ruff", "check", "."],
         "types": ["mypy"],
         "floors": ["lint-imports"],
-        "tests": ["pytest", *fast, *(argument for argument in rest if argument != "--fast")],
+        "tests": ["pytest", "--numprocesses", str(WORKERS), *fast, *(argument for argument in rest if argument != "--fast")],
     }
     for name, command in steps.items():
         say(f"{name}: {' '.join(command)}")

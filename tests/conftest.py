@@ -1,7 +1,6 @@
 """Shared fixtures: a fresh database of either kind, a scope over it whose clock tests move, and the app over that."""
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,7 +33,14 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CLOSED_WITHIN = 20.0
 """Seconds that a database may take to close; one that takes longer has lost a connection or a caller."""
 
-_FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nautovacuum = off\nmax_connections = 200\ndeadlock_timeout = 100ms\n"
+_FAST = """
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+autovacuum = off
+max_connections = 200
+deadlock_timeout = 100ms
+"""
 
 _EMPTIED = """
 DELETE FROM log; DELETE FROM flow_run_state; DELETE FROM flow_run_detail; DELETE FROM flow_run;

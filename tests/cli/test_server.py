@@ -59,9 +59,10 @@ def test_a_second_one_and_a_reset_are_refused_while_it_runs(run: Run, in_backgro
 
 
 def test_status_asks_the_api_of_the_settings(run: Run, in_background: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADGATE_API_URL", f"http://127.0.0.1:{in_background}/api")
-    monkeypatch.setenv("HEADGATE_HOME", "/nonexistent")
-    status = run("server", "status", "-o", "json")
+    with monkeypatch.context() as elsewhere:  # and back again, for the end of the server
+        elsewhere.setenv("HEADGATE_API_URL", f"http://127.0.0.1:{in_background}/api")
+        elsewhere.setenv("HEADGATE_HOME", "/nonexistent")
+        status = run("server", "status", "-o", "json")
     assert (status.code, status.json["healthy"], status.json["pid"]) == (0, True, None)
 
 

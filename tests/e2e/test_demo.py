@@ -2,8 +2,8 @@
 
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 from real_system import PROJECT, PYTHON, Program, System
@@ -13,13 +13,22 @@ DEMO = str(PROJECT.parents[2] / "examples" / "demo.py")
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """The port that the demo would like to have; somebody else listens there."""
+    """The port that the demo would like to have; somebody else listens there for as long as the test lasts."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # then somebody does already
-            listener.bind(("127.0.0.1", 4200))
-            listener.listen()
+        deadline = time.monotonic() + 30  # another test may have it for a while; who has it for longer will keep it
+        while not is_bound(listener) and time.monotonic() < deadline:
+            time.sleep(0.1)
         yield 4200
+
+
+def is_bound(listener: socket.socket) -> bool:
+    try:
+        listener.bind(("127.0.0.1", 4200))
+        listener.listen()
+    except OSError:
+        return False
+    return True
 
 
 def start(system: System, *options: str) -> Program:
@@ -43,7 +52,7 @@ def test_the_demo_shows_completed_runs_also_after_one_that_was_killed(system: Sy
 
 
 def test_ctrl_c_ends_the_demo_and_all_that_it_started(system: System) -> None:
-    demo = start(system)
+    demo = start(system, "--port", str(system.port))
     system.wait_for_text(demo, "| found ")
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0, demo.text
@@ -52,7 +61,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(system: System) -> None:
 
 
 def test_a_second_demo_in_the_same_place_is_refused(system: System) -> None:
-    demo = start(system)
+    demo = start(system, "--port", str(system.port))
     system.wait_for_text(demo, "as they happen")
     other = start(system)
     assert other.wait() == 1

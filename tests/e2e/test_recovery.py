@@ -15,7 +15,6 @@ from headgate.schema.flow_runs import DeploymentFlowRunCreate
 from headgate.schema.states import StateCreate, StateDetails, StateType
 
 LEASE = {"server_leases_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
-BEAT = {"worker_heartbeat_seconds": 0.5}
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def hasty(system: System) -> System:
 
 def test_a_run_outlives_its_worker(hasty: System, tmp_path: Path) -> None:
     """The engine renews the lease itself: well past the lease the run still goes on, and ends as it would have."""
-    worker = hasty.start_worker(**BEAT)
+    worker = hasty.start_worker()
     gate = tmp_path / "gate"
     id = hasty.create_run(hasty.deploy("flows.py:gated"), gate=str(gate))
     hasty.wait_for_line(id, "line 1")
@@ -43,8 +42,15 @@ def test_a_run_outlives_its_worker(hasty: System, tmp_path: Path) -> None:
     assert_whole(hasty.lines(id))
 
 
+def test_a_lease_shorter_than_a_heartbeat_is_kept_all_the_same(hasty: System) -> None:
+    """The worker holds the lease of a command; how often it beats follows from what the server grants."""
+    hasty.start_worker(worker_heartbeat_seconds=30)
+    hasty.headgate("deploy", "--command", "sleep 4", "--name", "long", "--pool", "local")
+    hasty.wait_for(hasty.create_run("long/long"), StateType.COMPLETED)
+
+
 def test_a_run_whose_worker_and_engine_are_killed_is_crashed_within_the_lease(hasty: System, tmp_path: Path) -> None:
-    worker = hasty.start_worker(**BEAT)
+    worker = hasty.start_worker()
     id = hasty.create_run(hasty.deploy("flows.py:gated"), gate=str(tmp_path / "never"))
     hasty.wait_for_line(id, "line 1")
     run = hasty.until(lambda: (run := hasty.flow_run(id)).infrastructure_pid and run, "the run's process to be noted")
@@ -64,12 +70,12 @@ def test_a_run_that_was_claimed_and_not_begun_goes_to_another_worker(hasty: Syst
     state = StateCreate(type=StateType.SCHEDULED, state_details=soon)
     body = DeploymentFlowRunCreate(state=state, parameters={"executions": str(executions)})
     id = hasty.client.send(deployments.create_flow_run(found.id, body)).id
-    worker = hasty.start_worker("--name", "first", "--prefetch-seconds", "60", **BEAT)
+    worker = hasty.start_worker("--name", "first", "--prefetch-seconds", "60")
     run = hasty.until(lambda: (run := hasty.flow_run(id)).infrastructure_pid and run, "the run's process to be noted")
     assert run.state_type is StateType.PENDING
     worker.kill()
     os.kill(pid_of(run), signal.SIGKILL)
-    hasty.start_worker("--name", "second", **BEAT)
+    hasty.start_worker("--name", "second")
     run = hasty.wait_for(id, StateType.COMPLETED)
     assert run.start_time >= run.expected_start_time == soon.scheduled_time
     assert executions.read_text().split() == [str(id)]

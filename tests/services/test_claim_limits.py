@@ -7,7 +7,7 @@ from msgspec import UNSET
 from world import World, ids
 
 from headgate.schema.deployments import Deployment, DeploymentUpdate
-from headgate.schema.flow_runs import FlowRun
+from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import deployments, flow_runs, work_queues
 
@@ -105,8 +105,6 @@ async def test_a_run_that_waits_for_its_retry_keeps_its_slot(world: World) -> No
     """Its engine holds it: nobody else may start it, and nobody takes its place."""
     await world.pool(concurrency_limit=1)
     it = await world.deploy()
-    from headgate.schema.flow_runs import FlowRunPolicy
-
     await world.run(it, empirical_policy=FlowRunPolicy(retries=1, retry_delay=60))
     await world.run(it)
     [grant] = await world.grants()

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from world import World
 
+from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import deployments, work_pools, work_queues
-from headgate.schema.deployments import DeploymentUpdate
 from headgate.store.database import Database
 
 CLAIMERS = 32
@@ -169,8 +169,12 @@ async def test_the_world_may_change_meanwhile(servers: list[World]) -> None:
         while drain.finished < drain.total:
             number += 1
             it, server = deployed[number % 3], servers[number % 2]
-            await work_queues.update(server.scope, queue.id, WorkQueueUpdate(is_paused=number % 4 == 0, priority=number % 3 + 1))
-            await deployments.update(server.scope, it.id, DeploymentUpdate(paused=number % 5 == 0, concurrency_limit=number % 4 + 1))
+            await work_queues.update(
+                server.scope, queue.id, WorkQueueUpdate(is_paused=number % 4 == 0, priority=number % 3 + 1)
+            )
+            await deployments.update(
+                server.scope, it.id, DeploymentUpdate(paused=number % 5 == 0, concurrency_limit=number % 4 + 1)
+            )
             await deployments.update(
                 server.scope, it.id, DeploymentUpdate(work_pool_name="local", work_queue_name=("q", "r")[number % 2])
             )

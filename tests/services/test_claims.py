@@ -1,6 +1,6 @@
 """Claims: who starts, in which order, under which limits; what a grant carries."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -8,10 +8,10 @@ from world import World, ids
 
 from headgate.errors import Invalid, NotFound
 from headgate.schema.deployments import DeploymentUpdate
+from headgate.schema.filters import WorkerQuery
 from headgate.schema.states import StateType
 from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import deployments, flow_runs, work_queues, workers
-from headgate.schema.filters import WorkerQuery
 
 
 async def test_a_grant_carries_all_that_it_takes_to_start(world: World) -> None:
@@ -142,8 +142,6 @@ async def test_prefetch_claims_ahead(world: World) -> None:
 
 async def test_times_of_any_zone(world: World) -> None:
     """A time is an instant, however it was written."""
-    from datetime import timezone
-
     await world.pool()
     it = await world.deploy()
     east = timezone(timedelta(hours=9))

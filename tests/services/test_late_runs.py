@@ -9,6 +9,7 @@ from world import World, ids
 from headgate.schema.deployments import Deployment
 from headgate.services import work_queues
 from headgate.services.loops import late
+from headgate.store import flow_runs as rows
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def test_a_run_that_is_claimed_meanwhile_is_not_late(
         return seen
 
     await world.granted(1)
-    monkeypatch.setattr(late.rows, "turned_late", as_seen)
+    monkeypatch.setattr(rows, "turned_late", as_seen)
     assert await late.tick(world.scope) == 1
     assert [(await world.get(run)).state_name for run in (claimed, left)] == ["Pending", "Late"]
 

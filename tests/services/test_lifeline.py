@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -12,7 +13,6 @@ from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRunPolicy
 from headgate.services import claims, flow_runs
-from headgate.services.loops import lifeline
 from headgate.services.loops.lifeline import Lifeline
 from headgate.store import claims as rows
 
@@ -32,7 +32,7 @@ async def job(world: World) -> Lifeline:
     return made
 
 
-async def claimed(world: World, it: Deployment, *kinds: str, **fields: object) -> Grant:
+async def claimed(world: World, it: Deployment, *kinds: str, **fields: Any) -> Grant:
     """A claimed run that went through some states."""
     await world.run(it, **fields)
     [grant] = await world.grants()
@@ -153,7 +153,7 @@ async def test_what_happens_between_look_and_verdict_wins(
     async def as_seen(_tx: object, **_fields: object) -> object:
         return seen
 
-    monkeypatch.setattr(lifeline.rows, "lapsed", as_seen)
+    monkeypatch.setattr(rows, "lapsed", as_seen)
     assert await job.tick(world.scope) == 1
     monkeypatch.undo()
     assert (await world.get(other)).state_name == "Crashed"

@@ -7,7 +7,7 @@ from world import World, ids
 
 from headgate.errors import NotFound
 from headgate.schema.deployments import Deployment, GetScheduledRuns
-from headgate.schema.flow_runs import FlowRun
+from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.work_pools import WorkerFlowRun
 from headgate.services import deployments, work_queues
 
@@ -102,8 +102,6 @@ async def test_a_poll_is_a_sign_of_life(world: World, it: Deployment) -> None:
 
 async def test_runs_that_an_engine_holds_are_not_shown(world: World, it: Deployment) -> None:
     """One that waits for its retry in its own process is nobody else's."""
-    from headgate.schema.flow_runs import FlowRunPolicy
-
     await world.run(it, empirical_policy=FlowRunPolicy(retries=1))
     [grant] = await world.grants()
     await world.accepted(grant, "RUNNING")
@@ -141,8 +139,6 @@ async def test_a_paused_deployment_is_not_served(world: World) -> None:
 
 async def test_a_retry_in_place_is_not_served_again(world: World) -> None:
     """A run that waits for its retry in its own process is not offered to the one that serves."""
-    from headgate.schema.flow_runs import FlowRunPolicy
-
     it = await world.deploy(work_pool_name=None)
     run = await world.run(it, empirical_policy=FlowRunPolicy(retries=1))
     result = await world.propose(run, "PENDING", take_lease=True)

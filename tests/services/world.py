@@ -8,13 +8,29 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from headgate.clock import FrozenClock
-from headgate.schema.claims import ClaimRequest, ClaimResponse, Grant, HeldLease, LeaseRenewal, LeaseRenewalResponse, LeaseReturn
+from headgate.schema.claims import (
+    ClaimRequest,
+    ClaimResponse,
+    Grant,
+    HeldLease,
+    LeaseRenewal,
+    LeaseRenewalResponse,
+    LeaseReturn,
+)
 from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentScheduleCreate
 from headgate.schema.filters import FlowRunFilter, FlowRunQuery, FlowRunSort, NullableIdFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.flows import Flow, FlowCreate
 from headgate.schema.schedules import Schedule
-from headgate.schema.states import OrchestrationResult, OrchestrationStatus, SetState, State, StateCreate, StateDetails, StateType
+from headgate.schema.states import (
+    OrchestrationResult,
+    OrchestrationStatus,
+    SetState,
+    State,
+    StateCreate,
+    StateDetails,
+    StateType,
+)
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
 from headgate.services import claims, deployments, flow_runs, flows, polls, states, work_pools, work_queues
@@ -56,9 +72,8 @@ class World:
         """A deployment; `schedule` is short for one schedule."""
         if (schedule := fields.pop("schedule", None)) is not None:
             fields["schedules"] = [DeploymentScheduleCreate(schedule=schedule)]
-        flow_id = (await self.flow(flow)).id
-        body = DeploymentCreate(**{"name": name, "flow_id": flow_id, "work_pool_name": "local"} | fields)
-        return (await deployments.create(self.scope, body))[0]
+        about: dict[str, Any] = {"name": name, "flow_id": (await self.flow(flow)).id, "work_pool_name": "local"}
+        return (await deployments.create(self.scope, DeploymentCreate(**about | fields)))[0]
 
     async def run(self, of: Deployment, *, due: float | datetime = 0.0, **fields: Any) -> FlowRun:
         """A run that is due so many seconds from now, or at a time."""
@@ -80,13 +95,16 @@ class World:
         """Ids of the runs that a claim gives, in its order."""
         return ids(grant.flow_run for grant in await self.grants(room, **fields))
 
-    def waiting_claim(self, *, pool: str = "local", scope: Scope | None = None, **fields: Any) -> asyncio.Task[ClaimResponse]:
+    def waiting_claim(
+        self, *, pool: str = "local", scope: Scope | None = None, **fields: Any
+    ) -> asyncio.Task[ClaimResponse]:
         """A claim that waits."""
         body = self._claim(fields.pop("room", 1), {"wait_seconds": 30.0} | fields)
         return asyncio.create_task(claims.claim(scope or self.scope, pool, body))
 
     def _claim(self, room: int, fields: dict[str, Any]) -> ClaimRequest:
-        return ClaimRequest(**{"worker": "w", "worker_type": "process", "room": room} | fields)
+        about: dict[str, Any] = {"worker": "w", "worker_type": "process", "room": room}
+        return ClaimRequest(**about | fields)
 
     async def renew(self, *held: Grant, worker: str = "w", pool: str | None = "local") -> LeaseRenewalResponse:
         return await claims.renew(self.scope, pool, LeaseRenewal(worker=worker, leases=leases(held)))
@@ -101,7 +119,8 @@ class World:
         """A proposal; of a grant, with its fence. `due` is the state's time, `key` its transition id."""
         fence = fields.pop("fence", None)
         if isinstance(run, Grant):
-            run, fence = run.flow_run, run.lease.fence if fence is None else fence
+            fence = run.lease.fence if fence is None else fence
+            run = run.flow_run
         details = StateDetails(scheduled_time=fields.pop("due", None), transition_id=fields.pop("key", None) or uuid4())
         force, take_lease = fields.pop("force", False), fields.pop("take_lease", False)
         state = StateCreate(type=StateType(kind), state_details=details, **fields)

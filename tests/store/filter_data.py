@@ -6,7 +6,6 @@ from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 from filter_reference import Data
-from msgspec import structs
 from store_records import NOW, a_deployment, a_flow, a_log, a_pool, a_queue, a_run, a_state, stamped
 
 from headgate.ids import uuid7
@@ -52,8 +51,9 @@ def make_data(random: Random) -> Data:
     data.flow_runs = [_run(random, data) for _ in range(60)]
     data.logs = [_log(random, data) for _ in range(60)]
     for n in range(6):
-        times = {"last_heartbeat_time": random.choice(TIMES) - timedelta(seconds=n * 20), "heartbeat_interval_seconds": 20.0}
-        data.workers.append(Worker(**stamped(), name=f"w{n}", work_pool_id=data.work_pools[0].id, type="process", **times))
+        seen = random.choice(TIMES) - timedelta(seconds=n * 20)
+        about = {"name": f"w{n}", "work_pool_id": data.work_pools[0].id, "type": "process", "last_heartbeat_time": seen}
+        data.workers.append(Worker(**stamped() | about, heartbeat_interval_seconds=20.0))
     return data
 
 
@@ -110,15 +110,11 @@ async def save(database: Database, data: Data) -> None:
         await flow_runs.insert(tx, [NewRun(run) for run in data.flow_runs])
         await logs.insert(tx, data.logs)
         for each in data.workers:
-            beat = Beat(each.id, each.work_pool_id, each.name, each.type, each.heartbeat_interval_seconds, each.created)
-            await workers.beat(tx, structs_with_time(beat, each))
+            assert each.last_heartbeat_time is not None
+            about = each.id, each.work_pool_id, each.name, each.type, each.heartbeat_interval_seconds
+            await workers.beat(tx, Beat(*about, each.last_heartbeat_time))
 
     await database.write(unit)
-
-
-def structs_with_time(beat: Beat, worker: Worker) -> Beat:
-    assert worker.last_heartbeat_time is not None
-    return Beat(beat.id, beat.work_pool_id, beat.name, beat.type, beat.interval, worker.last_heartbeat_time)
 
 
 class Filters:
@@ -126,9 +122,16 @@ class Filters:
 
     def __init__(self, random: Random, data: Data) -> None:
         self.random = random
-        every = [*data.flows, *data.flow_runs[:10], *data.deployments, *data.work_pools, *data.work_queues, *data.logs[:3]]
+        every: list[Any] = [
+            *data.flows,
+            *data.flow_runs[:10],
+            *data.deployments,
+            *data.work_pools,
+            *data.work_queues,
+            *data.logs[:3],
+        ]
         self.ids = [*(record.id for record in every), uuid7(NOW)]
-        self.texts = [*TEXTS, *(record.name for record in [*data.flows, *data.deployments, *data.work_pools])]
+        self.texts = [*TEXTS, *(record.name for record in every if hasattr(record, "name"))]
 
     def make(self, kind: type[Filter]) -> Any:
         """A filter of a collection: a few of its fields, each with a few of its operators."""
@@ -162,7 +165,3 @@ class Filters:
             case _, each if each is int:
                 return random.choice(NUMBERS)
         return random.choice(TIMES)
-
-
-def replace(query: Any, **fields: Any) -> Any:
-    return structs.replace(query, **fields)

@@ -90,27 +90,37 @@ def holds(f: Any, value: Any) -> bool | None:
             return combined([among(value, f.any_), not_among(value, f.not_any_)])
         case NullableIdFilter() | NullableNameFilter():
             return combined([among(value, f.any_), null(value, f.is_null_)], f.operator)
+        case NameFilter() | QueueNameFilter() | TextFilter():
+            return worded(value, f)
+        case TimeFilter() | IntFilter() | LevelFilter():
+            return measured(value, f)
+        case TagsFilter():
+            return tagged(value, f)
+        case BoolFilter():
+            return None if f.eq_ is None else value is f.eq_
+        case CreatorFilter():
+            return created(value, f)
+    raise AssertionError(f)
+
+
+def worded(value: str | None, f: NameFilter | QueueNameFilter | TextFilter) -> bool:
+    match f:
         case NameFilter():
             like = None if f.like_ is None else value is not None and f.like_.lower() in value.lower()
             return combined([among(value, f.any_), like])
         case QueueNameFilter():
             starts = None if f.startswith_ is None else value is not None and value.startswith(tuple(f.startswith_))
             return combined([among(value, f.any_), starts])
-        case TagsFilter():
-            return tagged(value, f)
+    return value is not None and f.query.lower() in value.lower()
+
+
+def measured(value: Any, f: TimeFilter | IntFilter | LevelFilter) -> bool:
+    match f:
         case TimeFilter():
             return bounded(value, least=f.after_, most=f.before_, is_null=f.is_null_)
         case IntFilter():
             return bounded(value, least=f.ge_, most=f.le_, is_null=f.is_null_)
-        case LevelFilter():
-            return bounded(value, least=f.ge_, most=f.le_)
-        case BoolFilter():
-            return None if f.eq_ is None else value is f.eq_
-        case TextFilter():
-            return f.query.lower() in value.lower()
-        case CreatorFilter():
-            return created(value, f)
-    raise AssertionError(f)
+    return bounded(value, least=f.ge_, most=f.le_)
 
 
 def created(value: CreatedBy | None, f: CreatorFilter) -> bool:

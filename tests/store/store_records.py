@@ -48,7 +48,8 @@ def a_schedule(deployment: Deployment, **fields: Any) -> DeploymentSchedule:
 
 
 def a_state(kind: StateType = StateType.SCHEDULED, at: datetime = NOW, **fields: Any) -> State:
-    return State(**{"id": uuid7(at), "type": kind, "name": NAMES[kind], "timestamp": at} | fields)
+    about: dict[str, Any] = {"id": uuid7(at), "type": kind, "name": NAMES[kind], "timestamp": at}
+    return State(**about | fields)
 
 
 def a_run(flow: Flow, state: State | None = None, **fields: Any) -> FlowRun:

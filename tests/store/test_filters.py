@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
+import msgspec
 import pytest
-from filter_data import Filters, make_data, replace, save
+from filter_data import Filters, make_data, save
 from filter_reference import Data, Reference
+from msgspec import structs
 from store_records import NOW, a_flow, save_flow
 
 from headgate.schema import filters
@@ -84,7 +86,7 @@ async def _check(database: Database, data: Data, root: str, choose: Callable[[Fi
     sizes = set()
     for _ in range(ROUNDS):
         chosen = choose(made, kinds_in(kind))
-        query = kind(**chosen)
+        query: Any = kind(**chosen)  # type: ignore[arg-type]
         expected = {each.id for each in _selected(reference, root, query)}
         found = await ids_found(database, root, query)
         assert set(found) == expected, chosen
@@ -111,7 +113,7 @@ async def test_workers(database: Database, data: Data) -> None:
         expected.sort(key=lambda each: (each.last_heartbeat_time or NOW, -each.id.int), reverse=True)
         pages = []
         for offset in range(0, 8, 2):
-            page = replace(query, offset=offset)
+            page = structs.replace(query, offset=offset)
             pages += await database.read(lambda tx, q=page: workers.list_page(tx, pool, q, now=NOW))  # type: ignore[misc]
         assert [each.id for each in pages] == [each.id for each in expected], query
 
@@ -162,8 +164,6 @@ async def test_long_lists(database: Database) -> None:
 
 async def test_times_without_a_zone_mean_utc(database: Database) -> None:
     """A bound that a client sends without a zone is one in UTC."""
-    import msgspec
-
     flow = await save_flow(database)
     body = b'{"flow_runs": {"expected_start_time": {"before_": "2026-03-02T09:00:00", "after_": "2026-03-02T08:00:00"}}}'
     query = msgspec.json.decode(body, type=FlowRunQuery)

@@ -4,12 +4,13 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from store_records import a_flow, save_flow
 
-from headgate.errors import Unavailable
+from headgate.errors import Invalid, Unavailable
 from headgate.schema.flows import Flow
 from headgate.store import flows
 from headgate.store.database import Command, Database, Tx
@@ -71,7 +72,7 @@ async def names_in(database: Database) -> set[str]:
 async def under_way(sets: Sets) -> None:
     """Until the first set is being run."""
     async with asyncio.timeout(30):
-        while not sets.seen:
+        while not sets.seen:  # noqa: ASYNC110 - told from another thread
             await asyncio.sleep(0)
 
 
@@ -136,7 +137,7 @@ async def test_a_failed_unit_leaves_nothing_behind(database: Database) -> None:
             raise LookupError(name)
         return name
 
-    tasks = [asyncio.create_task(database.write(lambda tx, name=name: unit(tx, name))) for name in ("a", "bad", "b")]
+    tasks = [asyncio.create_task(database.write(partial(unit, name=name))) for name in ("a", "bad", "b")]
     a, bad, b = await outcomes(tasks)
     assert (a, b) == ("a", "b")
     assert isinstance(bad, LookupError)
@@ -222,8 +223,6 @@ async def test_a_closed_database_says_so(database: Database, sets: Sets) -> None
 
 async def test_values_out_of_range_are_the_callers_fault(database: Database) -> None:
     """A number that no column holds is refused as invalid, not as an outage: sending it again would not help."""
-    from headgate.errors import Invalid
-
     await save_flow(database)
     with pytest.raises(Invalid):
         await database.write(lambda tx: tx.execute("UPDATE work_pool SET concurrency_limit = :n", {"n": 2**70}))

@@ -21,11 +21,15 @@ from headgate.store.versions import HEAD
 NOBODY = 65534
 
 
+async def open_and_close(settings: Settings) -> None:
+    store = await open_store(settings)
+    await store.close()
+
+
 async def refusal(url: str, **settings: Any) -> str:
     """The one line that a server with this database ends with."""
     with pytest.raises(DatabaseError) as caught:
-        store = await open_store(Settings(server_database_connection_url=url, **settings))
-        await store.close()
+        await open_and_close(Settings(server_database_connection_url=url, **settings))
     line = str(caught.value)
     assert "\n" not in line
     assert len(line) < 300

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from store_records import NOW, a_deployment, a_log, a_queue, a_run, a_state, save_flow, save_pool, save_runs
 from msgspec import structs
+from store_records import NOW, a_deployment, a_log, a_queue, a_run, a_state, save_flow, save_pool, save_runs
 
 from headgate.errors import Invalid
 from headgate.schema.filters import (
@@ -39,10 +39,13 @@ FIRST = datetime.min.replace(tzinfo=NOW.tzinfo)
 async def pages(database: Database, listing: Listing, query: Any, size: int) -> list[Any]:
     """All records, a page at a time."""
     found: list[Any] = []
-    while page := await database.read(lambda tx: listing(tx, structs.replace(query, limit=size, offset=len(found)))):
+    while True:
+        asked = structs.replace(query, limit=size, offset=len(found))
+        page = await database.read(lambda tx, asked=asked: listing(tx, asked))  # type: ignore[misc]
         assert len(page) <= size
+        if not page:
+            return found
         found += page
-    return found
 
 
 def ids(records: Sequence[Any]) -> list[UUID]:

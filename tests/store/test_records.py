@@ -280,7 +280,8 @@ async def test_a_key_holds_back_the_second_run(database: Database) -> None:
     assert inserted == {run.id for index, run in enumerate(runs) if index != 1}
     again = await database.write(lambda tx: flow_runs.insert(tx, [NewRun(a_run(flow, idempotency_key="k"))]))
     assert again == set()
-    by_key = await database.read(lambda tx: flow_runs.ids_by_key(tx, ["k", "unknown"]))
+    wanted = [(flow.id, "k"), (other.id, "k"), (other.id, "unknown")]
+    by_key = await database.read(lambda tx: flow_runs.ids_by_key(tx, wanted))
     assert by_key == {(flow.id, "k"): runs[0].id, (other.id, "k"): runs[2].id}
 
 

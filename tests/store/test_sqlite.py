@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ async def flow_count(database: SqliteDatabase) -> int:
     return found
 
 
+async def data_version(database: SqliteDatabase) -> int:
+    """A number that changes when another connection than the writer's has committed."""
+    found: int = await database.write(lambda tx: tx.fetch_value("PRAGMA data_version"))
+    return found
+
+
 async def test_a_unit_that_awaits_something_else_is_refused(database: SqliteDatabase) -> None:
     """Its author is told what the rule is; it leaves nothing behind, its neighbours commit, the writer goes on."""
 
@@ -83,7 +90,7 @@ async def test_a_unit_that_awaits_something_else_is_refused(database: SqliteData
 
     async with asyncio.timeout(30):
         names = ("a", "bad", "b")
-        writes = (database.write(lambda tx, name=name: unit(tx, name)) for name in names)
+        writes = (database.write(partial(unit, name=name)) for name in names)
         a, bad, b = await asyncio.gather(*writes, return_exceptions=True)
         assert (a, b) == (None, None)
         assert isinstance(bad, RuntimeError)
@@ -155,14 +162,14 @@ async def test_two_servers_on_one_file(database: SqliteDatabase, path: Path) -> 
 
 async def test_two_processes_on_one_file(database: SqliteDatabase, path: Path) -> None:
     """Nobody is told that the database is busy, and nothing is lost."""
-    before = await database.read(lambda tx: tx.fetch_value("PRAGMA data_version"))
+    before = await data_version(database)
     with process(COMMITS, str(path), "p", "200") as other:
         for number in range(100):
             await save_flow(database, name=f"own{number}")
         _, errors = await asyncio.to_thread(other.communicate)
     assert errors == ""
     assert await flow_count(database) == 300
-    assert await database.read(lambda tx: tx.fetch_value("PRAGMA data_version")) != before
+    assert await data_version(database) != before
 
 
 async def test_processes_that_start_at_once_on_no_file(tmp_path: Path) -> None:

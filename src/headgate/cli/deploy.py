@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import structs
 
+from headgate.cli.find import find_pool
 from headgate.cli.hints import hint
 from headgate.cli.options import InSession, Output
 from headgate.cli.output import Problems, UsageError, print_json, warning_line
@@ -17,7 +18,6 @@ from headgate.cli.overrides import Overrides
 from headgate.cli.plan import Plan, Surroundings, make_plan
 from headgate.cli.project import Project, Raw, entry_of, find_file, read_project
 from headgate.cli.values import pairs
-from headgate.cli.work_pool import find_pool
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
 from headgate.core import schedules

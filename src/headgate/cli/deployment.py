@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from headgate.cli.find import every, find_deployment, flow_names
+from headgate.cli.find import every, find_deployment, find_pool, flow_names
 from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Yes
 from headgate.cli.output import (
     Column,
@@ -22,7 +22,6 @@ from headgate.cli.output import (
 from headgate.cli.times import moment_of, seconds_of
 from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
 from headgate.cli.watch import watch, watched_text
-from headgate.cli.work_pool import find_pool
 from headgate.client.calls import deployments
 from headgate.client.client import Client
 from headgate.core import schedules, templates

@@ -8,12 +8,13 @@ from msgspec import structs
 
 from headgate.cli.output import UsageError
 from headgate.client.call import Call
-from headgate.client.calls import deployments, flow_runs, flows
+from headgate.client.calls import deployments, flow_runs, flows, work_pools
 from headgate.client.client import Client
 from headgate.errors import NotFound
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import MAX_PAGE, FlowFilter, FlowQuery, FlowRunFilter, FlowRunQuery, IdFilter, NameFilter, Page
 from headgate.schema.flow_runs import FlowRun
+from headgate.schema.work_pools import WorkPool
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Page)
@@ -45,6 +46,14 @@ def find_flow_run(client: Client, text: str) -> FlowRun:
             return run
         case runs:
             raise UsageError(f"Several flow runs are named {text!r}, give an id: {', '.join(str(run.id) for run in runs)}.")
+
+
+def find_pool(client: Client, name: str) -> WorkPool:
+    """The pool of that name; the error says where to look when there is none."""
+    try:
+        return client.send(work_pools.get(name))
+    except NotFound:
+        raise NotFound(f"There is no work pool {name!r}; `headgate work-pool ls` lists all.") from None
 
 
 def flow_names(client: Client, ids: set[UUID]) -> dict[UUID, str]:

@@ -1,5 +1,6 @@
 """Options that several commands take, each with its names and its help once."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -51,3 +52,18 @@ JobVariables = Annotated[
 ]
 
 Tags = Annotated[list[str] | None, Parameter(name="--tag", help="A tag, again for each.")]
+
+Template = Annotated[
+    Path | None,
+    Parameter(name="--base-job-template", metavar="FILE", help="JSON file with the template, in place of the type's."),
+]
+
+Description = Annotated[str | None, Parameter(name="--description", help="What it is for.")]
+
+PoolLimit = Annotated[
+    int | None, Parameter(name="--concurrency-limit", help="How many of its runs may be in progress at a time.")
+]
+
+Slots = Annotated[int, Parameter(help="How many runs may be in progress at a time; 0 holds all back.")]
+
+Hours = Annotated[float, Parameter(name="--hours", help="How many hours to look ahead.")]

@@ -1,22 +1,24 @@
 """`headgate work-pool`: named channels of one infrastructure type each."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from cyclopts import App, Parameter
 
-from headgate.cli.find import every
-from headgate.cli.options import InSession, Output, PoolName, Yes
+from headgate.cli import work_pool_changes as changes
+from headgate.cli.find import every, find_pool
+from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Yes
 from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
+from headgate.cli.pool_templates import default_template, read_template, write_template
+from headgate.cli.preview import preview_table, upcoming
 from headgate.cli.profiles import change_current
 from headgate.client.calls import work_pools
 from headgate.client.client import Client
-from headgate.errors import ConfigError, Conflict, NotFound
+from headgate.errors import Conflict
 from headgate.schema.filters import WorkPoolQuery
-from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate, WorkPoolUpdate
+from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate
 from headgate.settings import env_name
-from headgate.worker.types import worker_type
+from headgate.worker.types import installed_types
 
 app = App(name="work-pool")
 
@@ -28,17 +30,13 @@ Type = Annotated[
     ),
 ]
 Paused = Annotated[bool, Parameter(name="--paused", help="Create it paused: it releases nothing until it is resumed.")]
-Template = Annotated[
-    Path | None,
-    Parameter(name="--base-job-template", metavar="FILE", help="JSON file with the template, in place of the type's."),
-]
-Description = Annotated[str | None, Parameter(name="--description", help="What the pool is for.")]
-Limit = Annotated[
-    int | None, Parameter(name="--concurrency-limit", help="How many of its runs may be in progress at a time.")
-]
 AsDefault = Annotated[
     bool, Parameter(name="--set-as-default", help="Make it the pool of deployments that name none, in the active profile.")
 ]
+TypeOrOnly = Annotated[
+    str | None, Parameter(name=["--type", "-t"], help="The worker type; without it the only one that is installed.")
+]
+File = Annotated[Path | None, Parameter(name=["--file", "-f"], help="Write it to this new file instead of the terminal.")]
 
 
 @app.command
@@ -50,7 +48,7 @@ def create(
     paused: Paused = False,
     base_job_template: Template = None,
     description: Description = None,
-    concurrency_limit: Limit = None,
+    concurrency_limit: PoolLimit = None,
     set_as_default: AsDefault = False,
     output: Output = "table",
     session: InSession,
@@ -60,7 +58,7 @@ def create(
     For example:
         headgate work-pool create local --type process --concurrency-limit 10
     """
-    template = _template(base_job_template) if base_job_template else _default_template(type)
+    template = read_template(base_job_template) if base_job_template else default_template(type)
     body = WorkPoolCreate(
         name=name,
         type=type,
@@ -114,25 +112,46 @@ def inspect_(name: PoolName, /, *, output: Output = "table", session: InSession)
 
 
 @app.command
-def pause(name: PoolName, /, *, session: InSession) -> None:
-    """Stop the delivery of runs to workers and agents; runs in progress go on.
+def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", session: InSession) -> None:
+    """Show the runs that the pool would release in the hours ahead, under its limits.
 
     For example:
-        headgate work-pool pause local
+        headgate work-pool preview local --hours 12
     """
-    _set_paused(session, name, True)
-    print(f"Paused work pool {name!r}")
+    with session.client() as client:
+        pool = find_pool(client, name)
+        found = upcoming(client, name, hours=hours, now=session.now())
+    if output == "json":
+        print_json(found)
+    else:
+        preview_table(f"Scheduled runs of {name}", found, now=session.now())
+        if pool.is_paused:
+            print(f"Work pool {name!r} is paused and releases nothing: `headgate work-pool resume {name}`.")
 
 
 @app.command
-def resume(name: PoolName, /, *, session: InSession) -> None:
-    """Undo `pause`.
+def get_default_base_job_template(*, type: TypeOrOnly = None, file: File = None) -> None:
+    """Print the base job template that new pools of a type start with, to edit it and pass it to `create` or `update`.
 
     For example:
-        headgate work-pool resume local
+        headgate work-pool get-default-base-job-template --type process --file template.json
     """
-    _set_paused(session, name, False)
-    print(f"Resumed work pool {name!r}")
+    template = default_template(type or _only_type())
+    if file is None:
+        print_json(template)
+    else:
+        write_template(template, file)
+        print(f"Wrote the base job template to {file}")
+
+
+for command in (
+    changes.update,
+    changes.pause,
+    changes.resume,
+    changes.set_concurrency_limit,
+    changes.clear_concurrency_limit,
+):
+    app.command(command)
 
 
 @app.command
@@ -149,14 +168,6 @@ def delete(name: PoolName, /, *, yes: Yes = False, session: InSession) -> None:
     print(f"Deleted work pool {name!r}")
 
 
-def find_pool(client: Client, name: str) -> WorkPool:
-    """The pool of that name; the error says where to look when there is none."""
-    try:
-        return client.send(work_pools.get(name))
-    except NotFound:
-        raise NotFound(f"There is no work pool {name!r}; `headgate work-pool ls` lists all.") from None
-
-
 def _create(client: Client, body: WorkPoolCreate) -> WorkPool:
     try:
         return client.send(work_pools.create(body))
@@ -166,29 +177,12 @@ def _create(client: Client, body: WorkPoolCreate) -> WorkPool:
         ) from None
 
 
-def _default_template(type: str) -> dict[str, Any]:
-    """What pools of this type start with; agents read no template."""
-    if type == UNTYPED:
-        return {}
-    try:
-        return worker_type(type).default_base_job_template()
-    except ConfigError as error:
-        raise UsageError(f"{error} A pool of another type needs --base-job-template FILE.") from None
-
-
-def _template(path: Path) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except OSError as error:
-        raise UsageError(f"--base-job-template: cannot read {path}: {error.strerror}.") from None
-    except msgspec.DecodeError as error:
-        raise UsageError(f"--base-job-template: {path} is not a JSON object: {error}.") from None
-
-
-def _set_paused(session: InSession, name: str, paused: bool) -> None:
-    with session.client() as client:
-        find_pool(client, name)
-        client.send(work_pools.update(name, WorkPoolUpdate(is_paused=paused)))
+def _only_type() -> str:
+    match sorted(installed_types()):
+        case [only]:
+            return only
+        case names:
+            raise UsageError(f"Of which type? Give --type; installed: {', '.join(names) or 'none'}.")
 
 
 def _created(pool: WorkPool) -> str:

@@ -169,6 +169,13 @@ def _with_scheduled_time(run: Current, proposed: StateCreate, now: datetime) -> 
     return structs.replace(proposed, state_details=details)
 
 
+def next_moment(run: Current, now: datetime) -> datetime:
+    """When a run that moves on `now` does so: after the state that it leaves, though another server's clock is ahead."""
+    if run.timestamp is None or run.timestamp <= now:
+        return now
+    return run.timestamp + timedelta(microseconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """The figures of a run that states drive. `total_run_time` is in seconds, without the state that it is in now."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import structs
 
 from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
-from headgate.core.states import NAMES, advance
+from headgate.core.states import NAMES, advance, next_moment
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.claims import (
@@ -237,8 +237,9 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], worker_id: UUID, claim: 
         run = locked[candidate.id]
         details = StateDetails(flow_run_id=run.id, scheduled_time=run.current.scheduled_time, transition_id=None)
         proposed = StateCreate(type=StateType.PENDING, name=NAMES[StateType.PENDING], state_details=details)
-        state = State(id=uuid7(now), type=proposed.type, name=NAMES[proposed.type], timestamp=now, state_details=details)
-        timing = advance(run.timing, run.current, proposed, at=now)
+        at = next_moment(run.current, now)
+        state = State(id=uuid7(at), type=proposed.type, name=NAMES[proposed.type], timestamp=at, state_details=details)
+        timing = advance(run.timing, run.current, proposed, at=at)
         entered.append(Entered(run.id, state, timing, True, run.current.fence + 1, expires_at, worker_id))
     await run_rows.enter(tx, entered)
     return await _grants(tx, [each.run_id for each in entered], expires_at, now)
@@ -252,6 +253,9 @@ async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: dateti
     grants = []
     for id in ids:
         run = runs[id]
+        if run.flow_id not in flows:  # created while its flow was being deleted: nobody could start it, or see it
+            await run_rows.delete(tx, [id])
+            continue
         deployment = deployments.get(run.deployment_id) if run.deployment_id else None
         grants.append(
             Grant(

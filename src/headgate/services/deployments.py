@@ -10,9 +10,7 @@ from headgate.core.parameters import check_parameters
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate, GetScheduledRuns
-from headgate.schema.filters import (
-    DeploymentQuery,
-)
+from headgate.schema.filters import DeploymentQuery
 from headgate.schema.flow_runs import FlowRun
 from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
 from headgate.services.scope import Scope

@@ -109,7 +109,7 @@ async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple
     """The runs that stand for the keys of those that were held back."""
     if not runs:
         return {}
-    ids = await rows.ids_by_key(tx, [run.idempotency_key or "" for run in runs])
+    ids = await rows.ids_by_key(tx, [(run.flow_id, run.idempotency_key or "") for run in runs])
     found = await rows.get_many(tx, [*ids.values()], now=now)
     return {key: found[id] for key, id in ids.items()}
 

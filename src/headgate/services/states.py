@@ -21,6 +21,7 @@ from headgate.core.states import (
     advance,
     decide,
     keeps_lease,
+    next_moment,
 )
 from headgate.errors import NotFound
 from headgate.ids import uuid7
@@ -196,7 +197,8 @@ def _entered(
     reason: str | None,
 ) -> Answered:
     """Record what follows from the run's entering a state, in `run` too: the next proposal of the set sees it."""
-    now, before = proposal.now, run.current
+    before = run.current
+    now = next_moment(before, proposal.now)
     held = run.lease_expires_at is not None
     kept = held and keeps_lease(proposed, by_holder=proposal.fence is not None)
     claimed = proposal.lease_until is not None and proposed.type is StateType.PENDING

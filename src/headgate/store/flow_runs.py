@@ -171,9 +171,10 @@ async def _insert_states(tx: Tx, states: Sequence[tuple[UUID, State]]) -> None:
         await tx.execute_many(_SQL["insert_state"], rows)
 
 
-async def ids_by_key(tx: Tx, keys: Sequence[str]) -> dict[tuple[UUID, str], UUID]:
-    """Run ids by (flow id, idempotency key)."""
-    rows = await tx.fetch(_SQL["by_keys"], {"keys": [*keys]})
+async def ids_by_key(tx: Tx, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], UUID]:
+    """Run ids by (flow id, idempotency key), at least those that are wanted."""
+    params = {"flow_ids": [*{flow_id for flow_id, _ in wanted}], "keys": [*{key for _, key in wanted}]}
+    rows = await tx.fetch(_SQL["by_keys"], params)
     return {(row["flow_id"], row["idempotency_key"]): row["flow_run_id"] for row in rows}
 
 

@@ -139,6 +139,7 @@ class PostgresqlDatabase:
             del self._flushes[command]
 
     async def _settle(self, command: Command[Any, Any], waiting: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+        waiting = [(item, future) for item, future in waiting if not future.cancelled()]
         items = [item for item, _ in waiting]
         try:
             results = await self.write(lambda tx: run_set(_savepoints(tx), command, items, passing=_OF_THE_TRANSACTION))

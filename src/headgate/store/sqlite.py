@@ -185,10 +185,10 @@ class SqliteDatabase:
             with contextlib.suppress(queue.Empty):
                 while True:
                     group.append(self._queue.get_nowait())
-            todo = [work for work in group if work is not None]
+            todo = [work for work in group if work is not None and not work.future.cancelled()]
             if todo:
                 self._settle(todo)
-            if len(todo) < len(group):
+            if None in group:
                 return
 
     def _settle(self, group: list[_Work]) -> None:

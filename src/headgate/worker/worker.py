@@ -27,6 +27,7 @@ UNLIMITED_ROOM = 100
 
 LONGEST_POLL = 30.0
 _PATIENCE = 10.0
+_SHORTEST_BEAT = 0.5
 
 
 def default_name(type: str) -> str:
@@ -56,6 +57,7 @@ class Worker:
         self.logger = logging.getLogger(f"headgate.worker.{infrastructure.type}.{self.name.lower()}")
         self._type = infrastructure.type
         self._settings = settings
+        self._clock = clock
         self._queues = list(queues)
         self._limit = limit
         self._prefetch = settings.worker_prefetch_seconds if prefetch_seconds is None else prefetch_seconds
@@ -183,12 +185,14 @@ class Worker:
         while True:
             interval = self._settings.worker_heartbeat_seconds
             try:
-                await self._renew(within=max(2 * interval, 5.0))
+                left = await self._renew(within=max(2 * interval, 5.0))
+                interval = min(interval, max(left / 3, _SHORTEST_BEAT))  # how long a lease lasts is the server's setting
             except Exception as error:
                 self._note_trouble(error)
             await asyncio.sleep(interval * random.uniform(0.8, 1.0))
 
-    async def _renew(self, *, within: float) -> None:
+    async def _renew(self, *, within: float) -> float:
+        """For how many seconds the leases are good."""
         body = LeaseRenewal(
             worker=self.name,
             worker_type=self._type,
@@ -198,6 +202,7 @@ class Worker:
         answer = await self._channel.send(claims.renew(self.pool, body), within=within)
         self._roster.lose(answer.lost, body.leases)
         self._roster.cancel(answer.cancel)
+        return (answer.expires_at - self._clock()).total_seconds()
 
     # Leaving
 

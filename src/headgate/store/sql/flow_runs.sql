@@ -22,8 +22,9 @@ INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, sta
 VALUES (:flow_run_id, :id, :type, :name, :timestamp, :message, :state_details, :data::json)
 
 -- name: by_keys
--- The runs that idempotency keys stand for.
-SELECT d.flow_id, d.idempotency_key, d.flow_run_id FROM flow_run_detail d WHERE d.idempotency_key IN :keys::text[]
+-- The runs that idempotency keys of flows stand for.
+SELECT d.flow_id, d.idempotency_key, d.flow_run_id FROM flow_run_detail d
+WHERE d.flow_id IN :flow_ids::uuid[] AND d.idempotency_key IN :keys::text[]
 
 -- name: select
 -- Whole runs, as the wire shows them; a condition on r, d, q, p follows.

@@ -1,0 +1,84 @@
+"""The commands of `headgate work-pool` that change a pool."""
+
+from headgate.cli.find import find_pool
+from headgate.cli.options import Description, InSession, PoolLimit, PoolName, Slots, Template
+from headgate.cli.output import UsageError
+from headgate.cli.pool_templates import read_template
+from headgate.cli.session import Session
+from headgate.client.calls import work_pools
+from headgate.schema.work_pools import WorkPoolUpdate
+
+
+def update(
+    name: PoolName,
+    /,
+    *,
+    description: Description = None,
+    concurrency_limit: PoolLimit = None,
+    base_job_template: Template = None,
+    session: InSession,
+) -> None:
+    """Change what a pool was created with; what is not given stays.
+
+    For example:
+        headgate work-pool update local --description "Nightly work" --base-job-template template.json
+    """
+    body = WorkPoolUpdate()
+    if description is not None:
+        body.description = description
+    if concurrency_limit is not None:
+        body.concurrency_limit = concurrency_limit
+    if base_job_template is not None:
+        body.base_job_template = read_template(base_job_template)
+    if body == WorkPoolUpdate():
+        raise UsageError("What is to change? Give --description, --concurrency-limit or --base-job-template.")
+    _update(session, name, body)
+    print(f"Updated work pool {name!r}")
+
+
+def pause(name: PoolName, /, *, session: InSession) -> None:
+    """Stop the delivery of runs to workers and agents; runs in progress go on.
+
+    For example:
+        headgate work-pool pause local
+    """
+    _update(session, name, WorkPoolUpdate(is_paused=True))
+    print(f"Paused work pool {name!r}")
+
+
+def resume(name: PoolName, /, *, session: InSession) -> None:
+    """Undo `pause`.
+
+    For example:
+        headgate work-pool resume local
+    """
+    _update(session, name, WorkPoolUpdate(is_paused=False))
+    print(f"Resumed work pool {name!r}")
+
+
+def set_concurrency_limit(name: PoolName, limit: Slots, /, *, session: InSession) -> None:
+    """Limit how many runs of a pool may be in progress at a time. Runs in progress go on, also above a lower limit.
+
+    For example:
+        headgate work-pool set-concurrency-limit local 3
+    """
+    _update(session, name, WorkPoolUpdate(concurrency_limit=limit))
+    print(f"Set concurrency limit for work pool {name!r} to {limit}")
+    if limit == 0:
+        print("It releases nothing until its limit is raised or cleared.")
+
+
+def clear_concurrency_limit(name: PoolName, /, *, session: InSession) -> None:
+    """Let any number of runs of a pool be in progress, as far as the limits of queues and deployments allow.
+
+    For example:
+        headgate work-pool clear-concurrency-limit local
+    """
+    _update(session, name, WorkPoolUpdate(concurrency_limit=None))
+    print(f"Cleared concurrency limit for work pool {name!r}")
+
+
+def _update(session: Session, name: str, body: WorkPoolUpdate) -> None:
+    with session.client() as client:
+        find_pool(client, name)
+        client.send(work_pools.update(name, body))

@@ -19,7 +19,7 @@ def _commands(app: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 ALL = sorted(_commands(build()))
-READS = [words for words in ALL if words[-1] in ("ls", "inspect", "view", "status", "logs", "version")]
+READS = [words for words in ALL if words[-1] in ("ls", "inspect", "view", "status", "logs", "version", "preview")]
 
 
 def test_all_commands_are_found() -> None:

@@ -191,6 +191,8 @@ class FakeApi:
             raise Refused(404, f'Work pool "{body.work_pool_name}" not found.')
         given = {name: getattr(body, name) for name in body.__struct_fields__ if name in Deployment.__struct_fields__}
         given = {name: value for name, value in given.items() if value is not None and name != "schedules"}
+        if old is not None:  # what the body leaves out stays
+            given = {"paused": old.paused} | given
         id = old.id if old else uuid4()
         schedules = old.schedules if old else []
         if body.schedules is not None:

@@ -80,7 +80,7 @@ async def test_a_deadlocked_set_is_run_again(database: Database, two: list[Flow]
 
 
 async def test_conflicts_do_not_go_on_for_ever(database: Database) -> None:
-    """After a few tries the conflict is told."""
+    """After a few tries the caller is told to come again later, and why."""
     tries = 0
 
     async def unit(_tx: Tx) -> None:
@@ -88,7 +88,7 @@ async def test_conflicts_do_not_go_on_for_ever(database: Database) -> None:
         tries += 1
         raise asyncpg.SerializationError("conflict")
 
-    with pytest.raises(asyncpg.SerializationError):
+    with pytest.raises(Unavailable, match="conflict"):
         await database.write(unit)
     assert 2 <= tries <= 10
 

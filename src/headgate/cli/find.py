@@ -8,13 +8,26 @@ from msgspec import structs
 
 from headgate.cli.output import UsageError
 from headgate.client.call import Call
-from headgate.client.calls import deployments, flow_runs, flows, work_pools
+from headgate.client.calls import deployments, flow_runs, flows, work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import NotFound
 from headgate.schema.deployments import Deployment
-from headgate.schema.filters import MAX_PAGE, FlowFilter, FlowQuery, FlowRunFilter, FlowRunQuery, IdFilter, NameFilter, Page
+from headgate.schema.filters import (
+    MAX_PAGE,
+    FlowFilter,
+    FlowQuery,
+    FlowRunFilter,
+    FlowRunQuery,
+    IdFilter,
+    NameFilter,
+    Page,
+    QueueNameFilter,
+    WorkQueueFilter,
+    WorkQueueQuery,
+)
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_pools import WorkPool
+from headgate.schema.work_queues import WorkQueue
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Page)
@@ -54,6 +67,24 @@ def find_pool(client: Client, name: str) -> WorkPool:
         return client.send(work_pools.get(name))
     except NotFound:
         raise NotFound(f"There is no work pool {name!r}; `headgate work-pool ls` lists all.") from None
+
+
+def find_queue(client: Client, name: str, pool: str | None) -> WorkQueue:
+    """The queue of that name in `pool`, or without one the only queue of that name in all pools."""
+    if pool is not None:
+        try:
+            return client.send(work_queues.get_by_name(pool, name))
+        except NotFound:
+            raise NotFound(f"Work pool {pool!r} has no queue {name!r}; `headgate work-queue ls` lists all.") from None
+    filter = WorkQueueFilter(name=QueueNameFilter(any_=[name]))
+    match every(client, work_queues.query_all, WorkQueueQuery(work_queues=filter)):
+        case []:
+            raise NotFound(f"There is no work queue {name!r}; `headgate work-queue ls` lists all.")
+        case [queue]:
+            return queue
+        case queues:
+            pools = ", ".join(sorted(queue.work_pool_name or "" for queue in queues))
+            raise UsageError(f"Several pools have a queue {name!r}: {pools}. Say which with --pool.")
 
 
 def flow_names(client: Client, ids: set[UUID]) -> dict[UUID, str]:

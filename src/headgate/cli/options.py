@@ -19,6 +19,13 @@ Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask for confi
 
 PoolName = Annotated[str, Parameter(help="Name of the work pool.")]
 
+QueueName = Annotated[str, Parameter(help="Name of the queue.")]
+
+QueuePool = Annotated[
+    str | None,
+    Parameter(name=["--pool", "-p"], help="The queue's work pool; needed when several pools have a queue of that name."),
+]
+
 DeploymentName = Annotated[str, Parameter(help="FLOW/DEPLOYMENT, or the deployment's id.")]
 
 FlowRunName = Annotated[str, Parameter(help="Id of the flow run, or its name when only one run has it.")]
@@ -62,6 +69,10 @@ Description = Annotated[str | None, Parameter(name="--description", help="What i
 
 PoolLimit = Annotated[
     int | None, Parameter(name="--concurrency-limit", help="How many of its runs may be in progress at a time.")
+]
+
+QueueLimit = Annotated[
+    int | None, Parameter(name=["--limit", "-l"], help="How many of its runs may be in progress at a time.")
 ]
 
 Slots = Annotated[int, Parameter(help="How many runs may be in progress at a time; 0 holds all back.")]

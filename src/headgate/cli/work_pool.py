@@ -134,7 +134,7 @@ def get_default_base_job_template(*, type: TypeOrOnly = None, file: File = None)
     """Print the base job template that new pools of a type start with, to edit it and pass it to `create` or `update`.
 
     For example:
-        headgate work-pool get-default-base-job-template --type process --file template.json
+        headgate work-pool get-default-base-job-template --type process -f t.json
     """
     template = default_template(type or _only_type())
     if file is None:

@@ -21,7 +21,7 @@ def update(
     """Change what a pool was created with; what is not given stays.
 
     For example:
-        headgate work-pool update local --description "Nightly work" --base-job-template template.json
+        headgate work-pool update local --description Nightly --concurrency-limit 5
     """
     body = WorkPoolUpdate()
     if description is not None:

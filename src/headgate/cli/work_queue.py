@@ -5,23 +5,73 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from headgate.cli.find import every
-from headgate.cli.options import InSession, Output
-from headgate.cli.output import Column, UsageError, ago, print_json, print_table, show
-from headgate.client.calls import work_queues
+from headgate.cli import work_queue_changes as changes
+from headgate.cli.find import every, find_pool, find_queue
+from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Yes
+from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_table, show
+from headgate.cli.preview import preview_table, upcoming
+from headgate.client.calls import deployments, flow_runs, work_queues
 from headgate.client.client import Client
-from headgate.errors import NotFound
-from headgate.schema.filters import QueueNameFilter, WorkQueueFilter, WorkQueueQuery
-from headgate.schema.work_queues import WorkQueue
+from headgate.core.states import TERMINAL
+from headgate.errors import Conflict
+from headgate.schema.filters import (
+    DeploymentQuery,
+    FlowRunFilter,
+    FlowRunQuery,
+    IdFilter,
+    StateFilter,
+    StateTypeFilter,
+    WorkQueueFilter,
+    WorkQueueQuery,
+)
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
 
 app = App(name="work-queue")
 
-Pool = Annotated[str | None, Parameter(name=["--pool", "-p"], help="Only look at the queues of this work pool.")]
-QueueName = Annotated[str, Parameter(help="Name of the queue.")]
+ListedPool = Annotated[str | None, Parameter(name=["--pool", "-p"], help="Only list the queues of this work pool.")]
+NewPool = Annotated[
+    str | None, Parameter(name=["--pool", "-p"], help="Its work pool; without it HEADGATE_DEFAULT_WORK_POOL_NAME.")
+]
+Priority = Annotated[
+    int | None,
+    Parameter(name="--priority", help="1 is served first; a taken priority shifts the others. Without it the first free."),
+]
+Paused = Annotated[bool, Parameter(name="--paused", help="Create it paused: it releases nothing until it is resumed.")]
 
 
 @app.command
-def ls(*, pool: Pool = None, output: Output = "table", session: InSession) -> None:
+def create(
+    queue: QueueName,
+    /,
+    *,
+    pool: NewPool = None,
+    priority: Priority = None,
+    limit: QueueLimit = None,
+    description: Description = "",
+    paused: Paused = False,
+    output: Output = "table",
+    session: InSession,
+) -> None:
+    """Create a queue in a work pool. Deployments and workers create those that they name by themselves.
+
+    For example:
+        headgate work-queue create critical --pool local --priority 1 --limit 1
+    """
+    pool = pool or session.settings().default_work_pool_name
+    if pool is None:
+        raise UsageError("In which pool? Give --pool NAME; `headgate work-pool ls` lists all.")
+    body = WorkQueueCreate(name=queue, description=description, is_paused=paused, concurrency_limit=limit, priority=priority)
+    with session.client() as client:
+        find_pool(client, pool)
+        created = _create(client, pool, body)
+    if output == "json":
+        print_json(created)
+    else:
+        print(_created(created))
+
+
+@app.command
+def ls(*, pool: ListedPool = None, output: Output = "table", session: InSession) -> None:
     """List the queues of one pool, or of all, by priority: 1 is served first.
 
     For example:
@@ -45,32 +95,98 @@ def ls(*, pool: Pool = None, output: Output = "table", session: InSession) -> No
 
 
 @app.command(name="inspect")
-def inspect_(queue: QueueName, /, *, pool: Pool = None, output: Output = "table", session: InSession) -> None:
+def inspect_(queue: QueueName, /, *, pool: QueuePool = None, output: Output = "table", session: InSession) -> None:
     """Show all fields of a queue; --pool is needed when several pools have a queue of that name.
 
     For example:
         headgate work-queue inspect default --pool local
     """
     with session.client() as client:
-        found = _find(client, queue, pool)
+        found = find_queue(client, queue, pool)
     show(found, output, now=session.now())
 
 
-def _find(client: Client, name: str, pool: str | None) -> WorkQueue:
-    if pool is not None:
-        try:
-            return client.send(work_queues.get_by_name(pool, name))
-        except NotFound:
-            raise NotFound(f"Work pool {pool!r} has no queue {name!r}; `headgate work-queue ls` lists all.") from None
-    filter = WorkQueueFilter(name=QueueNameFilter(any_=[name]))
-    match every(client, work_queues.query_all, WorkQueueQuery(work_queues=filter)):
-        case []:
-            raise NotFound(f"There is no work queue {name!r}; `headgate work-queue ls` lists all.")
-        case [queue]:
-            return queue
-        case queues:
-            pools = ", ".join(sorted(queue.work_pool_name or "" for queue in queues))
-            raise UsageError(f"Several pools have a queue {name!r}: {pools}. Say which with --pool.")
+@app.command
+def preview(
+    queue: QueueName, /, *, pool: QueuePool = None, hours: Hours = 1, output: Output = "table", session: InSession
+) -> None:
+    """Show the runs that a queue would release in the hours ahead, under its limits and its pool's.
+
+    For example:
+        headgate work-queue preview default --pool local --hours 12
+    """
+    with session.client() as client:
+        queue_ = find_queue(client, queue, pool)
+        found = upcoming(client, queue_.work_pool_name or "", queues=[queue], hours=hours, now=session.now())
+    if output == "json":
+        print_json(found)
+    else:
+        preview_table(f"Scheduled runs of {queue_.work_pool_name}/{queue}", found, now=session.now())
+        if queue_.is_paused:
+            print(f"{changes.title(queue_)} is paused and releases nothing: `headgate work-queue resume {queue}`.")
+
+
+for command in (
+    changes.pause,
+    changes.resume,
+    changes.set_concurrency_limit,
+    changes.clear_concurrency_limit,
+    changes.set_priority,
+):
+    app.command(command)
+
+
+@app.command
+def delete(queue: QueueName, /, *, pool: QueuePool = None, yes: Yes = False, session: InSession) -> None:
+    """Delete a queue. Its deployments and unfinished runs go to the default queue of its pool.
+
+    For example:
+        headgate work-queue delete critical --pool local
+    """
+    with session.client() as client:
+        found = find_queue(client, queue, pool)
+        title = changes.title(found)
+        if find_pool(client, found.work_pool_name or "").default_queue_id == found.id:
+            raise Conflict(f"{title} is its pool's default queue, which stays as long as the pool.")
+        confirm(f"{_content(client, found)} go to the pool's default queue. Delete {title}?", yes=yes)
+        client.send(work_queues.delete(found.id))
+    print(f"Deleted {title}")
+
+
+def _create(client: Client, pool: str, body: WorkQueueCreate) -> WorkQueue:
+    try:
+        return client.send(work_queues.create(pool, body))
+    except Conflict:
+        raise Conflict(
+            f"Work pool {pool!r} has a queue {body.name!r} already; `headgate work-queue ls --pool {pool}` lists all."
+        ) from None
+
+
+def _created(queue: WorkQueue) -> str:
+    return f"""\
+Created work queue with properties:
+    name - {queue.name!r}
+    work pool - {queue.work_pool_name!r}
+    id - {queue.id}
+    priority - {queue.priority}
+    concurrency limit - {queue.concurrency_limit}
+
+Start a worker to pick up runs from the work queue:
+    headgate worker start --pool {queue.work_pool_name!r} --work-queue {queue.name!r}
+
+Inspect the work queue:
+    headgate work-queue inspect {queue.name!r} --pool {queue.work_pool_name!r}"""
+
+
+def _content(client: Client, queue: WorkQueue) -> str:
+    """`2 deployments and 1 unfinished run`: what a queue has."""
+    this = WorkQueueFilter(id=IdFilter(any_=[queue.id]))
+    unfinished = FlowRunFilter(state=StateFilter(type=StateTypeFilter(not_any_=sorted(TERMINAL))))
+    counted = {
+        "deployment": client.send(deployments.count(DeploymentQuery(work_queues=this))),
+        "unfinished run": client.send(flow_runs.count(FlowRunQuery(work_queues=this, flow_runs=unfinished))),
+    }
+    return " and ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counted.items())
 
 
 def _row(queue: WorkQueue, polled: str) -> tuple[str, ...]:

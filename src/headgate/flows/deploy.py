@@ -40,15 +40,7 @@ def deploy(
 def register(client: Client, each: DeploymentPlan, *, work_pool_name: str | None) -> Deployment:
     """Create or replace one deployment."""
     flow = client.send(flows.create(FlowCreate(name=each.flow.name)))
-    paused = _was_paused(client, each) if each.paused is None else each.paused
-    return client.send(deployments.create(each.body(flow.id, work_pool_name=work_pool_name, paused=paused)))
-
-
-def _was_paused(client: Client, each: DeploymentPlan) -> bool:
-    try:
-        return client.send(deployments.get_by_name(each.flow.name, each.name)).paused
-    except NotFound:
-        return False
+    return client.send(deployments.create(each.body(flow.id, work_pool_name=work_pool_name)))
 
 
 def _checked_pool(client: Client, name: str | None) -> str:

@@ -92,7 +92,7 @@ class DeploymentPlan:
         """`flow/deployment`."""
         return f"{self.flow.name}/{self.name}"
 
-    def body(self, flow_id: UUID, *, work_pool_name: str | None, paused: bool) -> DeploymentCreate:
+    def body(self, flow_id: UUID, *, work_pool_name: str | None) -> DeploymentCreate:
         """What is sent to create the deployment."""
         limit = self.concurrency_limit
         return DeploymentCreate(
@@ -100,7 +100,7 @@ class DeploymentPlan:
             flow_id=flow_id,
             version=self.version,
             description=self.description,
-            paused=paused,
+            paused=self.paused,
             schedules=self.schedules,
             concurrency_limit=limit.limit if limit else None,
             concurrency_options=_options_of(limit) if limit else None,

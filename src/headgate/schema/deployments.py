@@ -134,7 +134,7 @@ class DeploymentCreate(Struct, kw_only=True):
     flow_id: UUID
     version: str | None = None
     description: str | None = None
-    paused: bool = False
+    paused: bool | None = None
     schedules: list[DeploymentScheduleCreate] | None = None
     concurrency_limit: Limit | None = None
     concurrency_options: ConcurrencyOptions | None = None

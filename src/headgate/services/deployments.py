@@ -76,7 +76,7 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
     """None when somebody else created it meanwhile."""
     now = scope.now
     deployment = Deployment(
-        id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id, paused=body.paused
+        id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id, paused=bool(body.paused)
     )
     deployment.labels = {"prefect.flow.id": str(body.flow_id)}
     await _apply(scope, tx, deployment, _as_update(body))

@@ -96,24 +96,24 @@ class PostgresqlDatabase:
         self._pool = pool
         self._sets: dict[Command[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
         self._flushes: dict[Command[Any, Any], asyncio.Task[None]] = {}
+        self._units = 0
+        self._idle = asyncio.Event()
         self._closing = False
 
     async def read(self, unit: Unit[R]) -> R:
         """Run `unit` on a pooled connection."""
-        async with _lost_is_unavailable(), self._pool.acquire() as connection:
-            return await unit(PostgresqlTx(connection))
+        with self._counted():
+            async with _lost_is_unavailable(), self._pool.acquire() as connection:
+                return await unit(PostgresqlTx(connection))
 
     async def write(self, unit: Unit[R]) -> R:
         """Run `unit` in a transaction of its own, again after a deadlock or a serialisation conflict."""
-        for _ in range(_TRIES - 1):
-            with contextlib.suppress(*_CONFLICTS):
-                return await self._write_once(unit)
-        return await self._write_once(unit)
+        with self._counted():
+            return await self._write(unit)
 
     async def submit(self, command: Command[Item, R], item: Item) -> R:
         """Run `item` in the next set of its command; one set of a command is under way at a time."""
-        if self._closing:
-            raise Unavailable("The database is closed.")
+        self._check_open()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._sets.setdefault(command, []).append((item, future))
         if command not in self._flushes:
@@ -124,7 +124,34 @@ class PostgresqlDatabase:
         """Commit what was handed in, then close the pool."""
         self._closing = True
         await asyncio.gather(*self._flushes.values())
+        while self._units:
+            self._idle.clear()
+            await self._idle.wait()
         await self._pool.close()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Unavailable("The database is closed.")
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """For `close`, which waits for what was begun before."""
+        self._check_open()
+        self._units += 1
+        try:
+            yield
+        finally:
+            self._units -= 1
+            self._idle.set()
+
+    async def _write(self, unit: Unit[R]) -> R:
+        conflict: Exception | None = None
+        for _ in range(_TRIES):
+            try:
+                return await self._write_once(unit)
+            except _CONFLICTS as error:
+                conflict = error
+        raise Unavailable(f"The database is too busy with others' changes to the same records: {conflict}.") from conflict
 
     async def _write_once(self, unit: Unit[R]) -> R:
         async with _lost_is_unavailable(), self._pool.acquire() as connection, connection.transaction():
@@ -140,9 +167,11 @@ class PostgresqlDatabase:
 
     async def _settle(self, command: Command[Any, Any], waiting: list[tuple[Any, asyncio.Future[Any]]]) -> None:
         waiting = [(item, future) for item, future in waiting if not future.cancelled()]
+        if not waiting:
+            return
         items = [item for item, _ in waiting]
         try:
-            results = await self.write(lambda tx: run_set(_savepoints(tx), command, items, passing=_OF_THE_TRANSACTION))
+            results = await self._write(lambda tx: run_set(_savepoints(tx), command, items, passing=_OF_THE_TRANSACTION))
         except Exception as error:
             results = [error] * len(items)
         for (_, future), result in zip(waiting, results, strict=True):

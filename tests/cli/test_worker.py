@@ -7,8 +7,11 @@ import pytest
 from command_line import NOW, Run, drawn
 from scripted_api import Script
 
+from headgate.client.calls import workers
+from headgate.client.client import Client
 from headgate.clock import FrozenClock
 from headgate.errors import NotFound
+from headgate.schema.workers import WorkerHeartbeat
 from headgate.settings import Settings
 
 Started = list[tuple[Settings, dict[str, Any]]]
@@ -102,3 +105,44 @@ def test_ls_shows_who_is_there(run: Run, script: Script, frozen: FrozenClock) ->
         "└──────┴─────────┴─────────┴────────────────┘",
     ]
     assert [each["name"] for each in run("worker", "ls", "-p", "local", "-o", "json").json] == ["w1", "w2"]
+
+
+@pytest.fixture
+def joined(api: Client, run: Run) -> None:
+    """The worker `w1` in the pool `local`."""
+    run("work-pool", "create", "local", "--type", "process")
+    api.send(workers.heartbeat("local", WorkerHeartbeat(name="w1", heartbeat_interval_seconds=5)))
+
+
+def test_inspect_shows_every_field(joined: None, run: Run) -> None:
+    [worker] = run("worker", "ls", "-p", "local", "-o", "json").json
+    assert run("worker", "inspect", "w1", "-p", "local", "-o", "json").json == worker
+    shown = run("worker", "inspect", "w1", "-p", "local").out
+    assert shown.startswith("Worker(\n    id='")
+    assert all(f"\n    {key}=" in shown for key in worker)
+
+
+def test_forget_takes_a_worker_off_the_list(joined: None, run: Run) -> None:
+    outcome = run("worker", "forget", "w1", "-p", "local")
+    assert (outcome.code, outcome.out) == (0, "Forgot worker 'w1' of work pool 'local'\n")
+    assert outcome.err.startswith("Warning: Worker 'w1' was online a moment ago")
+    assert run("worker", "ls", "-p", "local", "-o", "json").json == []
+
+
+def test_forget_warns_of_nothing_when_the_worker_is_offline(joined: None, run: Run, script: Script) -> None:
+    ids = dict.fromkeys(("id", "work_pool_id", "default_queue_id"), "00000000-0000-0000-0000-000000000001")
+    record = ids | {"created": NOW, "updated": NOW, "name": "w1", "status": "OFFLINE"}
+    script.on("GET", "/work_pools/local", record | {"status": None})
+    script.on("POST", "/work_pools/local/workers/filter", [record])
+    script.on("DELETE", "/work_pools/local/workers/w1", None)
+    outcome = run("worker", "forget", "w1", "-p", "local")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert script.requests[-1][:2] == ("DELETE", "/work_pools/local/workers/w1")
+
+
+@pytest.mark.parametrize("command", ["inspect", "forget"])
+def test_a_worker_that_is_not_there_is_named(joined: None, run: Run, command: str) -> None:
+    outcome = run("worker", command, "w2", "-p", "local")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "Error: Work pool 'local' has no worker 'w2'; `headgate worker ls --pool local` lists all.\n"
+    assert "There is no work pool 'nowhere'" in run("worker", command, "w1", "-p", "nowhere").err

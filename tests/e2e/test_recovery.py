@@ -61,6 +61,18 @@ def test_a_run_whose_worker_and_engine_are_killed_is_crashed_within_the_lease(ha
     assert "taken to be dead" in (run.state.message or "")
 
 
+def test_a_command_dies_with_its_worker_and_is_crashed(hasty: System, tmp_path: Path) -> None:
+    """It cannot renew a lease, so it must not go on either."""
+    worker = hasty.start_worker()
+    pid = tmp_path / "pid"
+    hasty.headgate("deploy", "--command", f"sh -c 'echo $$ > {pid}; sleep 600; true'", "--name", "long", "--pool", "local")
+    id = hasty.create_run("long/long")
+    hasty.until(lambda: pid.exists() and pid.read_text().endswith("\n"), "the command to begin")
+    worker.kill()
+    hasty.wait_for(id, StateType.CRASHED, seconds=10)
+    assert not is_alive(int(pid.read_text()))
+
+
 def test_a_run_that_was_claimed_and_not_begun_goes_to_another_worker(hasty: System, tmp_path: Path) -> None:
     """Its engine had started ahead of its time and was killed together with the worker."""
     deployment = hasty.deploy("flows.py:note")

@@ -84,8 +84,8 @@ async def test_no_limit_is_exceeded_at_any_instant(servers: list[World]) -> None
     wide, narrow = await world.deploy("wide"), await world.deploy("n", work_queue_name="narrow")
     single = await world.deploy("single", work_queue_name="narrow", concurrency_limit=2)
     for it in (wide, narrow, single):
-        await world.runs(it, 50)
-    drain = Drain(servers, 150)
+        await world.runs(it, 30)
+    drain = Drain(servers, 90)
     await drain.run(12, pool="TRUE", queue=f"work_queue_id = '{queue.id}'", deployment=f"deployment_id = '{single.id}'")
     assert set(drain.granted.values()) == {1}
     assert drain.most["pool"] <= 6
@@ -97,8 +97,8 @@ async def test_both_kinds_of_client_share_one_limit(servers: list[World]) -> Non
     """Workers that claim, and clients that poll and then propose Pending, together never pass the pool's limit."""
     [world, other] = servers
     await world.pool(concurrency_limit=5)
-    await world.runs(await world.deploy(), 100)
-    drain = Drain(servers, 100)
+    await world.runs(await world.deploy(), 60)
+    drain = Drain(servers, 60)
 
     async def poll_and_propose(server: World) -> None:
         while drain.finished < drain.total:
@@ -120,7 +120,7 @@ async def test_both_kinds_of_client_share_one_limit(servers: list[World]) -> Non
             group.create_task(drain.work(number))
         for server in (world, other, world, other):
             group.create_task(poll_and_propose(server))
-    assert len(drain.granted) == 100
+    assert len(drain.granted) == 60
     assert set(drain.granted.values()) == {1}
     assert drain.most["pool"] <= 5
 
@@ -161,8 +161,8 @@ async def test_the_world_may_change_meanwhile(servers: list[World]) -> None:
     queue = await world.queue("q")
     deployed = [await world.deploy(f"d{number}", work_queue_name="q") for number in range(3)]
     for it in deployed:
-        await world.runs(it, 40)
-    drain = Drain(servers, 120)
+        await world.runs(it, 25)
+    drain = Drain(servers, 75)
 
     async def change() -> None:
         number = 0
@@ -188,4 +188,4 @@ async def test_the_world_may_change_meanwhile(servers: list[World]) -> None:
         for number in range(8):
             group.create_task(drain.work(number))
     assert set(drain.granted.values()) == {1}
-    assert len(drain.granted) == 120
+    assert len(drain.granted) == 75

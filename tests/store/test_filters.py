@@ -31,7 +31,7 @@ from headgate.schema.filters import (
 from headgate.store import deployments, flow_runs, flows, logs, work_pools, work_queues, workers
 from headgate.store.database import Database, Tx
 
-ROUNDS = 150
+ROUNDS = 80
 
 Listing = Callable[[Tx, Any], Awaitable[list[Any]]]
 Counting = Callable[[Tx, Any], Awaitable[int]]

@@ -31,6 +31,9 @@ from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 
 app = App(name="deployment")
+app.command(
+    "headgate.cli.deployment_schedule:app", name="schedule", help="Create and look after the schedules of a deployment."
+)
 
 FlowName = Annotated[list[str] | None, Parameter(name="--flow-name", help="Only deployments of this flow, again for each.")]
 Watch = Annotated[

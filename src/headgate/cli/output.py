@@ -131,6 +131,11 @@ def span(seconds: float, *, short: bool = False) -> str:
     return f"{count}{letter}" if short else f"{count} {name}" + ("" if count == 1 else "s")
 
 
+def counted(count: int, what: str) -> str:
+    """`1 queue`, `2 queues`."""
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
 def local(when: datetime) -> str:
     """`when` to the millisecond in this machine's zone."""
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -2,11 +2,13 @@
 
 import re
 import warnings
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from dateutil import parser as dates
 
 from headgate.cli.output import UsageError
+from headgate.core.wall_clock import to_instant
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _WORDS = r"s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?"
@@ -41,6 +43,17 @@ def moment_of(text: str, now: datetime, *, option: str) -> datetime:
         ) from None
     # Without a zone it is the wall clock of this machine, with the offset that holds on that day.
     return (when + _DAY if bare and when.astimezone() <= now else when).astimezone()
+
+
+def instant_of(text: str, zone: ZoneInfo, *, option: str) -> datetime:
+    """The instant in UTC that an ISO date and time names, on the clocks of `zone` unless it has an offset."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option}: {text!r} is not a moment; it looks like '2026-03-01 09:30', with or without an offset."
+        ) from None
+    return when.astimezone(UTC) if when.tzinfo else to_instant(when, zone)
 
 
 def _parse(text: str, default: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """`headgate work-pool`: named channels of one infrastructure type each."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,14 +9,14 @@ from cyclopts import App, Parameter
 from headgate.cli import work_pool_changes as changes
 from headgate.cli.find import every, find_pool
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Yes
-from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
+from headgate.cli.output import Column, UsageError, confirm, counted, print_json, print_table, show
 from headgate.cli.pool_templates import default_template, read_template, write_template
 from headgate.cli.preview import preview_table, upcoming
 from headgate.cli.profiles import change_current
-from headgate.client.calls import work_pools
+from headgate.client.calls import deployments, work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
-from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.filters import DeploymentQuery, IdFilter, WorkPoolFilter, WorkPoolQuery, WorkQueueQuery
 from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate
 from headgate.settings import env_name
 from headgate.worker.types import installed_types
@@ -127,6 +128,8 @@ def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", se
         preview_table(f"Scheduled runs of {name}", found, now=session.now())
         if pool.is_paused:
             print(f"Work pool {name!r} is paused and releases nothing: `headgate work-pool resume {name}`.")
+        elif pool.concurrency_limit == 0:
+            print(f"Work pool {name!r} has a concurrency limit of 0 and releases nothing.")
 
 
 @app.command
@@ -162,10 +165,18 @@ def delete(name: PoolName, /, *, yes: Yes = False, session: InSession) -> None:
         headgate work-pool delete local
     """
     with session.client() as client:
-        find_pool(client, name)
-        confirm(f"Delete work pool {name!r} with all its queues?", yes=yes)
+        pool = find_pool(client, name)
+        confirm(f"{_consequences(client, pool)} Delete work pool {name!r}?", yes=yes)
         client.send(work_pools.delete(name))
     print(f"Deleted work pool {name!r}")
+
+
+def _consequences(client: Client, pool: WorkPool) -> str:
+    """What a deletion takes along and what it leaves behind, in a sentence."""
+    this = DeploymentQuery(work_pools=WorkPoolFilter(id=IdFilter(any_=[pool.id])))
+    left = client.send(deployments.count(this))
+    queues = len(every(client, partial(work_queues.query, pool.name), WorkQueueQuery()))
+    return f"{counted(queues, 'queue')} would be gone, and {counted(left, 'deployment')} left without a pool."
 
 
 def _create(client: Client, body: WorkPoolCreate) -> WorkPool:

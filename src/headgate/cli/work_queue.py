@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from headgate.cli import work_queue_changes as changes
 from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Yes
-from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_table, show
+from headgate.cli.output import Column, UsageError, ago, confirm, counted, print_json, print_table, show
 from headgate.cli.preview import preview_table, upcoming
 from headgate.client.calls import deployments, flow_runs, work_queues
 from headgate.client.client import Client
@@ -116,14 +116,15 @@ def preview(
         headgate work-queue preview default --pool local --hours 12
     """
     with session.client() as client:
-        queue_ = find_queue(client, queue, pool)
-        found = upcoming(client, queue_.work_pool_name or "", queues=[queue], hours=hours, now=session.now())
+        found = find_queue(client, queue, pool)
+        pool = found.work_pool_name or ""
+        runs = upcoming(client, pool, queues=[queue], hours=hours, now=session.now())
     if output == "json":
-        print_json(found)
+        print_json(runs)
     else:
-        preview_table(f"Scheduled runs of {queue_.work_pool_name}/{queue}", found, now=session.now())
-        if queue_.is_paused:
-            print(f"{changes.title(queue_)} is paused and releases nothing: `headgate work-queue resume {queue}`.")
+        preview_table(f"Scheduled runs of {pool}/{queue}", runs, now=session.now())
+        if found.is_paused:
+            print(f"Nothing is released while the queue is paused: `headgate work-queue resume {queue} --pool {pool}`.")
 
 
 for command in (
@@ -147,7 +148,7 @@ def delete(queue: QueueName, /, *, pool: QueuePool = None, yes: Yes = False, ses
         found = find_queue(client, queue, pool)
         title = changes.title(found)
         if find_pool(client, found.work_pool_name or "").default_queue_id == found.id:
-            raise Conflict(f"{title} is its pool's default queue, which stays as long as the pool.")
+            raise Conflict(f"Cannot delete {title}: a pool keeps its default queue as long as it lives.")
         confirm(f"{_content(client, found)} go to the pool's default queue. Delete {title}?", yes=yes)
         client.send(work_queues.delete(found.id))
     print(f"Deleted {title}")
@@ -182,11 +183,9 @@ def _content(client: Client, queue: WorkQueue) -> str:
     """`2 deployments and 1 unfinished run`: what a queue has."""
     this = WorkQueueFilter(id=IdFilter(any_=[queue.id]))
     unfinished = FlowRunFilter(state=StateFilter(type=StateTypeFilter(not_any_=sorted(TERMINAL))))
-    counted = {
-        "deployment": client.send(deployments.count(DeploymentQuery(work_queues=this))),
-        "unfinished run": client.send(flow_runs.count(FlowRunQuery(work_queues=this, flow_runs=unfinished))),
-    }
-    return " and ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counted.items())
+    waiting = client.send(flow_runs.count(FlowRunQuery(work_queues=this, flow_runs=unfinished)))
+    served = client.send(deployments.count(DeploymentQuery(work_queues=this)))
+    return f"{counted(served, 'deployment')} and {counted(waiting, 'unfinished run')}"
 
 
 def _row(queue: WorkQueue, polled: str) -> tuple[str, ...]:

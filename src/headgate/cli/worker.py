@@ -5,11 +5,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from headgate.cli.find import every
+from headgate.cli.find import every, find_pool
 from headgate.cli.options import InSession, Output
-from headgate.cli.output import Column, UsageError, ago, print_json, print_table
+from headgate.cli.output import Column, UsageError, ago, print_json, print_table, show, warning_line
 from headgate.client.calls import workers
+from headgate.client.client import Client
+from headgate.errors import NotFound
 from headgate.schema.filters import WorkerQuery
+from headgate.schema.workers import Worker, WorkerStatus
 
 app = App(name="worker")
 
@@ -33,6 +36,9 @@ Prefetch = Annotated[
     Parameter(name="--prefetch-seconds", help="How long before its time a run's infrastructure may be started."),
 ]
 RunOnce = Annotated[bool, Parameter(name="--run-once", help="Take what is due now, wait until it is done, and leave.")]
+
+ItsPool = Annotated[str, Parameter(name=["--pool", "-p"], help="The work pool.")]
+WorkerName = Annotated[str, Parameter(help="Name of the worker.")]
 
 
 @app.command
@@ -74,12 +80,7 @@ def start(
 
 
 @app.command
-def ls(
-    *,
-    pool: Annotated[str, Parameter(name=["--pool", "-p"], help="The work pool.")],
-    output: Output = "table",
-    session: InSession,
-) -> None:
+def ls(*, pool: ItsPool, output: Output = "table", session: InSession) -> None:
     """List the workers of a pool; a worker that stopped sending heartbeats is OFFLINE.
 
     For example:
@@ -94,3 +95,38 @@ def ls(
         now = session.now()
         rows = [(worker.name, worker.type or "", worker.status, ago(worker.last_heartbeat_time, now)) for worker in found]
         print_table(f"Workers of {pool}", columns, rows)
+
+
+@app.command(name="inspect")
+def inspect_(name: WorkerName, /, *, pool: ItsPool, output: Output = "table", session: InSession) -> None:
+    """Show all fields of a worker.
+
+    For example:
+        headgate worker inspect night --pool local
+    """
+    with session.client() as client:
+        found = _find(client, name, pool)
+    show(found, output, now=session.now())
+
+
+@app.command
+def forget(name: WorkerName, /, *, pool: ItsPool, session: InSession) -> None:
+    """Take a worker off the list of its pool. It is not stopped: one that still runs joins again.
+
+    For example:
+        headgate worker forget night --pool local
+    """
+    with session.client() as client:
+        found = _find(client, name, pool)
+        client.send(workers.delete(pool, name))
+    print(f"Forgot worker {name!r} of work pool {pool!r}")
+    if found.status is WorkerStatus.ONLINE:
+        warning_line(f"Worker {name!r} was online a moment ago: while it runs, it joins again with its next heartbeat.")
+
+
+def _find(client: Client, name: str, pool: str) -> Worker:
+    find_pool(client, pool)
+    found = [worker for worker in every(client, partial(workers.query, pool), WorkerQuery()) if worker.name == name]
+    if not found:
+        raise NotFound(f"Work pool {pool!r} has no worker {name!r}; `headgate worker ls --pool {pool}` lists all.")
+    return found[0]

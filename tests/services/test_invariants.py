@@ -111,7 +111,7 @@ class Chaos:
     async def report(self) -> None:
         """A holder, perhaps a late one, reports a state."""
         kind = self.random.choice(["RUNNING", "RUNNING", "COMPLETED", "FAILED", "CRASHED", "CANCELLED"])
-        await self.world.propose(self.random.choice(self.held or [None]) or self.random.choice(self.runs), kind)  # type: ignore[arg-type]
+        await self.world.propose(self.random.choice(self.held or [None]) or self.random.choice(self.runs), kind)
 
     async def propose(self) -> None:
         """Anybody proposes anything."""

@@ -1,12 +1,12 @@
 """The lifeline: what becomes of runs whose holder stopped renewing, and of nobody else's."""
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec import structs
+from sleepers import Sleepers, woken
 from world import World, leases
 
 from headgate.schema.claims import Grant
@@ -197,12 +197,10 @@ async def test_hundreds_of_lapsed_runs_in_one_pass(world: World, it: Deployment,
     assert len(await world.granted(230)) == 230
 
 
-async def test_a_recovered_run_wakes_who_waits(world: World, it: Deployment, job: Lifeline) -> None:
+async def test_a_recovered_run_wakes_who_waits(world: World, it: Deployment, job: Lifeline, sleepers: Sleepers) -> None:
     grant = await claimed(world, it)
-    task = world.waiting_claim(worker="another")
-    await asyncio.sleep(0.05)
+    task = await sleepers.claim(world, worker="another")
     lapse(world)
     await job.tick(world.scope)
-    async with asyncio.timeout(0.7):
-        [again] = (await task).grants
+    [again] = (await woken(task)).grants
     assert again.flow_run.id == grant.flow_run.id

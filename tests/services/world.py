@@ -95,13 +95,6 @@ class World:
         """Ids of the runs that a claim gives, in its order."""
         return ids(grant.flow_run for grant in await self.grants(room, **fields))
 
-    def waiting_claim(
-        self, *, pool: str = "local", scope: Scope | None = None, **fields: Any
-    ) -> asyncio.Task[ClaimResponse]:
-        """A claim that waits."""
-        body = self._claim(fields.pop("room", 1), {"wait_seconds": 30.0} | fields)
-        return asyncio.create_task(claims.claim(scope or self.scope, pool, body))
-
     def _claim(self, room: int, fields: dict[str, Any]) -> ClaimRequest:
         about: dict[str, Any] = {"worker": "w", "worker_type": "process", "room": room}
         return ClaimRequest(**about | fields)
@@ -173,9 +166,3 @@ def every(seconds: float, anchor: datetime) -> Schedule:
 
 def cron(text: str, zone: str = "UTC") -> Schedule:
     return Schedule(cron=text, timezone=zone)
-
-
-async def settled() -> None:
-    """Let every task that can go on go on, a few times over."""
-    for _ in range(5):
-        await asyncio.sleep(0)

@@ -5,7 +5,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,21 +71,21 @@ class SqliteTx:
 
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
-        with _refused():
+        try:
             self._connection.executemany(compiled.sql, [_adapted(row, compiled) for row in rows])
+        except OverflowError as error:
+            raise _refused(error) from error
 
     def _run(self, sql: Statement | str, params: Mapping[str, Any]) -> sqlite3.Cursor:
         compiled = compile_for_sqlite(sql if isinstance(sql, str) else sql.sqlite)
-        with _refused():
+        try:
             return self._connection.execute(compiled.sql, _adapted(params, compiled))
+        except OverflowError as error:
+            raise _refused(error) from error
 
 
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    try:
-        yield
-    except OverflowError as error:
-        raise Invalid(f"A value cannot be stored: {error}.") from error
+def _refused(error: OverflowError) -> Invalid:
+    return Invalid(f"A value cannot be stored: {error}.")
 
 
 def _adapted(params: Mapping[str, Any], compiled: Compiled) -> dict[str, Any]:

@@ -107,9 +107,10 @@ def test_a_profile_without_a_name_is_a_usage_error(run: Run) -> None:
     assert run("flow", "ls", "--profile").code == 2
 
 
-def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["config", "view", "--show-defaults"]])
+def test_a_reader_that_has_enough_ends_the_command_quietly(arguments: list[str]) -> None:
     """`headgate config view --show-defaults | head -1`."""
-    command = [sys.executable, "-m", "headgate", "config", "view", "--show-defaults"]
+    command = [sys.executable, "-m", "headgate", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

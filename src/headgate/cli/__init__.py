@@ -1,5 +1,6 @@
 """The command line: `main` reads the global options and answers `--help` and `--version` without loading anything."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,18 @@ from headgate.cli.commands import root_help
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and answer its exit code: 0 done, 1 failed or refused, 2 misused, 130 interrupted."""
-    args, profile, debug = _global_options(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has enough (`| head`). Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _main(argv: Sequence[str]) -> int:
+    args, profile, debug = _global_options(argv)
     if args in ([], ["-h"], ["--help"], ["help"]):
         print(root_help())
         return 0

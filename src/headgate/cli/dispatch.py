@@ -1,7 +1,5 @@
 """From arguments to a command's function and from its outcome to an exit code."""
 
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -30,9 +28,7 @@ def run(args: Sequence[str], *, profile: str | None = None, debug: bool = False)
     except HeadgateError as error:
         return _report(debug, FAILED, str(error))
     except BrokenPipeError:
-        # Whoever read the output has enough (`| head`). Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from world import World, leases
@@ -209,6 +210,18 @@ async def test_a_lease_of_a_proposal_fences_out_older_holders(world: World, gran
     assert isinstance(result.fence, int)
     assert result.fence > grant.lease.fence
     assert (await world.propose(grant, "RUNNING")).status == "ABORT"
+
+
+async def test_a_claim_that_is_sent_again_is_answered_with_its_fence(world: World, it: Deployment) -> None:
+    """The first answer was lost: the run is still the caller's, which needs the fence. Others get none."""
+    run, key = await world.run(it), uuid4()
+    first = await world.propose(run, "PENDING", take_lease=True, key=key)
+    again = await world.propose(run, "PENDING", take_lease=True, key=key)
+    assert (again.status, again.fence) == ("REJECT", first.fence)
+    assert len(await world.history(run)) == 2
+    other = await world.propose(run, "PENDING", take_lease=True)
+    assert other.status == "ABORT"
+    assert not isinstance(other.fence, int)
 
 
 async def test_a_full_pool_gives_no_lease(world: World, it: Deployment) -> None:

@@ -136,8 +136,9 @@ class _Serving:
                 continue
             # The claim takes a lease, which the engine keeps: a run whose processes all die does not stay Running.
             result = await self._propose(run.id, StateType.PENDING, take_lease=True)
-            if result.status is OrchestrationStatus.ACCEPT:
-                fence = None if result.fence is UNSET else result.fence
+            fence = None if result.fence is UNSET else result.fence
+            # A fence without ACCEPT: the answer to the first sending of this claim was lost on its way.
+            if result.status is OrchestrationStatus.ACCEPT or fence is not None:
                 self._children[run.id] = asyncio.create_task(self._execute(run, fence))
 
     async def _execute(self, run: FlowRun, fence: int | None) -> None:

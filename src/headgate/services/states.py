@@ -142,7 +142,7 @@ async def _answer(tx: Tx, run: LockedRun, proposal: Proposal, entered: list[Ente
         case Accept(state):
             return _entered(run, proposal, state, entered, OrchestrationStatus.ACCEPT, None)
         case Reject(reason, None):
-            return _kept(run, OrchestrationStatus.REJECT, reason)
+            return _kept(run, OrchestrationStatus.REJECT, reason, fence=_fence_again(run, proposal))
         case Reject(reason, StateCreate() as state):
             return _entered(run, proposal, state, entered, OrchestrationStatus.REJECT, reason)
         case Wait(seconds, reason):
@@ -236,10 +236,18 @@ def _entered(
     return Answered(_result(run.state, status, reason, fence=fence if claimed else None), event, run.work_pool_id)
 
 
-def _kept(run: LockedRun, status: OrchestrationStatus, reason: str, *, delay: int | None = None) -> Answered:
+def _fence_again(run: LockedRun, proposal: Proposal) -> int | None:
+    """The fence of a claim whose answer was lost: the claim is sent again, and the run is still the caller's."""
+    claimed = proposal.lease_until is not None and run.current.type is StateType.PENDING and run.current.held
+    return run.current.fence if claimed else None
+
+
+def _kept(
+    run: LockedRun, status: OrchestrationStatus, reason: str, *, delay: int | None = None, fence: int | None = None
+) -> Answered:
     # With WAIT, too: its time is exact, the delay is in whole seconds.
     state = None if status is OrchestrationStatus.ABORT else run.state
-    return Answered(_result(state, status, reason, delay=delay))
+    return Answered(_result(state, status, reason, delay=delay, fence=fence))
 
 
 def _result(

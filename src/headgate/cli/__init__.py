@@ -17,6 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has enough (`| head`). Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:  # while the parser was still being loaded
+        return 130
     return code
 
 

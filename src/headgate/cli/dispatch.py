@@ -27,7 +27,7 @@ def run(args: Sequence[str], *, profile: str | None = None, debug: bool = False)
         return _report(debug, FAILED, *error.lines)
     except HeadgateError as error:
         return _report(debug, FAILED, str(error))
-    except BrokenPipeError:
+    except BrokenPipeError:  # `main` ends quietly
         raise
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -97,8 +97,8 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
     claiming = [each.run_id for each in proposals if each.state.type in HOLDS_SLOT]
     pools = await _lock_limits(tx, claiming) if claiming else set()
     runs = await rows.lock(tx, [each.run_id for each in proposals])
-    if any(runs[id].work_pool_id not in pools for id in claiming if id in runs):
-        raise TryAgain("a run was sent to another pool before it was locked")
+    if any(_needs_slot(runs[id]) and runs[id].work_pool_id not in pools for id in claiming if id in runs):
+        raise TryAgain("a run was sent to another pool, or lost its slot, before it was locked")
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
     for proposal in proposals:
@@ -106,11 +106,16 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         if run is None:
             answers.append(NotFound(f"Flow run with id {proposal.run_id} not found"))
             continue
-        if entered and proposal.state.type in HOLDS_SLOT:
+        if entered and proposal.state.type in HOLDS_SLOT and _needs_slot(run):
             entered = await _write(tx, entered)  # the slots that this proposal is measured against
         answers.append(await _answer(tx, run, proposal, entered))
     await _write(tx, entered)
     return answers
+
+
+def _needs_slot(run: LockedRun) -> bool:
+    """Whether a state that holds a slot is to be measured against the limits: the run has none yet."""
+    return run.current.type not in HOLDS_SLOT and not run.current.held
 
 
 async def _lock_limits(tx: Tx, run_ids: Sequence[UUID]) -> set[UUID | None]:
@@ -174,9 +179,9 @@ def _in_its_time(run: LockedRun, proposal: Proposal) -> StateCreate:
 
 async def _admitted(tx: Tx, run: LockedRun, proposal: Proposal, decision: Decision) -> Decision:
     """A run that is to take its first slot must find one under every limit: clients that poll claim this way."""
-    if not isinstance(decision, Accept) or proposal.force or run.current.type in HOLDS_SLOT:
+    if not isinstance(decision, Accept) or proposal.force or not _needs_slot(run):
         return decision
-    if decision.state.type not in (StateType.PENDING, StateType.RUNNING) or run.lease_expires_at is not None:
+    if decision.state.type not in (StateType.PENDING, StateType.RUNNING):
         return decision
     if run.work_pool_id is None and run.deployment_id is None:
         return decision

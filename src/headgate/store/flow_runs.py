@@ -212,7 +212,7 @@ async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
 
 
 async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID | None]]:
-    """Where runs need slots: each pair of a pool and a deployment that has a limit."""
+    """Where those of the runs that hold no slot need one: each pair of a pool and a deployment that has a limit."""
     return [(row["work_pool_id"], row["deployment_id"]) for row in await tx.fetch(_SQL["gates_of"], {"ids": [*ids]})]
 
 

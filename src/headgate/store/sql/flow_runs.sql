@@ -131,10 +131,10 @@ SELECT due_at FROM flow_run WHERE schedule_id = :schedule_id AND state_type = 'S
 SELECT id FROM flow_run WHERE state_name = 'Scheduled' AND due_at < :before ORDER BY due_at LIMIT :limit
 
 -- name: gates_of
--- Where runs need slots, read before any lock is taken: limits are locked first.
+-- Where runs that hold no slot need one, read before any lock is taken: limits are locked first.
 SELECT DISTINCT r.work_pool_id, e.id AS deployment_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id AND e.concurrency_limit IS NOT NULL
-WHERE r.id IN :ids::uuid[]
+WHERE r.id IN :ids::uuid[] AND NOT r.holds_slot
 
 -- name: pools_of
 -- The pools of runs.

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace, home: Path, children: Children) -> None:
         say(f"$ {short(Path(HEADGATE))} deployment run {FLOW}/{DEPLOYMENT} --param fail=true --watch")
         say("")
         follow(watch, children, wanted=options.until_completed, timeout=options.timeout)
-        say(f"{watch.completed} runs completed. What the flow wrote is in {short(home / 'inventory')}.")
+        say(f"Completed runs: {watch.completed}. What the flow wrote is in {short(home / 'inventory')}.")
 
 
 def surroundings() -> dict[str, str]:

@@ -213,7 +213,9 @@ class Worker:
         await self._give_back()
         grace = self._settings.worker_shutdown_grace_seconds
         if self._roster:
-            self.logger.info("Waiting up to %g seconds for %d runs; a second signal ends them.", grace, len(self._roster))
+            self.logger.info(
+                "Waiting up to %g s for runs still going (%d); a second signal ends them.", grace, len(self._roster)
+            )
         await self._roster.idle(seconds=grace, unless=self._halting)
         grace = 0.0 if self._halting.is_set() else self._settings.worker_cancel_grace_seconds
         self._roster.end_all(Ending.WORKER_STOPPED, grace=grace)
@@ -230,7 +232,7 @@ class Worker:
         except Exception as error:
             self.logger.warning("%d claims could not be returned; they lapse by themselves. %s", len(leases), error)
         else:
-            self.logger.info("%d runs that had not begun went back to their queue.", len(leases))
+            self.logger.info("Runs that had not begun went back to their queue: %d.", len(leases))
 
     async def _leave(self, *helpers: asyncio.Task[None]) -> None:
         try:

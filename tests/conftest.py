@@ -45,7 +45,7 @@ deadlock_timeout = 100ms
 _EMPTIED = """
 DELETE FROM log; DELETE FROM flow_run_state; DELETE FROM flow_run_detail; DELETE FROM flow_run;
 DELETE FROM deployment_schedule; DELETE FROM deployment; DELETE FROM worker; DELETE FROM work_queue;
-DELETE FROM work_pool; DELETE FROM flow
+DELETE FROM work_pool; DELETE FROM flow; DELETE FROM agent; DELETE FROM variable; DELETE FROM secret
 """
 
 

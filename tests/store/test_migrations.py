@@ -156,7 +156,7 @@ def test_a_draft_without_a_change_is_empty(drafts: Path) -> None:
     text = draft.read_text()
     assert text.startswith('"""nothing at all."""')
     assert "op." not in text
-    assert "down_revision = '0001'" in text
+    assert f"down_revision = '{HEAD}'" in text
 
 
 def test_a_draft_names_the_change(drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

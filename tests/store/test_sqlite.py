@@ -17,6 +17,7 @@ from headgate.errors import HeadgateError, Unavailable
 from headgate.store import flows, sqlite
 from headgate.store.database import Command, Tx
 from headgate.store.sqlite import SqliteDatabase
+from headgate.store.versions import HEAD
 
 COMMITS = """
 import asyncio, sys
@@ -183,7 +184,7 @@ async def test_processes_that_start_at_once_on_no_file(tmp_path: Path) -> None:
     for each in starting:
         with each:
             assert each.returncode == 0
-    assert [answer.strip() for answer, _ in outcomes] == ["0001"] * 4
+    assert [answer.strip() for answer, _ in outcomes] == [HEAD] * 4
 
 
 async def test_a_held_file_is_an_outage(database: SqliteDatabase, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,11 @@ def _parent(name: str, target: str, **options: Any) -> Column[Any]:
     return Column(name, Uuid, ForeignKey(target, ondelete="CASCADE"), nullable=False, **options)
 
 
+def _pause() -> Column[Any]:
+    """Why, by whom and since when a record is paused; null while it is not."""
+    return Column("pause", Json)
+
+
 def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
@@ -95,6 +100,7 @@ work_pool = Table(
     Column("concurrency_limit", Integer),
     Column("default_queue_id", Uuid, nullable=False),
     Column("storage_configuration", Json, nullable=False),
+    _pause(),
 )
 
 work_queue = Table(
@@ -111,6 +117,7 @@ work_queue = Table(
     Column("priority", Integer, nullable=False),
     Column("filter", Json),
     Column("last_polled", Timestamp),
+    _pause(),
     UniqueConstraint("work_pool_id", "name", name="uq_work_queue_pool_name"),
 )
 
@@ -124,7 +131,44 @@ worker = Table(
     Column("type", Text),
     Column("last_heartbeat_time", Timestamp),
     Column("heartbeat_interval_seconds", Double),
+    # When it was told to finish what it has and to leave.
+    Column("drain_requested", Timestamp),
     UniqueConstraint("work_pool_id", "name", name="uq_worker_pool_name"),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    # The agent's own, which it makes up when it starts.
+    _id(),
+    *_times(),
+    Column("name", Text),
+    # The pool, the queues or the prefix that it was started with.
+    Column("work_pool_name", Text),
+    Column("work_queue_names", Json, nullable=False),
+    Column("work_queue_prefix", Text),
+    Column("last_heartbeat_time", Timestamp),
+    Column("heartbeat_interval_seconds", Double),
+    Column("drain_requested", Timestamp),
+)
+
+variable = Table(
+    "variable",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("value", Json, nullable=False),
+    Column("tags", Tags, nullable=False),
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("ciphertext", Text, nullable=False),
 )
 
 deployment = Table(
@@ -154,6 +198,7 @@ deployment = Table(
     Column("storage_document_id", Uuid),
     Column("infrastructure_document_id", Uuid),
     Column("last_polled", Timestamp),
+    _pause(),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
 )
 
@@ -169,6 +214,7 @@ deployment_schedule = Table(
     Column("parameters", Json, nullable=False),
     Column("job_variables", Json, nullable=False),
     Column("slug", Text),
+    _pause(),
 )
 
 flow_run = Table(

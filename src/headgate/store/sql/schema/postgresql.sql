@@ -21,6 +21,42 @@ CREATE TABLE work_pool (
     concurrency_limit INTEGER,
     default_queue_id UUID NOT NULL,
     storage_configuration JSON NOT NULL,
+    pause JSON,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE agent (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT,
+    work_pool_name TEXT,
+    work_queue_names JSON NOT NULL,
+    work_queue_prefix TEXT,
+    last_heartbeat_time TIMESTAMPTZ,
+    heartbeat_interval_seconds DOUBLE PRECISION,
+    drain_requested TIMESTAMPTZ,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE variable (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    value JSON NOT NULL,
+    tags JSONB NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE secret (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    ciphertext TEXT NOT NULL,
     PRIMARY KEY (id),
     UNIQUE (name)
 );
@@ -137,6 +173,7 @@ CREATE TABLE work_queue (
     priority INTEGER NOT NULL,
     filter JSON,
     last_polled TIMESTAMPTZ,
+    pause JSON,
     PRIMARY KEY (id),
     CONSTRAINT uq_work_queue_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
@@ -151,6 +188,7 @@ CREATE TABLE worker (
     type TEXT,
     last_heartbeat_time TIMESTAMPTZ,
     heartbeat_interval_seconds DOUBLE PRECISION,
+    drain_requested TIMESTAMPTZ,
     PRIMARY KEY (id),
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
@@ -182,6 +220,7 @@ CREATE TABLE deployment (
     storage_document_id UUID,
     infrastructure_document_id UUID,
     last_polled TIMESTAMPTZ,
+    pause JSON,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
@@ -201,6 +240,7 @@ CREATE TABLE deployment_schedule (
     parameters JSON NOT NULL,
     job_variables JSON NOT NULL,
     slug TEXT,
+    pause JSON,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );

@@ -21,6 +21,42 @@ CREATE TABLE work_pool (
     concurrency_limit INTEGER,
     default_queue_id UUID_TEXT NOT NULL,
     storage_configuration JSON_TEXT NOT NULL,
+    pause JSON_TEXT,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE agent (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT,
+    work_pool_name TEXT,
+    work_queue_names JSON_TEXT NOT NULL,
+    work_queue_prefix TEXT,
+    last_heartbeat_time TIMESTAMP_INT,
+    heartbeat_interval_seconds DOUBLE,
+    drain_requested TIMESTAMP_INT,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE variable (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    value JSON_TEXT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE secret (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    ciphertext TEXT NOT NULL,
     PRIMARY KEY (id),
     UNIQUE (name)
 );
@@ -136,6 +172,7 @@ CREATE TABLE work_queue (
     priority INTEGER NOT NULL,
     filter JSON_TEXT,
     last_polled TIMESTAMP_INT,
+    pause JSON_TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_work_queue_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
@@ -150,6 +187,7 @@ CREATE TABLE worker (
     type TEXT,
     last_heartbeat_time TIMESTAMP_INT,
     heartbeat_interval_seconds DOUBLE,
+    drain_requested TIMESTAMP_INT,
     PRIMARY KEY (id),
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
@@ -181,6 +219,7 @@ CREATE TABLE deployment (
     storage_document_id UUID_TEXT,
     infrastructure_document_id UUID_TEXT,
     last_polled TIMESTAMP_INT,
+    pause JSON_TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
@@ -200,6 +239,7 @@ CREATE TABLE deployment_schedule (
     parameters JSON_TEXT NOT NULL,
     job_variables JSON_TEXT NOT NULL,
     slug TEXT,
+    pause JSON_TEXT,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );

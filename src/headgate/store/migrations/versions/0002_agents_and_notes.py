@@ -1,0 +1,62 @@
+"""Agents, variables and secrets; why a record is paused; workers that are told to leave."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from headgate.store import tables
+
+revision = "0002"
+down_revision = "0001"
+
+_PAUSABLE = ("work_pool", "work_queue", "deployment", "deployment_schedule")
+_NEW = ("agent", "variable", "secret")
+
+
+def upgrade() -> None:
+    """New columns go to the end of their tables."""
+    for table in _PAUSABLE:
+        op.add_column(table, sa.Column("pause", tables.Json))
+    op.add_column("worker", sa.Column("drain_requested", tables.Timestamp))
+    op.create_table(
+        "agent",
+        *_head(),
+        sa.Column("name", sa.Text),
+        sa.Column("work_pool_name", sa.Text),
+        sa.Column("work_queue_names", tables.Json, nullable=False),
+        sa.Column("work_queue_prefix", sa.Text),
+        sa.Column("last_heartbeat_time", tables.Timestamp),
+        sa.Column("heartbeat_interval_seconds", sa.Double),
+        sa.Column("drain_requested", tables.Timestamp),
+    )
+    op.create_table(
+        "variable",
+        *_head(),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("value", tables.Json, nullable=False),
+        sa.Column("tags", tables.Tags, nullable=False),
+    )
+    op.create_table(
+        "secret",
+        *_head(),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("ciphertext", sa.Text, nullable=False),
+    )
+
+
+def _head() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("id", tables.Uuid, primary_key=True, nullable=False),
+        sa.Column("created", tables.Timestamp, nullable=False),
+        sa.Column("updated", tables.Timestamp, nullable=False),
+    ]
+
+
+def downgrade() -> None:
+    """What the older schema has no place for goes."""
+    for table in _NEW:
+        op.drop_table(table)
+    op.drop_column("worker", "drain_requested")
+    for table in _PAUSABLE:
+        op.drop_column(table, "pause")

@@ -6,7 +6,7 @@ from uuid import UUID
 from headgate.errors import NotFound
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
 from headgate.services import work_queues
-from headgate.services.claims import EVER, admissible
+from headgate.services.admission import EVER, admissible
 from headgate.services.scope import Scope
 from headgate.store import claims as rows
 from headgate.store import flow_runs as run_rows

@@ -26,7 +26,7 @@ from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError, DatabaseError, Unreachable
-from headgate.services.loops import late, scheduler
+from headgate.services.loops import collisions, late, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
 from headgate.services.scope import Actor, Scope
@@ -64,6 +64,10 @@ def loops_of(settings: Settings) -> list[Loop]:
         (
             settings.server_services_lifeline_enabled,
             Loop("lifeline", Lifeline().tick, every=settings.server_services_lifeline_loop_seconds),
+        ),
+        (
+            settings.server_services_collisions_enabled,
+            Loop("collisions", collisions.tick, every=settings.server_services_collisions_loop_seconds),
         ),
     )
     return [loop for enabled, loop in wanted if enabled]

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.liveness import polled_status
-from headgate.schema.deployments import ConcurrencyOptions, Deployment, GlobalConcurrencyLimit
+from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, Deployment, GlobalConcurrencyLimit
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
 from headgate.store import deployment_schedules
 from headgate.store.database import Row, Tx
@@ -143,4 +143,7 @@ async def delete(tx: Tx, id: UUID) -> bool:
 
 
 def _values(deployment: Deployment) -> dict[str, Any]:
-    return {name: getattr(deployment, name) for name in deployment.__struct_fields__ if name not in _DERIVED}
+    values = {name: getattr(deployment, name) for name in deployment.__struct_fields__ if name not in _DERIVED}
+    options = deployment.concurrency_options
+    cancels_new = options is not None and options.collision_strategy is CollisionStrategy.CANCEL_NEW
+    return values | {"cancels_new": cancels_new and deployment.concurrency_limit is not None}

@@ -199,7 +199,10 @@ deployment = Table(
     Column("infrastructure_document_id", Uuid),
     Column("last_polled", Timestamp),
     _pause(),
+    # What its concurrency options say, where dispatch can look for it: a run that finds no slot is cancelled.
+    Column("cancels_new", Flag),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
+    Index("ix_deployment_cancels_new", "id", **_where("cancels_new")),
 )
 
 deployment_schedule = Table(

@@ -2,11 +2,11 @@
 INSERT INTO deployment (id, created, updated, flow_id, name, version, description, paused, concurrency_limit,
                         concurrency_options, job_variables, parameters, parameter_openapi_schema,
                         enforce_parameter_schema, tags, labels, work_queue_id, work_queue_name, path, pull_steps,
-                        entrypoint, command, storage_document_id, infrastructure_document_id, last_polled)
+                        entrypoint, command, storage_document_id, infrastructure_document_id, last_polled, cancels_new)
 VALUES (:id, :created, :updated, :flow_id, :name, :version, :description, :paused, :concurrency_limit,
         :concurrency_options, :job_variables, :parameters, :parameter_openapi_schema,
         :enforce_parameter_schema, :tags, :labels, :work_queue_id, :work_queue_name, :path, :pull_steps,
-        :entrypoint, :command, :storage_document_id, :infrastructure_document_id, NULL)
+        :entrypoint, :command, :storage_document_id, :infrastructure_document_id, NULL, :cancels_new)
 ON CONFLICT (flow_id, name) DO NOTHING
 
 -- name: update
@@ -17,7 +17,7 @@ SET updated = :updated, version = :version, description = :description, paused =
     enforce_parameter_schema = :enforce_parameter_schema, tags = :tags, labels = :labels,
     work_queue_id = :work_queue_id, work_queue_name = :work_queue_name, path = :path, pull_steps = :pull_steps,
     entrypoint = :entrypoint, command = :command, storage_document_id = :storage_document_id,
-    infrastructure_document_id = :infrastructure_document_id
+    infrastructure_document_id = :infrastructure_document_id, cancels_new = :cancels_new
 WHERE id = :id
 
 -- name: select

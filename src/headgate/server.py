@@ -79,7 +79,7 @@ async def running(settings: Settings, *, with_loops: bool = True, now: clock.Clo
     store = await open_store(settings)
     telemetry = Telemetry()
     telemetry.subscribe(log_events(log))
-    scope = Scope(store, now, settings, Wakeups(), telemetry)
+    scope = Scope(store, now, settings, Wakeups(store), telemetry)
     jobs = [asyncio.create_task(loop.run(scope), name=loop.name) for loop in loops_of(settings)] if with_loops else []
     try:
         yield Running(scope, app_of(scope))

@@ -16,7 +16,7 @@ RECORDS: dict[type, tuple[str, str]] = {
         "concurrency_options job_variables parameters tags labels work_queue_name work_queue_id last_polled "
         "parameter_openapi_schema path pull_steps entrypoint storage_document_id infrastructure_document_id created_by "
         "updated_by work_pool_name status enforce_parameter_schema",
-        "command work_pool_id",
+        "command work_pool_id infra_retries",
     ),
     DeploymentSchedule: (
         "id created updated deployment_id schedule active max_scheduled_runs parameters slug",
@@ -42,7 +42,7 @@ RECORDS: dict[type, tuple[str, str]] = {
         "flow_run_id task_run_id child_flow_run_id scheduled_time cache_key cache_expiration deferred "
         "untrackable_result pause_timeout pause_reschedule pause_key run_input_keyset refresh_cache retriable "
         "transition_id task_parameters_id traceparent deployment_concurrency_lease_id",
-        "",
+        "crash_reason",  # left out where there is none
     ),
     states.OrchestrationResult: ("state status details", "fence"),
     work_pools.WorkPool: (

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from headgate.schema.flow_runs import CreatedBy
+from headgate.schema.flow_runs import CreatedBy, Delay
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
+from headgate.schema.states import CrashReason
 from headgate.schema.times import make_aware
 from headgate.schema.work_queues import MAX_COUNT, Limit, ReadyStatus
 
@@ -30,6 +31,23 @@ class ConcurrencyOptions(Struct, kw_only=True):
 
     collision_strategy: CollisionStrategy = CollisionStrategy.ENQUEUE
     grace_period_seconds: int | None = None
+
+
+INFRASTRUCTURES_FAULT = (CrashReason.LAUNCH_ERROR, CrashReason.LOST, CrashReason.OUT_OF_MEMORY, CrashReason.PREEMPTED)
+
+
+class InfraRetries(Struct, kw_only=True):
+    """How often a run that lost its infrastructure is given other, and after how many seconds.
+
+    The delay is multiplied by `backoff` with each further time, up to `max_delay_seconds`. A flow's own retries, which
+    are for its errors, are counted apart from these.
+    """
+
+    max: Annotated[int, Meta(ge=0, le=100)]
+    delay_seconds: Delay = 10.0
+    backoff: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    max_delay_seconds: Delay = 600.0
+    reasons: list[CrashReason] = field(default_factory=lambda: [*INFRASTRUCTURES_FAULT])
 
 
 class GlobalConcurrencyLimit(Struct, kw_only=True):
@@ -102,6 +120,7 @@ class Deployment(Struct, kw_only=True):
     concurrency_limit: int | None = None
     global_concurrency_limit: GlobalConcurrencyLimit | None = None
     concurrency_options: ConcurrencyOptions | None = None
+    infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -138,6 +157,7 @@ class DeploymentCreate(Struct, kw_only=True):
     schedules: list[DeploymentScheduleCreate] | None = None
     concurrency_limit: Limit | None = None
     concurrency_options: ConcurrencyOptions | None = None
+    infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] | None = None
     infra_overrides: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
@@ -167,6 +187,7 @@ class DeploymentUpdate(Struct, kw_only=True):
     schedules: list[DeploymentScheduleCreate] | UnsetType = UNSET
     concurrency_limit: Limit | None | UnsetType = UNSET
     concurrency_options: ConcurrencyOptions | None | UnsetType = UNSET
+    infra_retries: InfraRetries | None | UnsetType = UNSET
     job_variables: dict[str, Any] | None | UnsetType = UNSET
     infra_overrides: dict[str, Any] | None | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET

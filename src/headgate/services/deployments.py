@@ -24,6 +24,7 @@ _PLAIN = (
     "description",
     "concurrency_limit",
     "concurrency_options",
+    "infra_retries",
     "parameters",
     "tags",
     "parameter_openapi_schema",

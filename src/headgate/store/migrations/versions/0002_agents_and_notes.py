@@ -1,4 +1,4 @@
-"""Agents, variables, secrets; why a record is paused; who is told to leave; which deployments cancel new runs."""
+"""Agents, variables, secrets; notes on pauses; drains; what becomes of runs that collide, or lose their infrastructure."""
 
 from typing import Any
 
@@ -20,6 +20,9 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("pause", tables.Json))
     op.add_column("worker", sa.Column("drain_requested", tables.Timestamp))
     op.add_column("deployment", sa.Column("cancels_new", tables.Flag))
+    op.add_column("deployment", sa.Column("infra_retries", tables.Json))
+    for column in ("restarts", "restarts_begun"):
+        op.add_column("flow_run", sa.Column(column, sa.Integer))
     op.execute("UPDATE deployment SET cancels_new = TRUE WHERE CAST(concurrency_options AS TEXT) LIKE '%CANCEL_NEW%'")
     where = sa.text("cancels_new")
     op.create_index("ix_deployment_cancels_new", "deployment", ["id"], sqlite_where=where, postgresql_where=where)
@@ -62,7 +65,10 @@ def downgrade() -> None:
     for table in _NEW:
         op.drop_table(table)
     op.drop_index("ix_deployment_cancels_new")
-    op.drop_column("deployment", "cancels_new")
+    for column in ("restarts", "restarts_begun"):
+        op.drop_column("flow_run", column)
+    for column in ("cancels_new", "infra_retries"):
+        op.drop_column("deployment", column)
     op.drop_column("worker", "drain_requested")
     for table in _PAUSABLE:
         op.drop_column(table, "pause")

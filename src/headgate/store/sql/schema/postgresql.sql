@@ -86,6 +86,8 @@ CREATE TABLE flow_run (
     fence INTEGER NOT NULL,
     lease_expires_at TIMESTAMPTZ,
     worker_id UUID,
+    restarts INTEGER,
+    restarts_begun INTEGER,
     PRIMARY KEY (id)
 )
  WITH (fillfactor = 70);
@@ -222,6 +224,7 @@ CREATE TABLE deployment (
     last_polled TIMESTAMPTZ,
     pause JSON,
     cancels_new BOOLEAN,
+    infra_retries JSON,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,

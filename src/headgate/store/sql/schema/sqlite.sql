@@ -86,6 +86,8 @@ CREATE TABLE flow_run (
     fence INTEGER NOT NULL,
     lease_expires_at TIMESTAMP_INT,
     worker_id UUID_TEXT,
+    restarts INTEGER,
+    restarts_begun INTEGER,
     PRIMARY KEY (id)
 );
 
@@ -221,6 +223,7 @@ CREATE TABLE deployment (
     last_polled TIMESTAMP_INT,
     pause JSON_TEXT,
     cancels_new BOOL_INT,
+    infra_retries JSON_TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,

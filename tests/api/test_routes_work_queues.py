@@ -38,6 +38,7 @@ async def test_a_queue_is_made_in_its_pool(api: Any) -> None:
         "work_pool_name": "pool",
         "status": "NOT_READY",
         "active_slots": queue["active_slots"],
+        "pause": None,
     }
     assert (await api.get("/work_pools/pool/queues/q")).json == queue
     assert (await api.get(f"/work_queues/{queue['id']}")).json == queue

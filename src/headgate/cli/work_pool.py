@@ -1,5 +1,6 @@
 """`headgate work-pool`: named channels of one infrastructure type each."""
 
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,9 @@ from cyclopts import App, Parameter
 
 from headgate.cli import work_pool_changes as changes
 from headgate.cli.find import every, find_pool
-from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Yes
+from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
 from headgate.cli.output import Column, UsageError, confirm, counted, print_json, print_table, show
+from headgate.cli.pauses import paused_pool, said
 from headgate.cli.pool_templates import default_template, read_template, write_template
 from headgate.cli.preview import preview_table, upcoming
 from headgate.cli.profiles import change_current
@@ -79,11 +81,11 @@ def create(
 
 
 @app.command
-def ls(*, output: Output = "table", session: InSession) -> None:
-    """List all work pools.
+def ls(*, verbose: Verbose = False, output: Output = "table", session: InSession) -> None:
+    """List all work pools. With --verbose also whether something serves each, its slots in use and what it is for.
 
     For example:
-        headgate work-pool ls -o json
+        headgate work-pool ls --verbose
     """
     with session.client() as client:
         found = every(client, work_pools.query, WorkPoolQuery())
@@ -96,7 +98,8 @@ def ls(*, output: Output = "table", session: InSession) -> None:
             Column("ID", keep=True, spare=True),
             Column("Concurrency\nLimit", right=True),
         ]
-        rows = [(pool.name + _mark(pool), pool.type, str(pool.id), str(pool.concurrency_limit)) for pool in found]
+        columns += _MORE if verbose else []
+        rows = [_row(pool, session.now(), verbose=verbose) for pool in found]
         print_table("Work pools", columns, rows, caption="(**) denotes a paused pool")
 
 
@@ -127,7 +130,7 @@ def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", se
     else:
         preview_table(f"Scheduled runs of {name}", found, now=session.now())
         if pool.is_paused:
-            print(f"Work pool {name!r} is paused and releases nothing: `headgate work-pool resume {name}`.")
+            print(paused_pool(pool, session.now()))
         elif pool.concurrency_limit == 0:
             print(f"Work pool {name!r} has a concurrency limit of 0 and releases nothing.")
 
@@ -213,5 +216,12 @@ Inspect the work pool:
     headgate work-pool inspect {pool.name!r}"""
 
 
-def _mark(pool: WorkPool) -> str:
-    return " **" if pool.is_paused else ""
+_MORE = [Column("Status"), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
+
+
+def _row(pool: WorkPool, now: datetime, *, verbose: bool) -> tuple[str, ...]:
+    mark = " **" if pool.is_paused else ""
+    row = (pool.name + mark, pool.type, str(pool.id), str(pool.concurrency_limit))
+    if not verbose:
+        return row
+    return (*row, pool.status or "", str(pool.active_slots or 0), said(pool.pause, now), pool.description or "")

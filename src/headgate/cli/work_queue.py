@@ -1,5 +1,6 @@
 """`headgate work-queue`: the lanes of work pools."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
@@ -7,8 +8,9 @@ from cyclopts import App, Parameter
 
 from headgate.cli import work_queue_changes as changes
 from headgate.cli.find import every, find_pool, find_queue
-from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Yes
+from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Verbose, Yes
 from headgate.cli.output import Column, UsageError, ago, confirm, counted, print_json, print_table, show
+from headgate.cli.pauses import paused_line, paused_pool, said
 from headgate.cli.preview import preview_table, upcoming
 from headgate.client.calls import deployments, flow_runs, work_queues
 from headgate.client.client import Client
@@ -71,11 +73,11 @@ def create(
 
 
 @app.command
-def ls(*, pool: ListedPool = None, output: Output = "table", session: InSession) -> None:
+def ls(*, pool: ListedPool = None, verbose: Verbose = False, output: Output = "table", session: InSession) -> None:
     """List the queues of one pool, or of all, by priority: 1 is served first.
 
     For example:
-        headgate work-queue ls --pool local
+        headgate work-queue ls --pool local --verbose
     """
     query = partial(work_queues.query, pool) if pool else work_queues.query_all
     with session.client() as client:
@@ -90,7 +92,8 @@ def ls(*, pool: ListedPool = None, output: Output = "table", session: InSession)
             Column("Limit", right=True),
             Column("Polled"),
         ]
-        rows = [_row(queue, ago(queue.last_polled, session.now())) for queue in sorted(found, key=_place)]
+        columns += _MORE if verbose else []
+        rows = [_row(queue, session.now(), verbose=verbose) for queue in sorted(found, key=_place)]
         print_table("Work queues", columns, rows, caption="(**) denotes a paused queue")
 
 
@@ -119,12 +122,15 @@ def preview(
         found = find_queue(client, queue, pool)
         pool = found.work_pool_name or ""
         runs = upcoming(client, pool, queues=[queue], hours=hours, now=session.now())
+        holder = find_pool(client, pool)
     if output == "json":
         print_json(runs)
     else:
         preview_table(f"Scheduled runs of {pool}/{queue}", runs, now=session.now())
         if found.is_paused:
-            print(f"Nothing is released while the queue is paused: `headgate work-queue resume {queue} --pool {pool}`.")
+            print(_paused(found, session.now()))
+        if holder.is_paused:
+            print(paused_pool(holder, session.now()))
 
 
 for command in (
@@ -188,15 +194,27 @@ def _content(client: Client, queue: WorkQueue) -> str:
     return f"{counted(served, 'deployment')} and {counted(waiting, 'unfinished run')}"
 
 
-def _row(queue: WorkQueue, polled: str) -> tuple[str, ...]:
+_MORE = [Column("Status"), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
+
+
+def _row(queue: WorkQueue, now: datetime, *, verbose: bool) -> tuple[str, ...]:
     mark = " **" if queue.is_paused else ""
-    return (
+    row = (
         queue.work_pool_name or "",
         queue.name + mark,
         str(queue.priority),
         str(queue.concurrency_limit),
-        polled or "never",
+        ago(queue.last_polled, now) or "never",
     )
+    if not verbose:
+        return row
+    return (*row, queue.status or "", str(queue.active_slots or 0), said(queue.pause, now), queue.description or "")
+
+
+def _paused(queue: WorkQueue, now: datetime) -> str:
+    what = f"Work queue {queue.name!r} of work pool {queue.work_pool_name!r}"
+    resume = f"headgate work-queue resume {queue.name} --pool {queue.work_pool_name}"
+    return paused_line(what, queue.pause, now, effect="releases nothing", resume=resume)
 
 
 def _place(queue: WorkQueue) -> tuple[str, int]:

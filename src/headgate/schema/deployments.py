@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from headgate.schema.flow_runs import CreatedBy
 from headgate.schema.flows import Name
+from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.schedules import Schedule
 from headgate.schema.times import make_aware
 from headgate.schema.work_queues import MAX_COUNT, Limit, ReadyStatus
@@ -58,6 +59,7 @@ class DeploymentSchedule(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    pause: Pause | None = None
 
 
 class DeploymentScheduleCreate(Struct, kw_only=True):
@@ -72,7 +74,7 @@ class DeploymentScheduleCreate(Struct, kw_only=True):
     replaces: str | None = None
 
 
-class DeploymentScheduleUpdate(Struct, kw_only=True):
+class DeploymentScheduleUpdate(PauseNote, kw_only=True):
     """Body that changes a schedule; what is left out stays."""
 
     schedule: Schedule | UnsetType = UNSET
@@ -122,9 +124,10 @@ class Deployment(Struct, kw_only=True):
     work_pool_id: UUID | None = None
     status: ReadyStatus | None = None
     enforce_parameter_schema: bool = True
+    pause: Pause | None = None
 
 
-class DeploymentCreate(Struct, kw_only=True):
+class DeploymentCreate(PauseNote, kw_only=True):
     """Body that creates a deployment, or replaces the one of the same flow and name.
 
     `infra_overrides` is the older name of `job_variables`.
@@ -155,7 +158,7 @@ class DeploymentCreate(Struct, kw_only=True):
     enforce_parameter_schema: bool | None = None
 
 
-class DeploymentUpdate(Struct, kw_only=True):
+class DeploymentUpdate(PauseNote, kw_only=True):
     """Body that changes a deployment; what is left out stays, an explicit null clears.
 
     `schedules`, when given, is the whole new list: schedules found again by slug or timing keep their ids.

@@ -5,6 +5,7 @@ from contextlib import suppress
 from msgspec import UNSET
 
 from headgate.core import templates
+from headgate.core.pauses import pause_after
 from headgate.errors import Conflict, Forbidden
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
@@ -43,6 +44,7 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
         concurrency_limit=body.concurrency_limit,
         default_queue_id=queue_id,
         storage_configuration=body.storage_configuration,
+        pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
     )
     if not await rows.insert(tx, pool):
         raise Conflict("A work pool with this name already exists.")
@@ -92,8 +94,10 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
     async def unit(tx: Tx) -> WorkPool:
         await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
+        was_paused = pool.is_paused
         pool.updated = scope.now
         _apply(body, pool)
+        pool.pause = pause_after(pool.pause, body, was_paused=was_paused, is_paused=pool.is_paused, now=scope.now)
         await rows.update(tx, pool)
         return pool
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from headgate.core.pauses import pause_after
 from headgate.core.ranks import place
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
@@ -48,6 +49,7 @@ async def _create(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate)
         concurrency_limit=body.concurrency_limit,
         work_pool_id=pool.id,
         filter=body.filter,
+        pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
     )
     if not await rows.insert(tx, queue):
         raise Conflict(f"A work queue with name {body.name!r} already exists in pool {pool.name!r}.")
@@ -126,10 +128,12 @@ async def update(scope: Scope, id: UUID, body: WorkQueueUpdate) -> None:
     async def unit(tx: Tx) -> UUID | None:
         queue = await _locked(scope, tx, id)
         await _rename(tx, scope, queue, body)
+        was_paused = queue.is_paused
         queue.updated = scope.now
         for name in ("description", "is_paused", "concurrency_limit", "last_polled", "filter"):
             if (value := getattr(body, name)) is not UNSET:
                 setattr(queue, name, value)
+        queue.pause = pause_after(queue.pause, body, was_paused=was_paused, is_paused=queue.is_paused, now=scope.now)
         await rows.update(tx, queue)
         if body.priority is not UNSET and body.priority is not None and queue.work_pool_id:
             await rank(scope, tx, queue, await rows.of_pool(tx, queue.work_pool_id, now=scope.now), body.priority)

@@ -10,6 +10,7 @@ from msgspec import convert
 from headgate.core.liveness import polled_status
 from headgate.schema.deployments import ConcurrencyOptions, Deployment, GlobalConcurrencyLimit
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
+from headgate.schema.pauses import Pause
 from headgate.store import deployment_schedules
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
@@ -41,6 +42,7 @@ def _deployment(row: Row, now: datetime) -> Deployment:
     queue_polled, active_slots = values.pop("queue_polled"), values.pop("active_slots")
     if values["concurrency_options"] is not None:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
+    values["pause"] = convert(values["pause"], Pause | None)
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
     deployment.status = polled_status(polled, is_paused=False, now=now)

@@ -122,3 +122,12 @@ def test_what_was_paused_by_a_client_that_says_nothing(api: Client, run: Run) ->
     api.send(work_pools.update("local", WorkPoolUpdate(is_paused=True)))
     assert "is paused since just now; it releases nothing" in run("work-pool", "preview", "local").out
     assert said(None, api.send(work_pools.get("local")).updated) == ""
+
+
+def test_what_is_created_paused_knows_who_did_it(run: Run) -> None:
+    run("work-pool", "create", "night", "--paused")
+    run("work-queue", "create", "low", "--pool", "night", "--paused")
+    run("work-queue", "create", "high", "--pool", "night")
+    assert run("work-pool", "inspect", "night", "-o", "json").json["pause"]["by"] == "ann"
+    assert run("work-queue", "inspect", "low", "-o", "json").json["pause"]["by"] == "ann"
+    assert run("work-queue", "inspect", "high", "-o", "json").json["pause"] is None

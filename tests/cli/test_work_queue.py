@@ -132,10 +132,19 @@ def test_delete_says_what_moves_and_moves_it(run: Run) -> None:
     run("deployment", "run", "job/job")
     refused = run("work-queue", "delete", "urgent")
     assert refused.code == 2
-    assert "1 deployment and 1 unfinished run go to the pool's default queue" in refused.err
-    assert run("work-queue", "delete", "urgent", "--yes").out == "Deleted work queue 'urgent' of work pool 'local'\n"
+    moves = "Moved to the pool's default queue: 1 deployment (job/job), 1 waiting run."
+    assert f"{moves} Delete work queue 'urgent' of work pool 'local'?" in refused.err
+    assert lines(run("work-queue", "delete", "urgent", "--yes").out) == [
+        "Deleted work queue 'urgent' of work pool 'local'",
+        moves,
+    ]
     assert _ranks(run) == {"default": 1}
     assert run("deployment", "inspect", "job/job", "-o", "json").json["work_queue_name"] == "default"
+
+
+def test_a_queue_without_anything_is_deleted_without_a_word(run: Run) -> None:
+    run("work-queue", "create", "high", "--pool", "local")
+    assert run("work-queue", "delete", "high", "--yes").out == "Deleted work queue 'high' of work pool 'local'\n"
 
 
 def test_a_no_deletes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

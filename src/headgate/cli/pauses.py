@@ -22,7 +22,7 @@ def note_of(reason: str | None, by: str | None, *, is_paused: bool) -> PauseNote
     if by is not None:
         note.paused_by = by
     elif reason is not None or not is_paused:
-        note.paused_by = _login()
+        note.paused_by = login()
     return note
 
 
@@ -45,8 +45,8 @@ def said(pause: Pause | None, now: datetime) -> str:
     return ago(pause.at, now) + (f" by {pause.by}" if pause.by else "") + (f": {pause.reason}" if pause.reason else "")
 
 
-def _login() -> str | None:
-    """None where the account has no name, as in some containers."""
+def login() -> str | None:
+    """The name of the person at the terminal; None where the account has no name, as in some containers."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -5,27 +5,19 @@ from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from msgspec import UNSET
 
 from headgate.cli import work_queue_changes as changes
+from headgate.cli.consequences import queue_content
 from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Verbose, Yes
-from headgate.cli.output import Column, UsageError, ago, confirm, counted, print_json, print_table, show
-from headgate.cli.pauses import paused_line, paused_pool, said
+from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_table, show
+from headgate.cli.pauses import login, paused_line, paused_pool, said
 from headgate.cli.preview import preview_table, upcoming
-from headgate.client.calls import deployments, flow_runs, work_queues
+from headgate.client.calls import work_queues
 from headgate.client.client import Client
-from headgate.core.states import TERMINAL
 from headgate.errors import Conflict
-from headgate.schema.filters import (
-    DeploymentQuery,
-    FlowRunFilter,
-    FlowRunQuery,
-    IdFilter,
-    StateFilter,
-    StateTypeFilter,
-    WorkQueueFilter,
-    WorkQueueQuery,
-)
+from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
 
 app = App(name="work-queue")
@@ -62,7 +54,14 @@ def create(
     pool = pool or session.settings().default_work_pool_name
     if pool is None:
         raise UsageError("In which pool? Give --pool NAME; `headgate work-pool ls` lists all.")
-    body = WorkQueueCreate(name=queue, description=description, is_paused=paused, concurrency_limit=limit, priority=priority)
+    body = WorkQueueCreate(
+        name=queue,
+        description=description,
+        is_paused=paused,
+        paused_by=login() if paused else UNSET,
+        concurrency_limit=limit,
+        priority=priority,
+    )
     with session.client() as client:
         find_pool(client, pool)
         created = _create(client, pool, body)
@@ -145,7 +144,7 @@ for command in (
 
 @app.command
 def delete(queue: QueueName, /, *, pool: QueuePool = None, yes: Yes = False, session: InSession) -> None:
-    """Delete a queue. Its deployments and unfinished runs go to the default queue of its pool.
+    """Delete a queue, and say first what that does: its deployments and unfinished runs go to its pool's default queue.
 
     For example:
         headgate work-queue delete critical --pool local
@@ -155,9 +154,12 @@ def delete(queue: QueueName, /, *, pool: QueuePool = None, yes: Yes = False, ses
         title = changes.title(found)
         if find_pool(client, found.work_pool_name or "").default_queue_id == found.id:
             raise Conflict(f"Cannot delete {title}: a pool keeps its default queue as long as it lives.")
-        confirm(f"{_content(client, found)} go to the pool's default queue. Delete {title}?", yes=yes)
+        content = queue_content(client, found)
+        moved = ", ".join(filter(None, (content.stays, content.goes_on)))
+        moves = f"Moved to the pool's default queue: {moved}." if moved else ""
+        confirm("\n".join(filter(None, [moves, f"Delete {title}?"])), yes=yes)
         client.send(work_queues.delete(found.id))
-    print(f"Deleted {title}")
+    print("\n".join(filter(None, [f"Deleted {title}", moves])))
 
 
 def _create(client: Client, pool: str, body: WorkQueueCreate) -> WorkQueue:
@@ -183,15 +185,6 @@ Start a worker to pick up runs from the work queue:
 
 Inspect the work queue:
     headgate work-queue inspect {queue.name!r} --pool {queue.work_pool_name!r}"""
-
-
-def _content(client: Client, queue: WorkQueue) -> str:
-    """`2 deployments and 1 unfinished run`: what a queue has."""
-    this = WorkQueueFilter(id=IdFilter(any_=[queue.id]))
-    unfinished = FlowRunFilter(state=StateFilter(type=StateTypeFilter(not_any_=sorted(TERMINAL))))
-    waiting = client.send(flow_runs.count(FlowRunQuery(work_queues=this, flow_runs=unfinished)))
-    served = client.send(deployments.count(DeploymentQuery(work_queues=this)))
-    return f"{counted(served, 'deployment')} and {counted(waiting, 'unfinished run')}"
 
 
 _MORE = [Column("Status"), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from headgate.cli.output import ago
 from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.work_pools import WorkPool
+from headgate.schema.work_queues import WorkQueue
 
 Reason = Annotated[str | None, Parameter(name="--reason", help="Why; shown to all until it is resumed.")]
 By = Annotated[str | None, Parameter(name="--by", metavar="NAME", help="Who does it; without it your login name.")]
@@ -36,6 +37,13 @@ def paused_pool(pool: WorkPool, now: datetime) -> str:
     """The line of a paused pool."""
     resume = f"headgate work-pool resume {pool.name}"
     return paused_line(f"Work pool {pool.name!r}", pool.pause, now, effect="releases nothing", resume=resume)
+
+
+def paused_queue(queue: WorkQueue, now: datetime) -> str:
+    """The line of a paused queue."""
+    what = f"Work queue {queue.name!r} of work pool {queue.work_pool_name!r}"
+    resume = f"headgate work-queue resume {queue.name} --pool {queue.work_pool_name}"
+    return paused_line(what, queue.pause, now, effect="releases nothing", resume=resume)
 
 
 def said(pause: Pause | None, now: datetime) -> str:

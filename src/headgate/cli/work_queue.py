@@ -11,20 +11,26 @@ from headgate.cli import work_queue_changes as changes
 from headgate.cli.consequences import queue_content
 from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Verbose, Yes
-from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_table, show
-from headgate.cli.pauses import login, paused_line, paused_pool, said
+from headgate.cli.output import Column, ago, confirm, print_json, print_table, show
+from headgate.cli.pauses import login, paused_pool, paused_queue, said
 from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.work_queue_runs import read_runs
 from headgate.client.calls import work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
 from headgate.schema.filters import WorkQueueQuery
+from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
 
 app = App(name="work-queue")
 
 ListedPool = Annotated[str | None, Parameter(name=["--pool", "-p"], help="Only list the queues of this work pool.")]
 NewPool = Annotated[
-    str | None, Parameter(name=["--pool", "-p"], help="Its work pool; without it HEADGATE_DEFAULT_WORK_POOL_NAME.")
+    str | None,
+    Parameter(
+        name=["--pool", "-p"],
+        help="Its work pool; without it HEADGATE_DEFAULT_WORK_POOL_NAME, and without that the agents' default-agent-pool.",
+    ),
 ]
 Priority = Annotated[
     int | None,
@@ -52,8 +58,6 @@ def create(
         headgate work-queue create critical --pool local --priority 1 --limit 1
     """
     pool = pool or session.settings().default_work_pool_name
-    if pool is None:
-        raise UsageError("In which pool? Give --pool NAME; `headgate work-pool ls` lists all.")
     body = WorkQueueCreate(
         name=queue,
         description=description,
@@ -63,12 +67,12 @@ def create(
         priority=priority,
     )
     with session.client() as client:
-        find_pool(client, pool)
+        type = find_pool(client, pool).type if pool else UNTYPED
         created = _create(client, pool, body)
     if output == "json":
         print_json(created)
     else:
-        print(_created(created))
+        print(_created(created, type))
 
 
 @app.command
@@ -98,14 +102,15 @@ def ls(*, pool: ListedPool = None, verbose: Verbose = False, output: Output = "t
 
 @app.command(name="inspect")
 def inspect_(queue: QueueName, /, *, pool: QueuePool = None, output: Output = "table", session: InSession) -> None:
-    """Show all fields of a queue; --pool is needed when several pools have a queue of that name.
+    """Show all fields of a queue and its health; --pool is needed when several pools have a queue of that name.
 
     For example:
         headgate work-queue inspect default --pool local
     """
     with session.client() as client:
         found = find_queue(client, queue, pool)
-    show(found, output, now=session.now())
+        health = client.send(work_queues.status(found.id))
+    show(found, output, now=session.now(), more={"health": health})
 
 
 @app.command
@@ -127,7 +132,7 @@ def preview(
     else:
         preview_table(f"Scheduled runs of {pool}/{queue}", runs, now=session.now())
         if found.is_paused:
-            print(_paused(found, session.now()))
+            print(paused_queue(found, session.now()))
         if holder.is_paused:
             print(paused_pool(holder, session.now()))
 
@@ -138,6 +143,7 @@ for command in (
     changes.set_concurrency_limit,
     changes.clear_concurrency_limit,
     changes.set_priority,
+    read_runs,
 ):
     app.command(command)
 
@@ -162,16 +168,19 @@ def delete(queue: QueueName, /, *, pool: QueuePool = None, yes: Yes = False, ses
     print("\n".join(filter(None, [f"Deleted {title}", moves])))
 
 
-def _create(client: Client, pool: str, body: WorkQueueCreate) -> WorkQueue:
+def _create(client: Client, pool: str | None, body: WorkQueueCreate) -> WorkQueue:
     try:
-        return client.send(work_queues.create(pool, body))
-    except Conflict:
+        return client.send(work_queues.create(pool, body) if pool else work_queues.create_in_default_pool(body))
+    except Conflict as error:
+        if pool is None:
+            raise Conflict(f"{error} `headgate work-queue ls` lists all.") from None
         raise Conflict(
             f"Work pool {pool!r} has a queue {body.name!r} already; `headgate work-queue ls --pool {pool}` lists all."
         ) from None
 
 
-def _created(queue: WorkQueue) -> str:
+def _created(queue: WorkQueue, pool_type: str) -> str:
+    server = "agent" if pool_type == UNTYPED else "worker"
     return f"""\
 Created work queue with properties:
     name - {queue.name!r}
@@ -180,8 +189,8 @@ Created work queue with properties:
     priority - {queue.priority}
     concurrency limit - {queue.concurrency_limit}
 
-Start a worker to pick up runs from the work queue:
-    headgate worker start --pool {queue.work_pool_name!r} --work-queue {queue.name!r}
+Start {"an" if server == "agent" else "a"} {server} to pick up runs from the work queue:
+    headgate {server} start --pool {queue.work_pool_name!r} --work-queue {queue.name!r}
 
 Inspect the work queue:
     headgate work-queue inspect {queue.name!r} --pool {queue.work_pool_name!r}"""
@@ -202,12 +211,6 @@ def _row(queue: WorkQueue, now: datetime, *, verbose: bool) -> tuple[str, ...]:
     if not verbose:
         return row
     return (*row, queue.status or "", str(queue.active_slots or 0), said(queue.pause, now), queue.description or "")
-
-
-def _paused(queue: WorkQueue, now: datetime) -> str:
-    what = f"Work queue {queue.name!r} of work pool {queue.work_pool_name!r}"
-    resume = f"headgate work-queue resume {queue.name} --pool {queue.work_pool_name}"
-    return paused_line(what, queue.pause, now, effect="releases nothing", resume=resume)
 
 
 def _place(queue: WorkQueue) -> tuple[str, int]:

@@ -72,6 +72,17 @@ class WorkQueueUpdate(PauseNote, kw_only=True):
         make_aware(self, "last_polled")
 
 
+class GetQueueRuns(Struct, kw_only=True):
+    """Body of an agent's poll of one queue: until when runs may be due (none = any time), and which agent asks."""
+
+    scheduled_before: datetime | None = None
+    limit: Limit | None = None
+    agent_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "scheduled_before")
+
+
 class HealthCheckPolicy(Struct, kw_only=True):
     """When a queue counts as healthy."""
 

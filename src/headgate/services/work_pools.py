@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from headgate.core import templates
 from headgate.core.pauses import pause_after
@@ -10,7 +11,8 @@ from headgate.errors import Conflict, Forbidden
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
-from headgate.schema.work_queues import WorkQueue
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
+from headgate.services import work_queues
 from headgate.services.scope import Scope
 from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
 from headgate.store import work_pools as rows
@@ -69,6 +71,23 @@ async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
         pool = await rows.lock(tx, DEFAULT_POOL)
     assert pool is not None
     return pool
+
+
+async def create_queue(scope: Scope, body: WorkQueueCreate) -> WorkQueue:
+    """Create a queue that is named without a pool: in the default pool; `Conflict` when that has one of the name.
+
+    The queue that comes with a new pool is not in the way of one that is asked for under its name.
+    """
+
+    async def unit(tx: Tx) -> WorkQueue:
+        is_new = await rows.lock(tx, DEFAULT_POOL) is None
+        pool = await ensure_default(scope, tx)
+        if is_new and body.name == DEFAULT:
+            given = {name: value for name, value in asdict(body).items() if value not in (None, "")}
+            return await work_queues.change(scope, tx, pool.default_queue_id, WorkQueueUpdate(**given))
+        return await work_queues.insert(scope, tx, pool, body)
+
+    return await scope.store.write(unit)
 
 
 async def get(scope: Scope, name: str) -> WorkPool:

@@ -45,10 +45,11 @@ def test_a_preview_takes_nothing(runs: None, run: Run) -> None:
 
 
 def test_a_paused_pools_preview_says_why_it_is_empty(runs: None, run: Run) -> None:
-    run("work-pool", "pause", "local")
+    run("work-pool", "pause", "local", "--by", "ann")
     assert run("work-pool", "preview", "local").out == (
         "Scheduled runs of local: none\n"
-        "Work pool 'local' is paused and releases nothing: `headgate work-pool resume local`.\n"
+        "Work pool 'local' is paused since just now by ann; it releases nothing until it is resumed: "
+        "`headgate work-pool resume local`.\n"
     )
 
 
@@ -65,10 +66,11 @@ def test_a_queues_preview_has_its_runs_alone(runs: None, run: Run) -> None:
 
 
 def test_a_paused_queues_preview_says_why_it_is_empty(runs: None, run: Run) -> None:
-    run("work-queue", "pause", "urgent")
+    run("work-queue", "pause", "urgent", "--by", "ann")
     assert run("work-queue", "preview", "urgent").out == (
         "Scheduled runs of local/urgent: none\n"
-        "Nothing is released while the queue is paused: `headgate work-queue resume urgent --pool local`.\n"
+        "Work queue 'urgent' of work pool 'local' is paused since just now by ann; it releases nothing until it is "
+        "resumed: `headgate work-queue resume urgent --pool local`.\n"
     )
 
 

@@ -74,6 +74,10 @@ class World:
     async def queue(self, name: str, pool: str = "local", **fields: Any) -> WorkQueue:
         return await work_queues.create(self.scope, pool, WorkQueueCreate(name=name, **fields))
 
+    async def queue_of_agents(self, name: str, **fields: Any) -> WorkQueue:
+        """A queue that is named without a pool."""
+        return await work_pools.create_queue(self.scope, WorkQueueCreate(name=name, **fields))
+
     async def deploy(self, name: str = "nightly", *, flow: str = "etl", **fields: Any) -> Deployment:
         """A deployment; `schedule` is short for one schedule."""
         if (schedule := fields.pop("schedule", None)) is not None:

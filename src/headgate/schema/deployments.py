@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from headgate.schema.flow_runs import CreatedBy, Delay
 from headgate.schema.flows import Name
+from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.schedules import Schedule
 from headgate.schema.states import CrashReason
 from headgate.schema.times import make_aware
@@ -76,6 +77,7 @@ class DeploymentSchedule(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    pause: Pause | None = None
 
 
 class DeploymentScheduleCreate(Struct, kw_only=True):
@@ -90,7 +92,7 @@ class DeploymentScheduleCreate(Struct, kw_only=True):
     replaces: str | None = None
 
 
-class DeploymentScheduleUpdate(Struct, kw_only=True):
+class DeploymentScheduleUpdate(PauseNote, kw_only=True):
     """Body that changes a schedule; what is left out stays."""
 
     schedule: Schedule | UnsetType = UNSET
@@ -141,9 +143,10 @@ class Deployment(Struct, kw_only=True):
     work_pool_id: UUID | None = None
     status: ReadyStatus | None = None
     enforce_parameter_schema: bool = True
+    pause: Pause | None = None
 
 
-class DeploymentCreate(Struct, kw_only=True):
+class DeploymentCreate(PauseNote, kw_only=True):
     """Body that creates a deployment, or replaces the one of the same flow and name.
 
     `infra_overrides` is the older name of `job_variables`.
@@ -175,7 +178,7 @@ class DeploymentCreate(Struct, kw_only=True):
     enforce_parameter_schema: bool | None = None
 
 
-class DeploymentUpdate(Struct, kw_only=True):
+class DeploymentUpdate(PauseNote, kw_only=True):
     """Body that changes a deployment; what is left out stays, an explicit null clears.
 
     `schedules`, when given, is the whole new list: schedules found again by slug or timing keep their ids.

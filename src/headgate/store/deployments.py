@@ -16,6 +16,7 @@ from headgate.schema.deployments import (
     InfraRetries,
 )
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
+from headgate.schema.pauses import Pause
 from headgate.store import deployment_schedules
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
@@ -49,6 +50,7 @@ def _deployment(row: Row, now: datetime) -> Deployment:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
     if values["infra_retries"] is not None:
         values["infra_retries"] = convert(values["infra_retries"], InfraRetries)
+    values["pause"] = convert(values["pause"], Pause | None)
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
     deployment.status = polled_status(polled, is_paused=False, now=now)

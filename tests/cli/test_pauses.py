@@ -4,9 +4,9 @@ import getpass
 from typing import Any, NoReturn
 
 import pytest
-from command_line import Run
+from command_line import NOW, Run
 
-from headgate.cli.pauses import said
+from headgate.cli.pauses import paused_line, said
 from headgate.client.calls import work_pools
 from headgate.client.client import Client
 from headgate.schema.work_pools import WorkPoolUpdate
@@ -121,7 +121,6 @@ def test_previews_say_since_when_by_whom_and_why(run: Run) -> None:
 def test_what_was_paused_by_a_client_that_says_nothing(api: Client, run: Run) -> None:
     api.send(work_pools.update("local", WorkPoolUpdate(is_paused=True)))
     assert "is paused since just now; it releases nothing" in run("work-pool", "preview", "local").out
-    assert said(None, api.send(work_pools.get("local")).updated) == ""
 
 
 def test_what_is_created_paused_knows_who_did_it(run: Run) -> None:
@@ -131,3 +130,9 @@ def test_what_is_created_paused_knows_who_did_it(run: Run) -> None:
     assert run("work-pool", "inspect", "night", "-o", "json").json["pause"]["by"] == "ann"
     assert run("work-queue", "inspect", "low", "-o", "json").json["pause"]["by"] == "ann"
     assert run("work-queue", "inspect", "high", "-o", "json").json["pause"] is None
+
+
+def test_what_was_paused_before_pauses_were_kept_says_what_is_known() -> None:
+    line = paused_line("Work pool 'old'", None, NOW, effect="releases nothing", resume="headgate work-pool resume old")
+    assert line == ("Work pool 'old' is paused; it releases nothing until it is resumed: `headgate work-pool resume old`.")
+    assert said(None, NOW) == ""

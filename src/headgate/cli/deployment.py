@@ -70,7 +70,7 @@ def ls(*, flow_name: FlowName = None, verbose: Verbose = False, output: Output =
     else:
         rows = sorted(_row(each, names.get(each.flow_id, ""), session.now(), verbose=verbose) for each in found)
         columns = [Column("Name"), Column("ID", keep=True, spare=True), Column("Work pool"), Column("Schedules")]
-        columns += [Column("Queue"), Column("Status"), Column("Paused"), Column("Description")] if verbose else []
+        columns += [Column("Queue"), Column("Status", keep=True), Column("Paused"), Column("Description")] if verbose else []
         print_table("Deployments", columns, rows, caption="(**) denotes a paused deployment")
 
 

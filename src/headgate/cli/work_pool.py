@@ -217,7 +217,7 @@ Inspect the work pool:
     headgate work-pool inspect {pool.name!r}"""
 
 
-_MORE = [Column("Status"), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
+_MORE = [Column("Status", keep=True), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
 
 
 def _row(pool: WorkPool, now: datetime, *, verbose: bool) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def ls(*, pool: ListedPool = None, verbose: Verbose = False, output: Output = "t
         columns = [
             Column("Pool"),
             Column("Queue"),
-            Column("Priority", right=True),
+            Column("Priority", keep=True, right=True),
             Column("Limit", right=True),
             Column("Polled"),
         ]
@@ -196,7 +196,7 @@ Inspect the work queue:
     headgate work-queue inspect {queue.name!r} --pool {queue.work_pool_name!r}"""
 
 
-_MORE = [Column("Status"), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
+_MORE = [Column("Status", keep=True), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
 
 
 def _row(queue: WorkQueue, now: datetime, *, verbose: bool) -> tuple[str, ...]:

@@ -155,6 +155,7 @@ OUR_OPERATIONS = {
     "POST /work_pools/{}/claim",
     "POST /work_pools/{}/leases/renew",
     "POST /work_pools/{}/leases/return",
+    "POST /work_pools/{}/preview",
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch
+from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, standing_gates
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POOL = UUID(int=1)
@@ -184,6 +184,16 @@ def test_more_room_takes_no_start_away(snapshot: Snapshot, where: str) -> None:
     else:
         wider = replace(snapshot, pool=replace(snapshot.pool, limit=None))
     assert [run.id for run in dispatch(wider).admitted][: len(first)] == first
+
+
+@given(SNAPSHOTS)
+def test_standing_gates_are_those_that_stay_when_all_slots_are_free(snapshot: Snapshot) -> None:
+    """Pauses, and limits of 0; whatever else holds a run back passes by itself."""
+    for run in snapshot.candidates:
+        lanes = lanes_of(run, snapshot)
+        paused = {f"{word} paused" for word, lane in lanes.items() if lane.paused}
+        shut = {f"{word} limit" for word, lane in lanes.items() if lane.limit == 0}
+        assert {gate.kind.value for gate in standing_gates(run, snapshot)} == paused | shut
 
 
 # --- by example

@@ -11,7 +11,7 @@ from headgate.cli.find import every, find_pool
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Yes
 from headgate.cli.output import Column, UsageError, confirm, counted, print_json, print_table, show
 from headgate.cli.pool_templates import default_template, read_template, write_template
-from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.preview import pool_note, preview_table, print_held, upcoming
 from headgate.cli.profiles import change_current
 from headgate.client.calls import deployments, work_pools, work_queues
 from headgate.client.client import Client
@@ -114,22 +114,19 @@ def inspect_(name: PoolName, /, *, output: Output = "table", session: InSession)
 
 @app.command
 def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", session: InSession) -> None:
-    """Show the runs that the pool would release in the hours ahead, under its limits.
+    """Show what the pool will run in the hours ahead: runs that wait, and (projected) those that schedules will make.
 
     For example:
         headgate work-pool preview local --hours 12
     """
     with session.client() as client:
         pool = find_pool(client, name)
-        found = upcoming(client, name, hours=hours, now=session.now())
+        found = upcoming(client, name, hours=hours)
     if output == "json":
         print_json(found)
     else:
-        preview_table(f"Scheduled runs of {name}", found, now=session.now())
-        if pool.is_paused:
-            print(f"Work pool {name!r} is paused and releases nothing: `headgate work-pool resume {name}`.")
-        elif pool.concurrency_limit == 0:
-            print(f"Work pool {name!r} has a concurrency limit of 0 and releases nothing.")
+        preview_table(f"Scheduled runs of {name}", found)
+        print_held(name, found, always=pool_note(name, paused=pool.is_paused, limit=pool.concurrency_limit))
 
 
 @app.command

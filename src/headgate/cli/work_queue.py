@@ -9,7 +9,7 @@ from headgate.cli import work_queue_changes as changes
 from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Yes
 from headgate.cli.output import Column, UsageError, ago, confirm, counted, print_json, print_table, show
-from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.preview import preview_table, print_held, queue_note, upcoming
 from headgate.client.calls import deployments, flow_runs, work_queues
 from headgate.client.client import Client
 from headgate.core.states import TERMINAL
@@ -110,7 +110,7 @@ def inspect_(queue: QueueName, /, *, pool: QueuePool = None, output: Output = "t
 def preview(
     queue: QueueName, /, *, pool: QueuePool = None, hours: Hours = 1, output: Output = "table", session: InSession
 ) -> None:
-    """Show the runs that a queue would release in the hours ahead, under its limits and its pool's.
+    """Show what a queue will run in the hours ahead: runs that wait, and (projected) those that schedules will make.
 
     For example:
         headgate work-queue preview default --pool local --hours 12
@@ -118,13 +118,12 @@ def preview(
     with session.client() as client:
         found = find_queue(client, queue, pool)
         pool = found.work_pool_name or ""
-        runs = upcoming(client, pool, queues=[queue], hours=hours, now=session.now())
+        entries = upcoming(client, pool, queues=[queue], hours=hours)
     if output == "json":
-        print_json(runs)
+        print_json(entries)
     else:
-        preview_table(f"Scheduled runs of {pool}/{queue}", runs, now=session.now())
-        if found.is_paused:
-            print(f"Nothing is released while the queue is paused: `headgate work-queue resume {queue} --pool {pool}`.")
+        preview_table(f"Scheduled runs of {pool}/{queue}", entries)
+        print_held(pool, entries, always=queue_note(pool, queue, paused=found.is_paused, limit=found.concurrency_limit))
 
 
 for command in (

@@ -5,7 +5,7 @@ a run that is not admitted is answered with the gates that block it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -95,6 +95,20 @@ def dispatch(snapshot: Snapshot) -> Decision:
         for lane in lanes:
             taken[lane.id] = taken.get(lane.id, 0) + 1
     return decision
+
+
+def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
+    """The gates that hold a run back however few slots are in use, and whenever it is due: pauses, and limits of 0."""
+    idle = replace(
+        snapshot,
+        pool=replace(snapshot.pool, used=0),
+        queues={id: replace(lane, used=0) for id, lane in snapshot.queues.items()},
+        deployments={id: replace(lane, used=0) for id, lane in snapshot.deployments.items()},
+        candidates=[run],
+        until=run.due_at,
+        room=1,
+    )
+    return dispatch(idle).blocked.get(run.id, [])
 
 
 def _rank(run: Candidate, snapshot: Snapshot) -> tuple[int, int, datetime, UUID]:

@@ -151,6 +151,7 @@ OPERATIONS = {
 }
 
 OUR_OPERATIONS = {
+    "GET /flow_runs/{}/explain",
     "POST /flow_runs/{}/lease",
     "POST /work_pools/{}/claim",
     "POST /work_pools/{}/leases/renew",

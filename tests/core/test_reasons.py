@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from headgate.core.dispatch import Gate, GateKind
-from headgate.core.reasons import Subject, as_message, label, none_blocks, sentence, whereabouts
+from headgate.core.reasons import Subject, as_message, label, none_blocks, not_taken, sentence, whereabouts
 from headgate.schema.pauses import Pause
 from headgate.schema.states import StateType
 
@@ -111,3 +111,9 @@ def test_a_run_that_does_not_wait_is_told_where_it_is() -> None:
             text = whereabouts(kind, "Crashed", worker)
             assert text.endswith(".")
             assert ("'w'" in text) is (worker is not None and kind in ("PENDING", "RUNNING", "CANCELLING"))
+
+
+def test_why_a_run_that_nothing_blocks_was_not_taken() -> None:
+    assert not_taken(ABOUT) == "workers poll work queue 'high', but none has had room for it"
+    assert not_taken(replace(ABOUT, typed=False)) == "work queue 'high' is polled, but nothing has taken it"
+    assert not_taken(replace(ABOUT, queue=None)) == "the process that serves its deployment has not taken it"

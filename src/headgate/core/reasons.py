@@ -78,6 +78,15 @@ def none_blocks(about: Subject, ahead: int) -> str:
     return f"Nothing blocks it: it is taken after {others} ahead of it, as soon as polls have room."
 
 
+def not_taken(about: Subject) -> str:
+    """Why a run that no gate blocks was not taken in time; as a sentence without its capital and its full stop."""
+    if about.queue is None:
+        return "the process that serves its deployment has not taken it"
+    if about.typed:
+        return f"workers poll work queue {about.queue!r}, but none has had room for it"
+    return f"work queue {about.queue!r} is polled, but nothing has taken it"
+
+
 def whereabouts(type: StateType | None, name: str | None, worker: str | None) -> str:
     """What to say of a run that does not wait."""
     match type:

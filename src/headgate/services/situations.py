@@ -98,4 +98,4 @@ async def situation_of(tx: Tx, runs: Iterable[Located], *, now: datetime) -> Sit
     pools = {run.work_pool_id for run in runs if run.work_pool_id}
     owners = {run.candidate.deployment_id for run in runs if run.candidate.deployment_id}
     lanes = await lane_rows.get_many(tx, pools=pools, deployments=owners)
-    return Situation(lanes, await rows.workers(tx, pools, now=now), now)
+    return Situation(lanes, await rows.workers(tx, pools, now=now) if pools else {}, now)

@@ -296,3 +296,17 @@ async def test_a_preview_of_nothing_that_exists_is_not_found(api: Any) -> None:
     await api.pool()
     assert (await api.post("/work_pools/nowhere/preview")).status == 404
     assert (await api.post("/work_pools/pool/preview", {"work_queue_names": ["nowhere"]})).status == 404
+
+
+# --- the explanation
+
+
+async def test_a_pool_explains_itself(api: Any) -> None:
+    await api.pool(concurrency_limit=0)
+    run = await api.deployed_run(await api.deployment(work_pool_name="pool"))
+    got = await api.get("/work_pools/pool/explain")
+    assert got.status == 200
+    (queue,) = got.json["queues"]
+    assert (queue["name"], queue["due"], queue["served"]) == ("default", 1, False)
+    assert (queue["oldest"]["flow_run_id"], queue["oldest"]["gate"]["kind"]) == (run["id"], "no worker")
+    assert (await api.get("/work_pools/nowhere/explain")).status == 404

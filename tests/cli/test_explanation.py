@@ -185,3 +185,48 @@ def test_a_run_that_nothing_blocks_says_so_in_inspect(scripted: dict[str, Any], 
     free = "Nothing blocks it: the next poll with room for a run takes it."
     script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"gates": [], "summary": free})
     assert f"Waiting:\n    {free}\n" in run("flow-run", "inspect", ID).out
+
+
+# --- a pool
+
+
+def test_a_pool_is_explained_queue_by_queue(otter: None, run: Run) -> None:
+    run("work-queue", "create", "high", "--pool", "local", "--priority", "1", "--limit", "3", "--paused")
+    shown = lines(run("work-pool", "explain", "local").out)
+    assert shown[0] == "Work pool 'local' (process): 1 of 1 slot in use, 1 worker online."
+    table = [[cell.strip() for cell in line.strip("│").split("│")] for line in shown if line.startswith("│")]
+    assert table == [["high **", "1", "0/3", "0", "0", "never"], ["default", "2", "1", "1", "0", "just now"]]
+    assert shown[-1].startswith("default: work pool 'local' has its only slot in use (otter, due ")
+
+
+def test_a_pools_explanation_as_json(otter: None, run: Run) -> None:
+    record = run("work-pool", "explain", "local", "-o", "json").json
+    assert [queue["oldest"]["name"] for queue in record["queues"]] == ["otter"]
+
+
+def test_a_pool_that_is_not_there_cannot_be_explained(api: Client, run: Run) -> None:
+    assert run("work-pool", "explain", "nowhere").err == (
+        "Error: There is no work pool 'nowhere'; `headgate work-pool ls` lists all.\n"
+    )
+
+
+def test_a_pool_for_agents_has_no_workers_to_count(api: Client, run: Run) -> None:
+    run("work-pool", "create", "agents", "--paused")
+    assert lines(run("work-pool", "explain", "agents").out)[0] == (
+        "Work pool 'agents' (prefect-agent): 0 slots in use. It is paused."
+    )
+
+
+def test_a_backlog_beyond_counting_and_a_run_that_nothing_blocks(script: Script, frozen: FrozenClock, run: Run) -> None:
+    blank = {"id": ID, "created": "2026-03-01T12:00:00Z", "updated": "2026-03-01T12:00:00Z", "default_queue_id": ID}
+    script.on("GET", "/work_pools/local", blank | {"name": "local"})
+    oldest = {"flow_run_id": ID, "name": "heron", "due_at": "2026-03-01T11:58:00Z"}
+    queue = {"name": "high", "priority": 1, "is_paused": False, "active_slots": 2, "served": True, "due": 10000, "late": 9}
+    pool = {"name": "local", "type": "process", "is_paused": False, "active_slots": 2, "workers": []}
+    explained = pool | {"queues": [queue | {"more": True, "oldest": oldest}]}
+    script.on("GET", "/work_pools/local/explain", explained)
+    shown = run("work-pool", "explain", "local").out
+    assert "│ 10000+ │" in shown
+    assert shown.endswith(
+        "high: nothing blocks its oldest run; the next poll with room takes it (heron, due 2 minutes ago)\n"
+    )

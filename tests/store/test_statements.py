@@ -68,7 +68,7 @@ def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
 SCANS = {
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
-    "explanations.count_ahead",  # the same, and no further than it is told
+    *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }

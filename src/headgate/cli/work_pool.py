@@ -10,6 +10,7 @@ from headgate.cli import work_pool_changes as changes
 from headgate.cli.find import every, find_pool
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Yes
 from headgate.cli.output import Column, UsageError, confirm, counted, print_json, print_table, show
+from headgate.cli.pool_explanation import print_pool_explanation
 from headgate.cli.pool_templates import default_template, read_template, write_template
 from headgate.cli.preview import pool_note, preview_table, print_held, upcoming
 from headgate.cli.profiles import change_current
@@ -127,6 +128,22 @@ def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", se
     else:
         preview_table(f"Scheduled runs of {name}", found)
         print_held(name, found, always=pool_note(name, paused=pool.is_paused, limit=pool.concurrency_limit))
+
+
+@app.command
+def explain(name: PoolName, /, *, output: Output = "table", session: InSession) -> None:
+    """Say what a pool does: slots in use, due and late runs of each queue, and why the oldest of them waits.
+
+    For example:
+        headgate work-pool explain local
+    """
+    with session.client() as client:
+        find_pool(client, name)
+        explanation = client.send(work_pools.explain(name))
+    if output == "json":
+        print_json(explanation)
+    else:
+        print_pool_explanation(explanation, now=session.now())
 
 
 @app.command

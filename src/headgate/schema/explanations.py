@@ -90,3 +90,45 @@ class Explanation(Struct, kw_only=True):
     lease_expires_at: datetime | None = None
     waits: list[Wait] = field(default_factory=list)
     waited_seconds: float = 0.0
+
+
+class OldestRun(Struct, kw_only=True):
+    """The run of a queue that has been due for longest, and what holds it back first (none: the next poll takes it)."""
+
+    flow_run_id: UUID
+    name: str
+    due_at: datetime
+    gate: Gate | None = None
+
+
+class QueueExplanation(Struct, kw_only=True):
+    """A queue at work: slots in use of its limit, runs that are due and held by nobody, and how many of those are Late.
+
+    `served`: something polled it lately, and in a typed pool a worker is online. `more`: more are due than were counted.
+    """
+
+    name: str
+    priority: int
+    is_paused: bool
+    pause: Pause | None = None
+    concurrency_limit: int | None = None
+    active_slots: int
+    last_polled: datetime | None = None
+    served: bool
+    due: int
+    late: int
+    more: bool = False
+    oldest: OldestRun | None = None
+
+
+class PoolExplanation(Struct, kw_only=True):
+    """A pool at work, with its queues by priority and its workers."""
+
+    name: str
+    type: str
+    is_paused: bool
+    pause: Pause | None = None
+    concurrency_limit: int | None = None
+    active_slots: int
+    queues: list[QueueExplanation]
+    workers: list[SeenWorker]

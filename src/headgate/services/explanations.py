@@ -89,15 +89,16 @@ def _bare(run: FlowRun, located: Located, situation: Situation) -> Explanation:
 
 
 async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: Situation) -> None:
-    place, explanation.position = await _place(tx, run, situation)
-    explanation.gates = [await _wire_gate(tx, gate, run, situation) for gate in place.gates]
+    found, explanation.position = await place(tx, run, situation)
+    explanation.gates = [await wire_gate(tx, gate, run, situation) for gate in found.gates]
     if explanation.gates:
         explanation.summary = as_message(explanation.gates[0].message)
     else:
         explanation.summary = none_blocks(situation.subject(run), explanation.position.ahead if explanation.position else 0)
 
 
-async def _wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> wire.Gate:
+async def wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> wire.Gate:
+    """A gate of a run as it is shown, with who holds it."""
     taken = gate.limit is not None and gate.id is not None
     subject = situation.subject(run)
     return wire.Gate(
@@ -115,7 +116,7 @@ async def _wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> 
     )
 
 
-async def _place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Position | None]:
+async def place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Position | None]:
     """The place of a run among all that wait; a run that could not start anyway is looked at on its own."""
     snapshot = situation.snapshot(run.work_pool_id, [run.candidate])
     alone = place_of(run.candidate, snapshot)
@@ -123,13 +124,13 @@ async def _place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Pos
         return alone, None
     stretches = await _stretches(tx, run.candidate, snapshot)
     seen = await _ahead(tx, stretches, snapshot)
-    place = place_of(run.candidate, replace(seen, candidates=[*seen.candidates, run.candidate]))
+    found = place_of(run.candidate, replace(seen, candidates=[*seen.candidates, run.candidate]))
     count = 0
     for stretch in stretches:
         left = COUNTED - count
         count += await rows.count_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=left)
     more = count >= COUNTED or len(seen.candidates) >= _SEEN
-    return place, Position(ahead=count, starting=place.starting, more=more)
+    return found, Position(ahead=count, starting=found.starting, more=more)
 
 
 async def _stretches(tx: Tx, run: Candidate, snapshot: Snapshot) -> list[_Stretch]:

@@ -37,7 +37,7 @@ class Situation:
         queues = [queue for queue in self.lanes.queues.values() if pool and queue.work_pool_id == pool_id]
         return Snapshot(
             pool.lane if pool else Lane(NOWHERE),
-            {queue.lane.id: replace(queue.lane, served=self._is_served(queue)) for queue in queues},
+            {queue.lane.id: replace(queue.lane, served=self.is_served(queue)) for queue in queues},
             {id: replace(owner.lane, served=self._is_polled(owner)) for id, owner in self.lanes.deployments.items()},
             candidates,
             self.now,
@@ -80,7 +80,8 @@ class Situation:
             pauses={kind: lane.pause for kind, lane in paused if lane and lane.pause},
         )
 
-    def _is_served(self, queue: Queue) -> bool:
+    def is_served(self, queue: Queue) -> bool:
+        """Whether something takes runs from a queue."""
         type = self.lanes.pools[queue.work_pool_id].type
         return is_served(type, online=self._online(queue.work_pool_id), last_polled=queue.last_polled, now=self.now)
 
@@ -92,10 +93,10 @@ class Situation:
         return sum(1 for worker in seen if worker.status is WorkerStatus.ONLINE)
 
 
-async def situation_of(tx: Tx, runs: Iterable[Located], *, now: datetime) -> Situation:
-    """What these runs wait in; five statements, however many they are."""
+async def situation_of(tx: Tx, runs: Iterable[Located], *, now: datetime, pools: Iterable[UUID] = ()) -> Situation:
+    """What these runs wait in, and these pools; four statements, however many they are."""
     runs = [*runs]
-    pools = {run.work_pool_id for run in runs if run.work_pool_id}
+    pools = {*pools} | {run.work_pool_id for run in runs if run.work_pool_id}
     owners = {run.candidate.deployment_id for run in runs if run.candidate.deployment_id}
     lanes = await lane_rows.get_many(tx, pools=pools, deployments=owners)
     return Situation(lanes, await rows.workers(tx, pools, now=now) if pools else {}, now)

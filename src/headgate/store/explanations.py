@@ -76,6 +76,12 @@ async def count_ahead(tx: Tx, queue_id: UUID, priority: int, *, before: tuple[da
     return counted
 
 
+async def count_due(tx: Tx, queue_id: UUID, *, now: datetime, limit: int) -> tuple[int, int]:
+    """How many runs of a queue are due, and how many of these are Late; up to `limit`."""
+    row = await tx.fetch_one(_SQL["count_due"], {"work_queue_id": queue_id, "now": now, "limit": limit})
+    return (row["due"], row["late"]) if row else (0, 0)
+
+
 async def holders(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, limit: int) -> list[Holder]:
     """Some of the runs that have a slot of what a limit is of."""
     match kind:

@@ -1,6 +1,7 @@
 """Calls about work pools."""
 
 from headgate.client.call import Call
+from headgate.schema.explanations import PoolExplanation
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.previews import Preview, PreviewRequest
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
@@ -56,3 +57,8 @@ def preview(name: str, body: PreviewRequest | None = None) -> Call[Preview]:
         body=body or PreviewRequest(),
         returns=Preview,
     )
+
+
+def explain(name: str) -> Call[PoolExplanation]:
+    """What a pool's queues hold, and what keeps it."""
+    return Call("GET", "/work_pools/{work_pool_name}/explain", at={"work_pool_name": name}, returns=PoolExplanation)

@@ -45,3 +45,11 @@ WHERE r.holds_slot AND r.deployment_id = :id ORDER BY r.state_timestamp, r.id LI
 SELECT w.work_pool_id, w.name, w.last_heartbeat_time, w.heartbeat_interval_seconds,
        (SELECT count(*) FROM flow_run r WHERE r.worker_id = w.id AND r.lease_expires_at IS NOT NULL) AS runs
 FROM worker w WHERE w.work_pool_id IN :pool_ids::uuid[] ORDER BY w.last_heartbeat_time DESC, w.name
+
+-- name: count_due
+-- How many runs of a queue are due and held by nobody, and how many of them are Late; counted up to a limit.
+SELECT count(*) AS due, coalesce(sum(CASE WHEN state_name = 'Late' THEN 1 ELSE 0 END), 0) AS late FROM (
+    SELECT r.state_name FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.due_at <= :now
+      AND r.lease_expires_at IS NULL
+    LIMIT :limit) AS counted

@@ -139,6 +139,21 @@ It has waited 2 minutes beyond its time:
     )
 
 
+@pytest.mark.parametrize(
+    ("ahead", "starting", "more", "text"),
+    [
+        (1, 0, False, "1 run goes before it; of these none can start now"),
+        (10_000, 800, True, "at least 10000 runs go before it; of these at least 800 can start now"),
+    ],
+)
+def test_the_place_of_a_run(
+    scripted: dict[str, Any], run: Run, script: Script, ahead: int, starting: int, more: bool, text: str
+) -> None:
+    place = {"ahead": ahead, "starting": starting, "more": more}
+    script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"position": place})
+    assert f"    {text}\n" in run("flow-run", "explain", ID).out
+
+
 def test_inspect_of_the_same_run(scripted: dict[str, Any], run: Run) -> None:
     since = (NOW - timedelta(seconds=105)).astimezone()
     shown = run("flow-run", "inspect", ID).out

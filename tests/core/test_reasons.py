@@ -83,7 +83,7 @@ def test_a_pause_says_since_when_by_whom_and_why(pause: Pause, text: str) -> Non
 def test_why_nobody_takes_it_depends_on_who_should() -> None:
     gate = Gate(GateKind.NO_WORKER)
     assert sentence(gate, replace(ABOUT, online=0)) == "no worker of work pool 'local' is online"
-    assert sentence(gate, replace(ABOUT, typed=False)) == "no agent polls work queue 'high' of work pool 'local'"
+    assert sentence(gate, replace(ABOUT, typed=False)) == "nothing polls work queue 'high' of work pool 'local'"
 
 
 def test_a_retry_is_told_as_one() -> None:
@@ -102,6 +102,7 @@ def test_a_run_without_a_gate_is_told_who_takes_it_and_when() -> None:
     assert none_blocks(ABOUT, 0) == "Nothing blocks it: the next poll with room for a run takes it."
     assert "after the run ahead of it" in none_blocks(ABOUT, 1)
     assert "after the 7 runs ahead of it" in none_blocks(ABOUT, 7)
+    assert "after at least 7 runs ahead of it" in none_blocks(ABOUT, 7, more=True)
     assert "the process that serves its deployment" in none_blocks(replace(ABOUT, queue=None), 0)
 
 

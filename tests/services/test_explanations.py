@@ -116,7 +116,7 @@ async def test_workers_that_poll_other_queues_are_no_help(world: World, it: Depl
 async def test_a_pool_without_a_type_is_served_by_whatever_polls_it(world: World) -> None:
     await world.pool("agents", type="prefect-agent")
     run = await world.run(await world.deploy(work_pool_name="agents"))
-    assert (await told(world, run)).summary == "No agent polls work queue 'default' of work pool 'agents'."
+    assert (await told(world, run)).summary == "Nothing polls work queue 'default' of work pool 'agents'."
     await world.poll("agents")
     assert await kinds(world, run) == []
 
@@ -291,9 +291,10 @@ async def test_a_long_backlog_is_counted_so_far_and_no_further(
 ) -> None:
     monkeypatch.setattr(explanations, "COUNTED", 4)
     await world.runs(it, 6, due=-9)
-    position = (await told(world, await world.run(it))).position
-    assert position is not None
-    assert (position.ahead, position.more) == (4, True)
+    found = await told(world, await world.run(it))
+    assert found.position is not None
+    assert (found.position.ahead, found.position.more) == (4, True)
+    assert "after at least 4 runs ahead of it" in found.summary
 
 
 # --- what does not wait

@@ -220,10 +220,13 @@ async def test_a_preview_is_exactly_what_the_scheduler_then_makes(world: World, 
     """Across changes of the clock, for every kind of schedule, though some runs are over before their time."""
     world.clock.time = start
     chance = random.Random(seed)
-    owners = [
-        await deploy(world, *(a_schedule(chance, start) for _ in range(2)), name=f"d{n}", parameters={"n": n})
-        for n in range(3)
-    ]
+    owners = []
+    for n in range(3):
+        wanted = [
+            DeploymentScheduleCreate(schedule=a_schedule(chance, start), max_scheduled_runs=chance.choice([None, 3]))
+            for _ in range(2)
+        ]
+        owners.append(await deploy(world, *wanted, name=f"d{n}", parameters={"n": n}))
     for owner in owners:
         for run in chance.sample(await world.runs_of(owner), 2):
             await world.accepted(run, chance.choice(["CANCELLED", "PENDING"]))
@@ -235,7 +238,7 @@ async def test_a_preview_is_exactly_what_the_scheduler_then_makes(world: World, 
     assert any(each.projected for each in found.entries)
     while world.now < found.until:
         await scheduler.tick(world.scope)
-        world.clock.advance(minutes=10)
+        world.clock.advance(minutes=20)
 
     made = [
         (run.expected_start_time, owner.id, run.created_by.id if run.created_by else None, run.parameters)

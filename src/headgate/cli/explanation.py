@@ -71,9 +71,10 @@ def _holders(gate: Gate, now: datetime) -> list[str]:
 
 
 def _place(position: Position) -> str:
-    count = f"at least {position.ahead} runs" if position.more else counted(position.ahead, "run")
+    if position.more:
+        return f"at least {position.ahead} runs go before it; of these at least {position.starting} can start now"
     verb = "goes" if position.ahead == 1 else "go"
-    return f"{count} {verb} before it; of these {position.starting or 'none'} can start now"
+    return f"{counted(position.ahead, 'run')} {verb} before it; of these {position.starting or 'none'} can start now"
 
 
 def _worker(worker: SeenWorker, now: datetime) -> str:

@@ -68,13 +68,13 @@ def as_message(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def none_blocks(about: Subject, ahead: int) -> str:
-    """What to say of a run that waits without a gate; `ahead` runs go before it."""
+def none_blocks(about: Subject, ahead: int, *, more: bool = False) -> str:
+    """What to say of a run that waits without a gate; `ahead` runs go before it, or `more`."""
     if about.queue is None:
         return "Nothing blocks it: the process that serves its deployment takes it with its next poll."
     if ahead == 0:
         return "Nothing blocks it: the next poll with room for a run takes it."
-    others = "the run" if ahead == 1 else f"the {ahead} runs"
+    others = f"at least {ahead} runs" if more else "the run" if ahead == 1 else f"the {ahead} runs"
     return f"Nothing blocks it: it is taken after {others} ahead of it, as soon as polls have room."
 
 
@@ -137,7 +137,7 @@ def _full(lane: str, limit: int, used: int, ahead: int) -> str:
 def _unserved(about: Subject) -> str:
     place = f"work queue {about.queue!r} of work pool {about.pool!r}"
     if not about.typed:
-        return f"no agent polls {place}"
+        return f"nothing polls {place}"
     if about.online == 0:
         return f"no worker of work pool {about.pool!r} is online"
     return f"no online worker polls {place}"

@@ -94,7 +94,8 @@ async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: 
     if explanation.gates:
         explanation.summary = as_message(explanation.gates[0].message)
     else:
-        explanation.summary = none_blocks(situation.subject(run), explanation.position.ahead if explanation.position else 0)
+        position = explanation.position or Position(ahead=0, starting=0)
+        explanation.summary = none_blocks(situation.subject(run), position.ahead, more=position.more)
 
 
 async def wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> wire.Gate:
@@ -152,8 +153,11 @@ async def _ahead(tx: Tx, stretches: Sequence[_Stretch], snapshot: Snapshot) -> S
     snapshot = replace(snapshot, candidates=[])
     for stretch in stretches:
         after = _FIRST
-        while len(snapshot.candidates) < _SEEN and not _used_up(snapshot, stretch.lane):
-            span, full = (after, stretch.before), _full_deployments(snapshot)
+        while len(snapshot.candidates) < _SEEN:
+            admitted = dispatch(snapshot).admitted
+            if _used_up(snapshot, stretch.lane, admitted):
+                break
+            span, full = (after, stretch.before), _full_deployments(snapshot, admitted)
             page = await rows.ahead(tx, stretch.lane.id, stretch.priority, span=span, full=full, limit=_PAGE)
             snapshot = await _with(tx, snapshot, page)
             if len(page) < _PAGE:
@@ -170,15 +174,14 @@ async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapsh
     return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments)
 
 
-def _used_up(snapshot: Snapshot, queue: Lane) -> bool:
-    """Whether runs of a queue cannot start any more, after those of the snapshot."""
-    admitted = dispatch(snapshot).admitted
+def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:
+    """Whether no run of a queue can start any more, after those that were admitted."""
     in_queue = sum(1 for run in admitted if run.queue_id == queue.id)
     return snapshot.pool.paused or _is_full(snapshot.pool, len(admitted)) or _is_full(queue, in_queue)
 
 
-def _full_deployments(snapshot: Snapshot) -> list[UUID]:
-    taken = Counter(run.deployment_id for run in dispatch(snapshot).admitted)
+def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
+    taken = Counter(run.deployment_id for run in admitted)
     return [id for id, lane in snapshot.deployments.items() if _is_full(lane, taken[id])]
 
 

@@ -154,10 +154,13 @@ OPERATIONS = {
 }
 
 OUR_OPERATIONS = {
+    "GET /flow_runs/{}/explain",
     "POST /flow_runs/{}/lease",
     "POST /work_pools/{}/claim",
+    "GET /work_pools/{}/explain",
     "POST /work_pools/{}/leases/renew",
     "POST /work_pools/{}/leases/return",
+    "POST /work_pools/{}/preview",
 }
 
 

@@ -70,6 +70,7 @@ SCANS = {
     "claims.unqueued",  # of deployments that cancel new runs
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
+    *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }

@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, Command] = {
     "worker": Command("headgate.cli.worker:app", "Start workers, see which are online, and forget old ones."),
     "deploy": Command("headgate.cli.deploy:deploy", "Create or update deployments, from a file or from flags."),
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
-    "flow-run": Command("headgate.cli.flow_run:app", "See, cancel and delete flow runs, and read their logs."),
+    "flow-run": Command("headgate.cli.flow_run:app", "See, explain, cancel and delete flow runs, and read their logs."),
     "flow": Command("headgate.cli.flow:app", "See flows."),
     "config": Command("headgate.cli.config:app", "See and change settings."),
     "profile": Command("headgate.cli.profile:app", "Keep several sets of settings and switch between them."),

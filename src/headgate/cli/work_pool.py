@@ -1,6 +1,7 @@
 """`headgate work-pool`: named channels of one infrastructure type each."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,15 @@ from headgate.cli.consequences import parts, pool_content
 from headgate.cli.find import every, find_pool
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
 from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
-from headgate.cli.pauses import login, paused_pool, said
+from headgate.cli.pauses import login, said
+from headgate.cli.pool_explanation import print_pool_explanation
 from headgate.cli.pool_templates import default_template, read_template, write_template
-from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.profiles import change_current
-from headgate.client.calls import work_pools
+from headgate.client.calls import work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
-from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
 from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate
 from headgate.settings import env_name
 from headgate.worker.types import installed_types
@@ -120,22 +122,36 @@ def inspect_(name: PoolName, /, *, output: Output = "table", session: InSession)
 
 @app.command
 def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", session: InSession) -> None:
-    """Show the runs that the pool would release in the hours ahead, under its limits.
+    """Show what the pool will run in the hours ahead: runs that wait, and (projected) those that schedules will make.
 
     For example:
         headgate work-pool preview local --hours 12
     """
     with session.client() as client:
         pool = find_pool(client, name)
-        found = upcoming(client, name, hours=hours, now=session.now())
+        found = upcoming(client, name, hours=hours)
+        queues = every(client, partial(work_queues.query, name), WorkQueueQuery()) if output == "table" else []
     if output == "json":
         print_json(found)
     else:
-        preview_table(f"Scheduled runs of {name}", found, now=session.now())
-        if pool.is_paused:
-            print(paused_pool(pool, session.now()))
-        elif pool.concurrency_limit == 0:
-            print(f"Work pool {name!r} has a concurrency limit of 0 and releases nothing.")
+        preview_table(f"Scheduled runs of {name}", found)
+        print_lines(held_lines(found, pool, queues, now=session.now()))
+
+
+@app.command
+def explain(name: PoolName, /, *, output: Output = "table", session: InSession) -> None:
+    """Say what a pool does: slots in use, due and late runs of each queue, and why the oldest of them waits.
+
+    For example:
+        headgate work-pool explain local
+    """
+    with session.client() as client:
+        find_pool(client, name)
+        explanation = client.send(work_pools.explain(name))
+    if output == "json":
+        print_json(explanation)
+    else:
+        print_pool_explanation(explanation, now=session.now())
 
 
 @app.command

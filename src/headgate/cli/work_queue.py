@@ -12,8 +12,8 @@ from headgate.cli.consequences import queue_content
 from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Verbose, Yes
 from headgate.cli.output import Column, ago, confirm, print_json, print_table, show
-from headgate.cli.pauses import login, paused_pool, paused_queue, said
-from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.pauses import login, said
+from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.work_queue_runs import read_runs
 from headgate.client.calls import work_queues
 from headgate.client.client import Client
@@ -117,7 +117,7 @@ def inspect_(queue: QueueName, /, *, pool: QueuePool = None, output: Output = "t
 def preview(
     queue: QueueName, /, *, pool: QueuePool = None, hours: Hours = 1, output: Output = "table", session: InSession
 ) -> None:
-    """Show the runs that a queue would release in the hours ahead, under its limits and its pool's.
+    """Show what a queue will run in the hours ahead: runs that wait, and (projected) those that schedules will make.
 
     For example:
         headgate work-queue preview default --pool local --hours 12
@@ -125,16 +125,13 @@ def preview(
     with session.client() as client:
         found = find_queue(client, queue, pool)
         pool = found.work_pool_name or ""
-        runs = upcoming(client, pool, queues=[queue], hours=hours, now=session.now())
         holder = find_pool(client, pool)
+        entries = upcoming(client, pool, queues=[queue], hours=hours)
     if output == "json":
-        print_json(runs)
+        print_json(entries)
     else:
-        preview_table(f"Scheduled runs of {pool}/{queue}", runs, now=session.now())
-        if found.is_paused:
-            print(paused_queue(found, session.now()))
-        if holder.is_paused:
-            print(paused_pool(holder, session.now()))
+        preview_table(f"Scheduled runs of {pool}/{queue}", entries)
+        print_lines(held_lines(entries, holder, [found], always=found, now=session.now()))
 
 
 for command in (

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from headgate.core.misfires import made_up
+from headgate.core.projection import fire_key
 from headgate.core.schedules import fire_times
 from headgate.errors import Invalid
 from headgate.schema.deployments import Deployment
@@ -91,7 +92,7 @@ def _scheduled_run(deployment: Deployment, schedule: ActiveSchedule, time: datet
             type=StateType.SCHEDULED, message="Flow run scheduled", state_details=StateDetails(scheduled_time=time)
         ),
         tags=[AUTO_TAG],
-        idempotency_key=f"scheduled {deployment.id} {schedule.id} {time}",
+        idempotency_key=fire_key(deployment.id, schedule.id, time),
         job_variables=schedule.job_variables or None,
     )
     parameters: dict[str, Any] = deployment.parameters | schedule.parameters

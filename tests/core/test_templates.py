@@ -87,8 +87,8 @@ def test_hard_coded_values_stay() -> None:
 
 
 def test_a_value_replaces_its_default_as_a_whole() -> None:
-    job = template({"env": "{{ env }}"}, {"env": {"default": {"A": "1", "B": "2"}}})
-    assert render(job, {"env": {"A": "3"}}) == {"env": {"A": "3"}}
+    job = template({"labels": "{{ labels }}"}, {"labels": {"default": {"A": "1", "B": "2"}}})
+    assert render(job, {"labels": {"A": "3"}}) == {"labels": {"A": "3"}}
 
 
 def test_a_dotted_placeholder_reaches_into_a_value() -> None:
@@ -149,11 +149,17 @@ def test_check_passes(fine: Json) -> None:
         ({"job_configuration": {}, "variables": "x"}, "variables", "'x'"),
         ({"job_configuration": {}, "variables": {"properties": []}}, "variables.properties", "[]"),
         ({"job_configuration": {}, "variables": {"type": "array"}}, "variables.type", "'array'"),
-        (template({}, {"a": {"type": "strng"}}), "variables", "/properties/a/type: 'strng'"),
-        (template({}, {"a": 5}), "variables", "/properties/a"),
-        (template({}, {"a": {"$ref": "#/$defs/none"}}), "variables", "/$defs/none"),
-        (template({}, {"a": {"$ref": "file:///etc/passwd"}}), "variables", "outside"),
-        (template({}, {"a": {"$ref": "http://127.0.0.1:9/x"}}), "variables", "outside"),
+        (template({}, {"a": {"type": "strng"}}), "variables.properties.a.type", "/variables/properties/a/type is not JSON"),
+        (template({}, {"a": 5}), "variables.properties.a", "/variables/properties/a is not JSON Schema: 5 is not"),
+        (template({}, {"a": {"$ref": "#/$defs/none"}}), "variables.properties.a.$ref", "'#/$defs/none' leads to nothing"),
+        (template({}, {"a": {"$ref": "file:///etc/passwd"}}), "variables.properties.a.$ref", "outside"),
+        (template({}, {"a": {"$ref": "http://127.0.0.1:9/x"}}), "variables.properties.a.$ref", "outside"),
+        (template({"a": "{{ headgate.secret.x }}"}), "job_configuration.a", "{{ headgate.secret.x }} is no reference"),
+        (
+            template({}, {"a/b": {"default": "{{ prefect.blocks.aws.x }}"}}),
+            "variables.properties.a/b.default",
+            "/a~1b/default",
+        ),
         (template({"a": "{{ imge }}"}, {"image": {}}), "job_configuration.a", "did you mean 'image'?"),
         (template({"a": {"b": ["c", "d {{ x }}"]}}, {"y": {}}), "job_configuration.a.b[1]", "{{ x }}"),
         (template({"a": "{{ x }}"}), "job_configuration.a", "(none)"),

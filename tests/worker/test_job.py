@@ -1,5 +1,6 @@
 """A job's environment leads to the worker's API, carries the user's variables, and tells the run who it is."""
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,13 @@ def stamps() -> dict[str, Any]:
 def job(
     variables: dict[str, Any] | None = None, *, settings: Settings | None = None, template: Any = None, **deployment: Any
 ) -> Job:
-    run = FlowRun(name="run", flow_id=uuid4(), parameters={"n": 1}, **stamps())
+    run = FlowRun(name="run", flow_id=uuid4(), parameters={"n": 1}, job_variables=variables, **stamps())
     grant = Grant(
         lease=Lease(flow_run_id=run.id, fence=7, expires_at=NOW),
         flow_run=run,
         flow=Flow(name="flow", **stamps()),
         deployment=Deployment(name="d", flow_id=run.flow_id, **stamps(), **deployment),
         work_queue_name="default",
-        job_variables=variables or {},
     )
     template = template or ProcessInfrastructure().default_base_job_template()
     settings = settings or Settings(api_url="http://api/api", home="/home/of/headgate")
@@ -69,6 +69,18 @@ def test_a_command_gets_its_parameters_and_no_fence() -> None:
 def test_the_users_variables_go_over_the_connection_but_never_over_the_identity() -> None:
     env = job({"env": {"HEADGATE_API_URL": "http://other/api", "HEADGATE__FENCE": "9", "GONE": None, "A": "1"}}).env
     assert (env["HEADGATE_API_URL"], env["HEADGATE__FENCE"], env["GONE"], env["A"]) == ("http://other/api", "7", None, "1")
+
+
+def test_a_runs_variables_go_over_its_deployments_and_those_over_the_templates_name_by_name_in_env() -> None:
+    """Also where a layer in between took all of `env` away: what lay below that does not come back."""
+    template = ProcessInfrastructure().default_base_job_template()
+    variables = template["variables"] | {"properties": deepcopy(template["variables"]["properties"])}
+    variables["properties"]["env"]["default"] = {"A": "template", "B": "template", "C": "template"}
+    template |= {"variables": variables}
+    env = job({"env": {"A": "run", "C": None}}, template=template, job_variables={"env": {"A": "d", "B": "d"}}).env
+    assert (env["A"], env["B"], env["C"]) == ("run", "d", None)
+    env = job({"env": {"A": "run"}}, template=template, job_variables={"env": None}).env
+    assert (env["A"], "B" in env) == ("run", False)
 
 
 def test_values_of_a_free_template_become_text() -> None:

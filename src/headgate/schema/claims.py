@@ -41,7 +41,7 @@ class ClaimRequest(Struct, kw_only=True):
 class Grant(Struct, kw_only=True):
     """A claimed run with everything that is needed to start it, so that no further call per run is made.
 
-    `job_variables` are the deployment's overlaid with the run's; `base_job_template` is the pool's.
+    `job_variables` are the deployment's overlaid with the run's, `env` name by name.
     """
 
     lease: Lease

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
 from headgate.core.states import NAMES, advance, next_moment
+from headgate.core.templates import overlay
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.claims import (
@@ -264,7 +265,7 @@ async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: dateti
                 flow=flows[run.flow_id],
                 deployment=deployment,
                 work_queue_name=run.work_queue_name or work_queues.DEFAULT,
-                job_variables=(deployment.job_variables if deployment else {}) | (run.job_variables or {}),
+                job_variables=overlay(deployment.job_variables if deployment else {}, run.job_variables or {}),
             )
         )
     return grants

@@ -151,8 +151,8 @@ async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | No
     """`Invalid` for what the pool's template does not expose or does not allow."""
     pool = await pool_rows.get(tx, run.work_pool_name or "", now=run.created)
     if pool is not None and pool.base_job_template:
-        given = (deployment.job_variables if deployment else {}) | (run.job_variables or {})
-        validate_variables(pool.base_job_template, given)
+        of_deployment = deployment.job_variables if deployment else {}
+        validate_variables(pool.base_job_template, of_deployment, run.job_variables or {})
 
 
 async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> None:

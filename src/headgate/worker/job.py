@@ -25,9 +25,10 @@ def prepare(
     grant: Grant, template: dict[str, Any], *, settings: Settings, environ: Mapping[str, str], on_line: Callable[[str], None]
 ) -> Job:
     """The job of a granted run. Raises `HeadgateError` when its variables or its command are wrong."""
-    validate_variables(template, grant.job_variables)
-    configuration = render(template, grant.job_variables, environ=environ)
     run, deployment = grant.flow_run, grant.deployment
+    layers = (deployment.job_variables if deployment else {}, run.job_variables or {})
+    validate_variables(template, *layers)
+    configuration = render(template, *layers, environ=environ)
     command = deployment.command if deployment is not None else None
     env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}
     # A command does not report for itself, so it gets no fence: the worker holds it.

@@ -100,7 +100,7 @@ class Rendering:
 
         def replaced(found: re.Match[str]) -> str:
             value, source = self._find(found[1])
-            sources.extend([] if value is UNSET else [source])
+            sources.extend([] if value is UNSET else [source, *_kinds(value)])
             return found[0] if value is _AS_WRITTEN else _to_text(value)
 
         filled = PLACEHOLDER.sub(replaced, text)
@@ -132,8 +132,12 @@ class Rendering:
             for index, item in enumerate(value):
                 self._note(item, source, (*path, index))
         else:
-            kinds = (_ORIGIN_OF[use.reference.kind] for use in list_uses(value))
-            self.origins[path] = tuple(dict.fromkeys([*_flat(source), *kinds]))
+            self.origins[path] = tuple(dict.fromkeys([*_flat(source), *_kinds(value)]))
+
+
+def _kinds(value: Any) -> list[Origin]:
+    """What the references in a value name."""
+    return [_ORIGIN_OF[use.reference.kind] for use in list_uses(value)]
 
 
 def _flat(source: Any) -> list[Origin]:

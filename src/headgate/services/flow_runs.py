@@ -266,6 +266,9 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
             value = getattr(body, name)
             if value is not UNSET and not (name == "name" and value is None):
                 setattr(run, name, value)
+        if body.job_variables and run.work_pool_name:
+            of_deployment = await deployment_rows.get(tx, run.deployment_id, now=scope.now) if run.deployment_id else None
+            await _check_job_variables(tx, run, of_deployment)
         await rows.update_detail(tx, run)
         return run.work_pool_id
 

@@ -26,7 +26,13 @@ def stamps() -> dict[str, Any]:
 
 
 def job(
-    variables: dict[str, Any] | None = None, *, settings: Settings | None = None, template: Any = None, **deployment: Any
+    variables: dict[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    template: Any = None,
+    references: dict[str, Any] | None = None,
+    unresolved: dict[str, str] | None = None,
+    **deployment: Any,
 ) -> Job:
     run = FlowRun(name="run", flow_id=uuid4(), parameters={"n": 1}, job_variables=variables, **stamps())
     grant = Grant(
@@ -35,6 +41,8 @@ def job(
         flow=Flow(name="flow", **stamps()),
         deployment=Deployment(name="d", flow_id=run.flow_id, **stamps(), **deployment),
         work_queue_name="default",
+        references=references or {},
+        unresolved=unresolved or {},
     )
     template = template or ProcessInfrastructure().default_base_job_template()
     settings = settings or Settings(api_url="http://api/api", home="/home/of/headgate")
@@ -50,6 +58,7 @@ def test_an_engine_gets_its_run_its_fence_and_the_api() -> None:
         "HEADGATE_API_URL": "http://api/api",
         "HEADGATE_API_AUTH_STRING": "u:p",
         "HEADGATE_HOME": "/h",
+        "HEADGATE_SERVER_ENCRYPTION_KEY": None,
     }
 
 
@@ -111,3 +120,27 @@ def test_variables_that_do_not_fit_are_refused_by_name(variables: dict[str, Any]
 def test_a_template_that_yields_nonsense_is_refused(configuration: dict[str, Any], said: str) -> None:
     with pytest.raises(Invalid, match=said):
         job(template={"job_configuration": configuration, "variables": {"type": "object", "properties": {}}})
+
+
+REFERRING = {"env": {"TOKEN": "{{ headgate.secrets.token }}", "REGION": "in {{ prefect.variables.region }}"}}
+
+
+def test_references_are_resolved_from_the_grant() -> None:
+    env = job(REFERRING, references={"secrets.token": "s3cret", "variables.region": "eu"}).env
+    assert (env["TOKEN"], env["REGION"]) == ("s3cret", "in eu")
+
+
+def test_a_reference_that_was_not_resolved_is_told_with_its_place_and_the_servers_reason() -> None:
+    with pytest.raises(Invalid) as refusal:
+        job(REFERRING, references={"variables.region": "eu"}, unresolved={"secrets.token": "another key."})
+    expected = "{{ headgate.secrets.token }}, used at /job_variables/env/TOKEN, cannot be resolved: another key."
+    assert str(refusal.value) == expected
+
+
+def test_no_secret_shows_in_a_refusal_or_in_how_a_job_prints() -> None:
+    found = {"secrets.token": "s3cret", "variables.region": "eu"}
+    with pytest.raises(Invalid) as refusal:
+        job({"stream_output": "{{ headgate.secrets.token }}"}, references=found)
+    assert "s3cret" not in str(refusal.value)
+    assert "{{ headgate.secrets.token }}" in str(refusal.value)
+    assert "s3cret" not in repr(job(REFERRING, references=found))

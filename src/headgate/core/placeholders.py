@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from headgate.schema.variables import NAME_PATTERN
+
 PLACEHOLDER = re.compile(r"\{\{\s*(\$?[\w.-]+)\s*\}\}")
-NAME = r"^[a-z0-9_-]+$"
-"""How variables and secrets are named."""
 
 Path = tuple[str | int, ...]
 """The keys and positions that lead to a place in a value."""
@@ -65,7 +65,7 @@ class Use:
 def read_reference(placeholder: str) -> Reference | None:
     """The reference that a placeholder's name is, or None."""
     for prefix, kind in _NAMESPACES.items():
-        if placeholder.startswith(prefix) and re.match(NAME, name := placeholder.removeprefix(prefix)):
+        if placeholder.startswith(prefix) and re.match(NAME_PATTERN, name := placeholder.removeprefix(prefix)):
             return Reference(kind, name)
     return None
 

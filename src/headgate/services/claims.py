@@ -25,7 +25,7 @@ from headgate.schema.claims import (
 )
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import UNTYPED
-from headgate.services import work_queues
+from headgate.services import references, work_queues
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
 from headgate.services.wakeups import wait_until_set
@@ -139,6 +139,7 @@ async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
     until = now + timedelta(seconds=body.prefetch_seconds)
     admitted = await admissible(tx, pool, polled, span=(EVER, until), room=body.room)
     grants = await _grant(tx, admitted, worker_id, claim)
+    await references.attach(claim.scope, tx, pool.base_job_template, grants)
     cancel = [id for id in await rows.to_cancel(tx, worker_id) if id not in body.cancelling]
     response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
     next_due = None if grants else await rows.next_due(tx, pool.id, after=until)

@@ -38,10 +38,18 @@ def lint(template: Mapping[str, Any]) -> list[Finding]:
     """
     if not template:
         return []
-    errors = list(_misshapen(template))
-    if not errors:
-        errors = [*_schema_flaws(template), *_undefined(template), *_broken_references(template)]
-    return [*errors, *([] if errors else _warnings(template))]
+    if misshapen := list(_misshapen(template)):
+        return misshapen
+    flaws = list(_schema_flaws(template))
+    odd_defaults = [] if flaws else _odd_defaults(template)
+    return [
+        *flaws,
+        *_undefined(template),
+        *_broken_references(template),
+        *_unused(template),
+        *odd_defaults,
+        *_left_open(template),
+    ]
 
 
 def properties_of(template: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,22 +117,27 @@ def _broken_references(template: Mapping[str, Any]) -> Iterator[Finding]:
             yield from (Finding(path, flaw) for path, flaw in list_broken(schema.get("default"), place))
 
 
-def _warnings(template: Mapping[str, Any]) -> Iterator[Finding]:
-    variables, defaults = template["variables"], defaults_of(template)
+def _unused(template: Mapping[str, Any]) -> Iterator[Finding]:
     used = {name for _, name in list_placeholders(template["job_configuration"])}
     used |= {name.partition(".")[0] for name in used}
     for name in properties_of(template):
         if name not in used:
-            place: Path = ("variables", "properties", name)
-            yield Finding(place, f"no placeholder uses the variable {name!r}: setting it changes nothing", is_error=False)
-    schema = {**variables, "required": []}
-    for violation in json_schema.list_violations(schema, defaults, field="variables"):
+            flaw = f"no placeholder uses the variable {name!r}: setting it changes nothing"
+            yield Finding(("variables", "properties", name), flaw, is_error=False)
+
+
+def _odd_defaults(template: Mapping[str, Any]) -> Iterator[Finding]:
+    schema = {**template["variables"], "required": []}
+    for violation in json_schema.list_violations(schema, defaults_of(template), field="variables"):
         if violation.path and not holds_reference(violation.value):
-            place = ("variables", "properties", violation.path[0], "default", *violation.path[1:])
+            name, *rest = violation.path
             flaw = f"its own schema refuses this default: {violation.reason}"
-            yield Finding(place, flaw, violation.value, is_error=False)
-    required = variables.get("required", [])
-    for index, name in enumerate(required):
+            yield Finding(("variables", "properties", name, "default", *rest), flaw, violation.value, is_error=False)
+
+
+def _left_open(template: Mapping[str, Any]) -> Iterator[Finding]:
+    defaults, required = defaults_of(template), template["variables"].get("required", [])
+    for index, name in enumerate(required if isinstance(required, list) else ()):
         if name not in defaults:
             flaw = f"{name!r} is required and has no default: every deployment has to set it"
             yield Finding(("variables", "required", index), flaw, name, is_error=False)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from headgate.cli.job_variables import job_variables_of
 from headgate.cli.output import Problems
 from headgate.cli.program import Program, program_of
 from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
@@ -135,10 +136,7 @@ def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:
 
 
 def _job_variables(entry: DeploymentEntry, pool: WorkPool | None) -> dict[str, Any]:
-    given = entry.work_pool
-    if given is None:
-        return {}
-    variables = templates.overlay(given.infra_overrides or {}, given.job_variables or {})
+    variables = job_variables_of(entry)
     if pool is not None:
         _check_variables(pool, "work_pool.job_variables", variables)
     return variables

@@ -96,6 +96,19 @@ def list_uses(value: Any, path: Path = ()) -> Iterator[Use]:
             yield Use(place, reference)
 
 
+def holds_reference(value: Any) -> bool:
+    """Whether what a value will be is known only when a run is launched; quick where it holds none."""
+    match value:
+        case str():
+            return "{{" in value and any(read_reference(name) for name in PLACEHOLDER.findall(value))
+        case dict():
+            return any(map(holds_reference, value.values()))
+        case list():
+            return any(map(holds_reference, value))
+        case _:
+            return False
+
+
 def list_broken(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Where, and what is wrong with it, for every placeholder that looks like a reference and is none."""
     for place, name in list_placeholders(value, path):

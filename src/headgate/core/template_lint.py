@@ -6,7 +6,15 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 from headgate.core import json_schema
-from headgate.core.placeholders import Path, list_broken, list_placeholders, list_uses, read_reference, to_dotted, to_pointer
+from headgate.core.placeholders import (
+    Path,
+    holds_reference,
+    list_broken,
+    list_placeholders,
+    read_reference,
+    to_dotted,
+    to_pointer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,6 @@ def advise(template: Mapping[str, Any], name: str) -> str:
     names = sorted(properties_of(template))
     near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name, names, n=1))
     return f"{near}its variables are {', '.join(names) or '(none)'}"
-
-
-def holds_reference(value: Any) -> bool:
-    """Whether what a value will be is known only when a run is launched."""
-    return next(list_uses(value), None) is not None
 
 
 def _misshapen(template: Mapping[str, Any]) -> Iterator[Finding]:

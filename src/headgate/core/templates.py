@@ -20,6 +20,7 @@ from headgate.core.placeholders import (
     Reference,
     Use,
     at,
+    holds_reference,
     list_broken,
     list_uses,
     to_dotted,
@@ -27,7 +28,7 @@ from headgate.core.placeholders import (
     whole,
 )
 from headgate.core.rendering import Origin, Origins, Rendering, resolve
-from headgate.core.template_lint import advise, defaults_of, holds_reference, lint, properties_of
+from headgate.core.template_lint import advise, defaults_of, lint, properties_of
 from headgate.errors import Invalid
 
 BY_NAME = "env"

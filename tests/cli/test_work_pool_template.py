@@ -271,3 +271,9 @@ def test_diff_with_a_template_that_no_pool_could_take_is_refused(pool: None, run
         1,
         "Error: base job template: /job_configuration must be an object; it is missing\n",
     )
+
+
+def test_a_run_is_warned_that_a_value_does_not_name_the_workers_environment(pool: None, run: Run) -> None:
+    outcome = run("deployment", "run", "disk/disk", "-jv", 'env={"A": "{{ $HOME }}"}', "-o", "json")
+    assert (outcome.code, outcome.json["job_variables"]) == (0, {"env": {"A": "{{ $HOME }}"}})
+    assert outcome.err.startswith("Warning: --job-variable /env/A: {{ $HOME }} stays the text that it is;")

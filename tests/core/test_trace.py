@@ -24,18 +24,19 @@ def template(configuration: Json, **properties: Json) -> Json:
 def test_each_layer_is_named_and_env_name_by_name() -> None:
     job = template(
         {"env": "{{ env }}", "image": "{{ image }}", "tier": "{{ tier }}", "fixed": {"a": [1]}, "gone": "{{ gone }}"},
-        env={"default": {"A": "1", "B": "1", "C": "1"}},
+        env={"default": {"A": "1", "B": "1", "C": "1", "E": "1"}},
         image={"default": "x"},
         tier={"default": "low"},
         gone={},
     )
-    installed = template({}, image={"default": "x"}, tier={"default": "high"})
+    installed = template({}, image={"default": "x"}, tier={"default": "high"}, env={"default": {"A": "2", "E": "1"}})
     layers = ((Origin.DEPLOYMENT, {"env": {"B": "2", "D": None}}), (Origin.SCHEDULE, {"env": {"C": "3"}}))
     assert origins(job, *layers, installed=installed) == {
         "/env/A": "pool default",
         "/env/B": "deployment",
         "/env/C": "schedule",
         "/env/D": "deployment",
+        "/env/E": "type's default",
         "/image": "type's default",
         "/tier": "pool default",
         "/fixed/a/0": "hard-coded",

@@ -114,10 +114,9 @@ def _broken_references(template: Mapping[str, Any]) -> Iterator[Finding]:
     for path, flaw in list_broken(template["job_configuration"], ("job_configuration",)):
         if not {"headgate", "prefect"} & known.keys():
             yield Finding(path, flaw)
-    for name, schema in known.items():
-        if isinstance(schema, Mapping):
-            place = ("variables", "properties", name, "default")
-            yield from (Finding(path, flaw) for path, flaw in list_broken(schema.get("default"), place))
+    for name, default in defaults_of(template).items():
+        place = ("variables", "properties", name, "default")
+        yield from (Finding(path, flaw) for path, flaw in list_broken(default, place))
 
 
 def _unused(template: Mapping[str, Any]) -> Iterator[Finding]:

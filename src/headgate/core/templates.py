@@ -258,7 +258,11 @@ def _origins(values: Layer, origin: Origin) -> Origins:
 
 
 def _origins_of_defaults(defaults: Layer, common: Layer) -> Origins:
-    return {
-        name: Origin.TYPE if common.get(name) == value and not isinstance(origin, Mapping) else origin
-        for (name, value), origin in zip(defaults.items(), _origins(defaults, Origin.POOL).values(), strict=True)
-    }
+    """The type's where it has the same default, in `env` the same name with it; else the pool's."""
+    origins = {name: Origin.TYPE if common.get(name) == value else Origin.POOL for name, value in defaults.items()}
+    env, theirs = defaults.get(BY_NAME), common.get(BY_NAME)
+    if not isinstance(env, Mapping):
+        return origins
+    shared = theirs if isinstance(theirs, Mapping) else {}
+    of_names = {name: Origin.TYPE if shared.get(name) == value else Origin.POOL for name, value in env.items()}
+    return {**origins, BY_NAME: of_names}

@@ -63,6 +63,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
     ] = None
     server_api_max_body_bytes: Annotated[int, _s("Largest request body.", ge=1)] = 10_000_000
+    server_encryption_key: Annotated[
+        str | None,
+        _s(
+            "Key of the secrets: 32 bytes in base64; earlier keys may follow after commas. Unset: a file "
+            "`$HEADGATE_HOME/encryption.key`, made when it is needed; on PostgreSQL a key must be set."
+        ),
+    ] = None
     server_database_connection_url: Annotated[
         str | None,
         _s("`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DB`. Unset: SQLite, `$HEADGATE_HOME/headgate.db`."),

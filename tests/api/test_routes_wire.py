@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headgate.schema import deployments, flow_runs, flows, logs, states, work_pools, work_queues, workers
+from headgate.schema import deployments, flow_runs, flows, logs, states, variables, work_pools, work_queues, workers
 from headgate.schema.deployments import DeploymentSchedule
 from headgate.server import openapi_document
 
@@ -66,6 +66,7 @@ RECORDS: dict[type, tuple[str, str]] = {
         "id created updated name work_pool_id last_heartbeat_time heartbeat_interval_seconds status",
         "type",
     ),
+    variables.Variable: ("id created updated name value tags", ""),
     logs.Log: ("id created updated name level message timestamp flow_run_id task_run_id", ""),
 }
 
@@ -151,10 +152,25 @@ OPERATIONS = {
     "POST /work_queues/filter": "work_queues limit offset",
     "POST /logs/": "name level message timestamp flow_run_id task_run_id",
     "POST /logs/filter": "logs sort limit offset",
+    "POST /variables/": "name value tags",
+    "POST /variables/filter": "variables sort limit offset",
+    "POST /variables/count": "variables",
+    "GET /variables/{}": "",
+    "PATCH /variables/{}": "name value tags",
+    "DELETE /variables/{}": "",
+    "GET /variables/name/{}": "",
+    "PATCH /variables/name/{}": "name value tags",
+    "DELETE /variables/name/{}": "",
 }
 
 OUR_OPERATIONS = {
     "GET /flow_runs/{}/explain",
+    "POST /secrets/",
+    "POST /secrets/filter",
+    "POST /secrets/count",
+    "GET /secrets/{}",
+    "PATCH /secrets/{}",
+    "DELETE /secrets/{}",
     "POST /flow_runs/{}/lease",
     "POST /work_pools/{}/claim",
     "GET /work_pools/{}/explain",

@@ -39,6 +39,7 @@ SCALARS: dict[type, Any] = {
     types.FloatType: 1.0,
     types.StrType: "text",
     types.DictType: {"key": "value"},
+    types.AnyType: [1],
 }
 
 

@@ -1,6 +1,7 @@
 """Code in the pages works: Python runs, command lines are ones that the program understands, deploy files can be read."""
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ from doc_pages import CONTINUED, Snippet, snippets, with_what_it_continues
 
 import headgate
 from headgate.cli.dispatch import build
+from headgate.core.template_lint import lint
 
 PYTHON = snippets("python")
 COMMAND_LINES = [
@@ -54,6 +56,11 @@ def test_python_that_needs_a_server_uses_names_that_exist(snippet: Snippet) -> N
 def test_a_command_line_is_understood(snippet: Snippet, line: str) -> None:
     """Every option and argument exists; nothing is run."""
     build().parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
+def test_a_template_has_nothing_wrong_with_it(snippet: Snippet) -> None:
+    assert lint(json.loads(snippet.code)) == []
 
 
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)

@@ -11,9 +11,11 @@ from store_records import NOW, a_deployment, a_flow, a_log, a_pool, a_queue, a_r
 from headgate.ids import uuid7
 from headgate.schema.filters import Filter, Operator
 from headgate.schema.flow_runs import CreatedBy
+from headgate.schema.secrets import Secret
 from headgate.schema.states import StateDetails, StateType
+from headgate.schema.variables import Variable
 from headgate.schema.workers import Worker, WorkerStatus
-from headgate.store import deployments, flow_runs, flows, logs, work_pools, work_queues, workers
+from headgate.store import deployments, flow_runs, flows, logs, secrets, variables, work_pools, work_queues, workers
 from headgate.store.database import Database, Tx
 from headgate.store.flow_runs import NewRun
 from headgate.store.workers import Beat
@@ -48,6 +50,10 @@ def make_data(random: Random) -> Data:
             deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name
             deployment.work_pool_id, deployment.work_pool_name = queue.work_pool_id, queue.work_pool_name
         data.deployments.append(deployment)
+    for n, text in enumerate(TEXTS):
+        about = {"name": f"{text} {n}", "value": random.choice([None, *NUMBERS]), "tags": some(random, TAGS)}
+        data.variables.append(Variable(**stamped() | about))
+        data.secrets.append(Secret(**stamped() | {"name": f"{text} {n}"}))
     data.flow_runs = [_run(random, data) for _ in range(60)]
     data.logs = [_log(random, data) for _ in range(60)]
     for n in range(6):
@@ -109,6 +115,10 @@ async def save(database: Database, data: Data) -> None:
             await deployments.insert(tx, deployment)
         await flow_runs.insert(tx, [NewRun(run) for run in data.flow_runs])
         await logs.insert(tx, data.logs)
+        for variable in data.variables:
+            await variables.insert(tx, variable)
+        for secret in data.secrets:
+            await secrets.insert(tx, secret, "ciphertext")
         for each in data.workers:
             assert each.last_heartbeat_time is not None
             about = each.id, each.work_pool_id, each.name, each.type, each.heartbeat_interval_seconds
@@ -129,6 +139,8 @@ class Filters:
             *data.work_pools,
             *data.work_queues,
             *data.logs[:3],
+            *data.variables,
+            *data.secrets,
         ]
         self.ids = [*(record.id for record in every), uuid7(NOW)]
         self.texts = [*TEXTS, *(record.name for record in every if hasattr(record, "name"))]

@@ -31,6 +31,8 @@ from headgate.schema.filters import (
 from headgate.schema.flow_runs import CreatedBy, FlowRun
 from headgate.schema.flows import Flow
 from headgate.schema.logs import Log
+from headgate.schema.secrets import Secret
+from headgate.schema.variables import Variable
 from headgate.schema.work_pools import WorkPool
 from headgate.schema.work_queues import WorkQueue
 from headgate.schema.workers import Worker
@@ -47,6 +49,8 @@ class Data:
     work_queues: list[WorkQueue] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
+    secrets: list[Secret] = field(default_factory=list)
 
 
 def combined(tests: Sequence[bool | None], operator: Operator = Operator.AND) -> bool:

@@ -23,12 +23,14 @@ from headgate.schema.filters import (
     LogQuery,
     NameFilter,
     Page,
+    SecretQuery,
+    VariableQuery,
     WorkerFilter,
     WorkerQuery,
     WorkPoolQuery,
     WorkQueueQuery,
 )
-from headgate.store import deployments, flow_runs, flows, logs, work_pools, work_queues, workers
+from headgate.store import deployments, flow_runs, flows, logs, secrets, variables, work_pools, work_queues, workers
 from headgate.store.database import Database, Tx
 
 ROUNDS = 80
@@ -43,6 +45,8 @@ ROOTS: dict[str, tuple[type[Page], Listing, Counting | None]] = {
     "work_pools": (WorkPoolQuery, lambda tx, q: work_pools.list_page(tx, q, now=NOW), work_pools.count),
     "work_queues": (WorkQueueQuery, lambda tx, q: work_queues.list_page(tx, q, now=NOW), work_queues.count),
     "logs": (LogQuery, logs.list_page, None),
+    "variables": (VariableQuery, variables.list_page, variables.count),
+    "secrets": (SecretQuery, secrets.list_page, secrets.count),
 }
 
 

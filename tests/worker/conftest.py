@@ -64,7 +64,10 @@ class Run:
 
 
 class FakeApi:
-    """Claims, leases, states, logs; `away` makes it unreachable, `lost` lists leases that it denies."""
+    """Claims, leases, states, logs; `away` makes it unreachable, `lost` lists leases that it denies.
+
+    `references` come with every grant.
+    """
 
     def __init__(self) -> None:
         self.pools: dict[str, WorkPool] = {}
@@ -76,6 +79,7 @@ class FakeApi:
         self.claims: list[ClaimRequest] = []
         self.renewals: list[LeaseRenewal] = []
         self.lost: set[UUID] = set()
+        self.references: dict[str, Any] = {}
         self.paused = False
         self.away = False
         self.failures: list[Response | Exception] = []
@@ -263,6 +267,7 @@ class FakeApi:
             deployment=run.deployment,
             work_queue_name=run.queue,
             job_variables=run.deployment.job_variables,
+            references=self.references,
         )
 
     def _cancels(self, worker: str) -> list[UUID]:
@@ -394,10 +399,9 @@ async def work(api: FakeApi, settings: Settings) -> AsyncIterator[Callable[..., 
         lines = _Lines()
         worker = Worker(
             pool="pool",
-            infrastructure=ProcessInfrastructure(),
             client=AsyncClient(api, patience=0.0),
             settings=settings,
-            **{"name": "w", "echo": Echo(lines), **options},  # type: ignore[arg-type]
+            **{"name": "w", "echo": Echo(lines), "infrastructure": ProcessInfrastructure(), **options},  # type: ignore[arg-type]
         )
         started.append(Working(worker, lines, once))
         return started[-1]

@@ -13,14 +13,16 @@ from uuid import UUID
 
 import pytest
 
-from headgate.client.calls import deployments, flow_runs, flows, logs, work_pools, workers
+from headgate.client.calls import deployments, flow_runs, flows, logs, secrets, variables, work_pools, workers
 from headgate.client.client import AsyncClient
 from headgate.client.connect import connect_async
 from headgate.schema.deployments import DeploymentCreate
 from headgate.schema.filters import IdFilter, LogFilter, LogQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunPolicy
 from headgate.schema.flows import FlowCreate
+from headgate.schema.secrets import SecretCreate
 from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
+from headgate.schema.variables import VariableCreate
 from headgate.schema.work_pools import WorkPoolCreate, WorkPoolUpdate
 from headgate.settings import Settings
 from headgate.worker.infra.process import ProcessInfrastructure
@@ -166,6 +168,30 @@ async def test_a_failing_flow_stays_failed_with_its_traceback(town: Town) -> Non
     run = await town.ended(id)
     assert run.state_type is StateType.FAILED
     assert any("ValueError: on purpose" in message for message in await town.messages(id))
+
+
+async def test_a_run_is_launched_with_what_it_refers_to_and_nothing_else_shows_a_secret(town: Town, tmp_path: Path) -> None:
+    """A flow and a command get a variable and a secret by reference; one that refers to nothing crashes and says so."""
+    unique = town.pool.removeprefix("pool-")
+    await town.client.send(variables.create(VariableCreate(name=f"region-{unique}", value="eu")))
+    await town.client.send(secrets.create(SecretCreate(name=f"token-{unique}", value="s3cret-value")))
+    told = tmp_path / "told"
+    env = {
+        "TOKEN": f"{{{{ prefect.blocks.secret.token-{unique} }}}}",
+        "REGION": f"in {{{{ headgate.variables.region-{unique} }}}}",
+    }
+    deployment = await town.deploy(
+        "refers", command=f"sh -c 'echo $REGION $TOKEN; printf %s $TOKEN > {told}'", job_variables={"env": env}
+    )
+    town.work()
+    run = await town.ended(await town.create_run(deployment))
+    assert run.state_type is StateType.COMPLETED
+    assert told.read_text() == "s3cret-value"
+    assert "in eu ********" in await town.messages(run.id)
+    lost = await town.ended(await town.create_run(deployment, job_variables={"env": {"A": "{{ headgate.secrets.lost }}"}}))
+    assert lost.state_type is StateType.CRASHED
+    assert lost.state is not None
+    assert "/job_variables/env/A, cannot be resolved: there is no secret 'lost'" in str(lost.state.message)
 
 
 async def test_an_engine_that_is_killed_is_crashed_with_its_cause(town: Town) -> None:

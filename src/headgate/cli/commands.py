@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, Command] = {
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
     "flow-run": Command("headgate.cli.flow_run:app", "See, explain, cancel and delete flow runs, and read their logs."),
     "flow": Command("headgate.cli.flow:app", "See flows."),
+    "variable": Command("headgate.cli.variable:app", "Keep values that jobs refer to by name."),
+    "secret": Command("headgate.cli.secret:app", "Keep values that jobs need and nobody should read."),
     "config": Command("headgate.cli.config:app", "See and change settings."),
     "profile": Command("headgate.cli.profile:app", "Keep several sets of settings and switch between them."),
     "version": Command("headgate.cli.version:version", "Say which version this is, and which API it talks to."),

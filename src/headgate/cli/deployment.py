@@ -26,6 +26,7 @@ from headgate.cli.watch import watch, watched_text
 from headgate.client.calls import deployments
 from headgate.client.client import Client
 from headgate.core import schedules, templates
+from headgate.core.placeholders import list_placeholders, to_pointer
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
@@ -199,7 +200,13 @@ def _job_variables(client: Client, deployment: Deployment, given: list[str] | No
     variables = {key: json_or_text(text) for key, text in pairs(given, option="--job-variable").items()}
     if variables and deployment.work_pool_name:
         pool = find_pool(client, deployment.work_pool_name)
-        templates.validate_variables(pool.base_job_template, deployment.job_variables | variables)
+        templates.validate_variables(pool.base_job_template, deployment.job_variables, variables)
+    for path, name in list_placeholders(variables):
+        if name.startswith("$"):
+            warning_line(
+                f"--job-variable {to_pointer(path)}: {{{{ {name} }}}} stays the text that it is; only a pool's template "
+                "names variables of the worker's environment."
+            )
     return variables or None
 
 

@@ -9,6 +9,7 @@ from headgate.cli.options import JobVariables
 from headgate.cli.output import UsageError
 from headgate.cli.project import Raw
 from headgate.cli.values import json_or_text, pairs
+from headgate.core.templates import overlay
 
 Command = Annotated[
     str | None, Parameter(name="--command", help="A command line to run in place of a flow; no shell is involved.")
@@ -102,5 +103,5 @@ class Overrides:
             pool["work_queue_name"] = self.work_queue
         if self.job_variable is not None:
             given = {key: json_or_text(text) for key, text in pairs(self.job_variable, option="--job-variable").items()}
-            pool["job_variables"] = (pool.get("job_variables") or {}) | given
+            pool["job_variables"] = overlay(pool.get("job_variables") or {}, given)
         return pool

@@ -51,7 +51,7 @@ class LimitEntry(Struct, kw_only=True):
 
 
 class WorkPoolEntry(Struct, kw_only=True):
-    """Where a deployment's runs go. `infra_overrides` is the older name of `job_variables`."""
+    """Where a deployment's runs go. `infra_overrides` is the older name of `job_variables`; its keys may be dotted."""
 
     name: str | None = None
     work_queue_name: str | None = None
@@ -60,7 +60,7 @@ class WorkPoolEntry(Struct, kw_only=True):
 
 
 class DeploymentEntry(Struct, kw_only=True):
-    """One deployment as the file has it."""
+    """One deployment as the file has it; of old, `infra_overrides` stood here."""
 
     name: str | None = None
     version: str | int | float | None = None
@@ -77,6 +77,7 @@ class DeploymentEntry(Struct, kw_only=True):
     paused: bool | None = None
     enforce_parameter_schema: bool | None = None
     work_pool: WorkPoolEntry | None = None
+    infra_overrides: dict[str, Any] | None = None
     build: Any = None
     push: Any = None
     pull: list[dict[str, Any]] | None = None
@@ -91,7 +92,6 @@ _ELSEWHERE = {
     "sla": "; service levels are not part of a deployment here",
     "catchup": "; missed runs are not made up for",
     "infrastructure": "; name a work pool instead: `work_pool: {name: …}`",
-    "infra_overrides": "; it stands in work_pool, as job_variables",
     "job_variables": "; it stands in work_pool",
     "work_queue_name": "; it stands in work_pool",
     "is_schedule_active": "; a schedule has `active`",
@@ -225,7 +225,14 @@ def _dated(key: str, value: Any) -> Any:
     return value
 
 
+_AT_LAUNCH = (
+    " It is filled in here, when you deploy; for one of the worker's environment the pool's base job template has a "
+    "`{{ $NAME }}`."
+)
+
+
 def _variable(name: str, where: str) -> str:
     if name not in os.environ:
-        raise ConfigError(f"{where}: the environment variable {name} is not set.")
+        is_for_job = "job_variables" in where or "infra_overrides" in where
+        raise ConfigError(f"{where}: the environment variable {name} is not set.{_AT_LAUNCH * is_for_job}")
     return os.environ[name]

@@ -27,6 +27,9 @@ from headgate.settings import env_name
 from headgate.worker.types import installed_types
 
 app = App(name="work-pool")
+app.command(
+    "headgate.cli.work_pool_template:app", name="template", help="Judge base job templates, and see what becomes of them."
+)
 
 Type = Annotated[
     str,

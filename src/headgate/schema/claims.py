@@ -41,7 +41,9 @@ class ClaimRequest(Struct, kw_only=True):
 class Grant(Struct, kw_only=True):
     """A claimed run with everything that is needed to start it, so that no further call per run is made.
 
-    `job_variables` are the deployment's overlaid with the run's; `base_job_template` is the pool's.
+    `job_variables` are the deployment's overlaid with the run's, `env` name by name. `references` has what the pool's
+    template and these variables refer to, such as `variables.region`, secrets in the clear; it stands nowhere else.
+    `unresolved` says of each that could not be had why.
     """
 
     lease: Lease
@@ -50,6 +52,8 @@ class Grant(Struct, kw_only=True):
     deployment: Deployment | None = None
     work_queue_name: str
     job_variables: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, Any] = field(default_factory=dict)
+    unresolved: dict[str, str] = field(default_factory=dict)
 
 
 class ClaimResponse(Struct, kw_only=True):

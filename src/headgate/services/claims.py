@@ -10,6 +10,7 @@ from msgspec import structs
 
 from headgate.core.dispatch import Candidate
 from headgate.core.states import NAMES, advance, next_moment
+from headgate.core.templates import overlay
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.claims import (
@@ -24,7 +25,7 @@ from headgate.schema.claims import (
 )
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import UNTYPED
-from headgate.services import work_queues
+from headgate.services import references, work_queues
 from headgate.services.admission import EVER, admissible
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
@@ -133,6 +134,7 @@ async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
     until = now + timedelta(seconds=body.prefetch_seconds)
     admitted = await admissible(tx, pool, polled, span=(EVER, until), room=body.room)
     grants = await _grant(tx, admitted, worker_id, claim)
+    await references.attach(claim.scope, tx, pool.base_job_template, grants)
     cancel = [id for id in await rows.to_cancel(tx, worker_id) if id not in body.cancelling]
     response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
     next_due = None if grants else await rows.next_due(tx, pool.id, after=until)
@@ -187,7 +189,7 @@ async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: dateti
                 flow=flows[run.flow_id],
                 deployment=deployment,
                 work_queue_name=run.work_queue_name or work_queues.DEFAULT,
-                job_variables=(deployment.job_variables if deployment else {}) | (run.job_variables or {}),
+                job_variables=overlay(deployment.job_variables if deployment else {}, run.job_variables or {}),
             )
         )
     return grants

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from headgate.core import schedules as rules
 from headgate.core.pauses import pause_after
 from headgate.core.redeploy import match_schedules
+from headgate.core.templates import validate_variables
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
@@ -16,6 +17,7 @@ from headgate.services import scheduling
 from headgate.services.scope import Scope
 from headgate.store import deployment_schedules as rows
 from headgate.store import deployments as deployment_rows
+from headgate.store import work_pools as pool_rows
 from headgate.store.database import Tx
 
 
@@ -30,6 +32,27 @@ def check(wanted: Sequence[DeploymentScheduleCreate]) -> None:
         if want.slug is not None and want.slug in slugs:
             raise Invalid("Two schedules have the same slug.", field=f"schedules[{index}].slug", value=want.slug)
         slugs |= {want.slug} if want.slug else set()
+
+
+async def check_job_variables(
+    scope: Scope,
+    tx: Tx,
+    deployment: Deployment,
+    schedules: Sequence[DeploymentScheduleCreate | DeploymentSchedule],
+    *,
+    field: str = "schedules",
+) -> None:
+    """`Invalid`, naming the schedule, for variables that the deployment's pool does not take over the deployment's own."""
+    if deployment.work_pool_name is None or not any(schedule.job_variables for schedule in schedules):
+        return
+    pool = await pool_rows.get(tx, deployment.work_pool_name, now=scope.now)
+    for index, schedule in enumerate(schedules):
+        try:
+            if pool is not None and schedule.job_variables:
+                validate_variables(pool.base_job_template, deployment.job_variables, schedule.job_variables)
+        except Invalid as error:
+            name = f" {schedule.slug!r}" if schedule.slug else ""
+            raise Invalid(f"Schedule{name}: {error}", field=f"{field}[{index}].{error.field}", value=error.value) from None
 
 
 async def insert(
@@ -122,6 +145,7 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
         for index, want in enumerate(body):
             if want.slug in taken:
                 raise Invalid("The deployment has a schedule of that slug.", field=f"[{index}].slug", value=want.slug)
+        await check_job_variables(scope, tx, deployment, body, field="")
         made = await insert(scope, tx, deployment_id, body)
         await scheduling.materialise_deployment(scope, tx, deployment)
         return made, deployment.work_pool_id
@@ -142,6 +166,8 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
         if body.slug in taken:
             raise Invalid("The deployment has a schedule of that slug.", field="slug", value=body.slug)
         _apply(body, schedule, scope)
+        if body.job_variables is not UNSET:
+            await check_job_variables(scope, tx, deployment, [schedule])
         await rows.update(tx, schedule)
         await scheduling.withdraw(scope, tx, [id])
         await scheduling.materialise_deployment(scope, tx, deployment)

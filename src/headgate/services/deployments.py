@@ -83,6 +83,7 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
     await _apply(scope, tx, deployment, _as_update(body))
     if not await rows.insert(tx, deployment):
         return None
+    await deployment_schedules.check_job_variables(scope, tx, deployment, body.schedules or [])
     await deployment_schedules.insert(scope, tx, deployment.id, body.schedules or [])
     await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
     return await _get(scope, tx, deployment.id)
@@ -106,6 +107,9 @@ async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Non
     await _apply(scope, tx, deployment, body)
     deployment.updated = scope.now
     await rows.update(tx, deployment)
+    if _concerns_variables(body):
+        schedules = deployment.schedules if body.schedules is UNSET else body.schedules
+        await deployment_schedules.check_job_variables(scope, tx, deployment, schedules)
     if deployment.work_queue_id != queue_id:
         await rows.move_runs(tx, deployment.id, queue_id=deployment.work_queue_id, pool_id=deployment.work_pool_id)
     changed = set()
@@ -115,6 +119,12 @@ async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Non
         changed |= {schedule.id for schedule in deployment.schedules}
     await scheduling.withdraw(scope, tx, [*changed])
     await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
+
+
+def _concerns_variables(body: DeploymentUpdate) -> bool:
+    """Whether schedules have to fit anew: a change of anything else must go through, whatever became of the template."""
+    given = (body.job_variables, body.infra_overrides, body.work_pool_name, body.schedules)
+    return any(value is not UNSET for value in given)
 
 
 def _source(deployment: Deployment) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
 """The `/filter` grammar as SQL conditions.
 
 Every condition is text over fixed aliases (`f` flow, `e` deployment, `r` flow_run, `d` its detail, `q` work_queue,
-`p` work_pool, `w` worker, `l` log) with its values in `Params`, so that requests of the same shape share one
-prepared statement.
+`p` work_pool, `w` worker, `v` variable, `s` secret, `l` log) with its values in `Params`, so that requests of the same
+shape share one prepared statement.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,11 +24,13 @@ from headgate.schema.filters import (
     NullableNameFilter,
     Operator,
     QueueNameFilter,
+    SecretFilter,
     Selection,
     StateFilter,
     TagsFilter,
     TextsFilter,
     TimeFilter,
+    VariableFilter,
     WorkerFilter,
     WorkPoolFilter,
     WorkQueueFilter,
@@ -250,6 +252,18 @@ def worker_condition(f: WorkerFilter | None, p: Params, now: datetime) -> str:
         wanted, unwanted = f.status.any_, f.status.not_any_
         status = joined([_among(current, wanted, p, "text"), _not_among(current, unwanted, p, "text")])
     return joined([_times("w.last_heartbeat_time", f.last_heartbeat_time, p), status], f.operator)
+
+
+def variable_condition(f: VariableFilter | None, p: Params) -> str:
+    """On `v`."""
+    if f is None:
+        return "TRUE"
+    return joined([_ids("v.id", f.id, p), _name("v.name", f.name, p), _tags("v.tags", f.tags, p)], f.operator)
+
+
+def secret_condition(f: SecretFilter | None, p: Params) -> str:
+    """On `s`."""
+    return "TRUE" if f is None else joined([_ids("s.id", f.id, p), _name("s.name", f.name, p)], f.operator)
 
 
 def log_condition(f: LogFilter | None, p: Params) -> str:

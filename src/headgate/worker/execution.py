@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,8 @@ from headgate.schema.states import OrchestrationResult, OrchestrationStatus, Sta
 from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.echo import Echo
-from headgate.worker.job import prepare
+from headgate.worker.job import prepare, secrets_of
+from headgate.worker.masking import Masking
 from headgate.worker.proposals import accepted, due_at, held, propose, scheduled_time
 from headgate.worker.run_logs import WORKER, RunLogs
 from headgate.worker.types import Job, Running, WorkerType
@@ -77,6 +79,7 @@ class Execution:
         self._stops: list[asyncio.Task[None]] = []
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._echoes = False
+        self._masked = Masking(secrets_of(grant))
 
     async def run(self) -> None:
         """Never raises for what goes wrong with this run; other runs are none of its business."""
@@ -85,7 +88,7 @@ class Execution:
         except HeadgateError as error:
             await self._crash(str(error))
         except Exception as error:
-            logger.exception("%s failed in the worker", self._title)
+            self._log_trace(error)
             await self._crash(f"The worker failed on this run: {type(error).__name__}: {error}")
         await self._station.logs.flush(self.lease.flow_run_id)
 
@@ -235,8 +238,13 @@ class Execution:
             case Ending.LOST | Ending.RETURNED:
                 logger.info("%s was ended here without a report.", self._title)
 
+    def _log_trace(self, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        logger.error("%s failed in the worker\n%s", self._title, self._masked(trace))
+
     async def _crash(self, message: str) -> None:
         self._begun = True
+        message = self._masked(message)
         answer = await self._report(StateType.CRASHED, message)
         if answer is None or answer.status is OrchestrationStatus.ABORT:
             return
@@ -251,6 +259,7 @@ class Execution:
         return answer
 
     def _on_line(self, line: str) -> None:
+        line = self._masked(line)
         if self._is_command:
             self._station.logs.write(self.lease.flow_run_id, line)
         else:
@@ -259,6 +268,7 @@ class Execution:
             self._station.echo.write(line)
 
     def _say(self, level: int, message: str) -> None:
+        message = self._masked(message)
         logger.log(level, "%s", message)
         self._station.logs.write(self.lease.flow_run_id, message, level=level, name=WORKER)
 

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headgate.core.templates import render, validate_variables
+from headgate.core.placeholders import Kind
+from headgate.core.templates import check_references, render, validate_variables
 from headgate.errors import Invalid
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
@@ -25,9 +26,12 @@ def prepare(
     grant: Grant, template: dict[str, Any], *, settings: Settings, environ: Mapping[str, str], on_line: Callable[[str], None]
 ) -> Job:
     """The job of a granted run. Raises `HeadgateError` when its variables or its command are wrong."""
-    validate_variables(template, grant.job_variables)
-    configuration = render(template, grant.job_variables, environ=environ)
     run, deployment = grant.flow_run, grant.deployment
+    layers = (deployment.job_variables if deployment else {}, run.job_variables or {})
+    references = grant.references
+    check_references(template, *layers, references=references, unresolved=grant.unresolved)
+    validate_variables(template, *layers, references=references)
+    configuration = render(template, *layers, environ=environ, references=references)
     command = deployment.command if deployment is not None else None
     env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}
     # A command does not report for itself, so it gets no fence: the worker holds it.
@@ -44,6 +48,11 @@ def prepare(
         argv=command_argv(command, run.parameters) if command else None,
         directory=directory,
     )
+
+
+def secrets_of(grant: Grant) -> list[str]:
+    """What the secrets hold that the grant brought."""
+    return [str(value) for key, value in grant.references.items() if key.startswith(f"{Kind.SECRET}s.")]
 
 
 def command_argv(command: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -98,6 +107,8 @@ def _connection(settings: Settings) -> dict[str, str | None]:
         env[env_name("api_auth_string")] = settings.api_auth_string
     if settings.api_url is None:
         env[env_name("server_database_connection_url")] = database_url(settings)
+    else:  # a worker may have been started in its server's environment
+        env[env_name("server_encryption_key")] = None
     return env
 
 

@@ -8,6 +8,8 @@ from headgate.api.routes import (
     flow_runs,
     flows,
     logs,
+    secrets,
+    variables,
     work_pools,
     work_queues,
     workers,
@@ -25,4 +27,6 @@ ROUTERS = (
     workers.router,
     claims.router,
     logs.router,
+    variables.router,
+    secrets.router,
 )

@@ -17,7 +17,7 @@ NOUNS = sorted(file.name.removesuffix(".sql") for file in STORE.joinpath("sql").
 STATEMENTS = [(noun, name) for noun in NOUNS for name in load_statements(noun)]
 
 VALUES: dict[str, Any] = {
-    **dict.fromkeys(("name", "type", "state_type", "state_name", "message", "version", "slug"), "text"),
+    **dict.fromkeys(("name", "type", "state_type", "state_name", "message", "version", "slug", "ciphertext"), "text"),
     **dict.fromkeys(("now", "created", "updated", "timestamp", "until", "since", "after", "before", "stale"), NOW),
     **dict.fromkeys(("limit", "free", "fence", "priority", "concurrency_limit", "run_count", "level"), 1),
     **dict.fromkeys(("is_paused", "active", "paused", "auto_scheduled", "holds_slot", "enforce_parameter_schema"), False),

@@ -12,7 +12,7 @@ Policy = Annotated[
     MisfirePolicy | None,
     Parameter(
         name="--misfire",
-        help="What becomes of runs that could not start in time: all start later, only the latest, or none.",
+        help="What becomes of runs that could not start in time.",
     ),
 ]
 Deadline = Annotated[

@@ -54,7 +54,7 @@ def list_flaws(schema: Mapping[str, Any]) -> list[Violation]:
         return []
     newest, oldest = _meta_validators()
     of_keywords = [] if oldest.is_valid(schema) else [_translate(error) for error in newest.iter_errors(schema)]
-    found = {flaw.path: flaw for flaw in [*of_keywords, *_broken_references(schema, schema)]}
+    found = {flaw.path: flaw for flaw in [*of_keywords, *_broken_references(schema)]}
     return sorted(found.values(), key=lambda flaw: len(flaw.path)) or [first]
 
 
@@ -124,21 +124,25 @@ def _meta_validators() -> tuple[Validator, Validator]:
     return newest, Draft7Validator({"$ref": "http://json-schema.org/draft-07/schema#"})
 
 
-def _broken_references(value: Any, root: Mapping[str, Any], path: Path = ()) -> Iterator[Violation]:
+def _broken_references(schema: Mapping[str, Any]) -> Iterator[Violation]:
     """Every `$ref` that leads out of the schema, or to nothing in it."""
-    match value:
-        case dict():
-            ref = value.get("$ref")
-            if isinstance(ref, str) and not ref.startswith("#"):
-                yield Violation((*path, "$ref"), "$ref", f"{ref!r} is outside of the schema; {_WITHIN}", ref)
-            elif isinstance(ref, str) and ref[1:2] == "/" and _target(ref, root) is None:
-                yield Violation((*path, "$ref"), "$ref", f"{ref!r} leads to nothing in the schema; {_WITHIN}", ref)
-            for key, item in value.items():
-                if key not in _DATA:
-                    yield from _broken_references(item, root, (*path, key))
-        case list():
-            for index, item in enumerate(value):
-                yield from _broken_references(item, root, (*path, index))
+    ahead: list[tuple[Path, Any]] = [((), schema)]
+    while ahead:
+        path, value = ahead.pop()
+        match value:
+            case dict():
+                if isinstance(ref := value.get("$ref"), str) and (reason := _broken(ref, schema)):
+                    yield Violation((*path, "$ref"), "$ref", reason, ref)
+                ahead += [((*path, key), item) for key, item in reversed(value.items()) if key not in _DATA]
+            case list():
+                ahead += [((*path, index), item) for index, item in enumerate(value)]
+
+
+def _broken(ref: str, schema: Mapping[str, Any]) -> str | None:
+    if not ref.startswith("#"):
+        return f"{ref!r} is outside of the schema; {_WITHIN}"
+    is_lost = ref[1:2] == "/" and _target(ref, schema) is None
+    return f"{ref!r} leads to nothing in the schema; {_WITHIN}" if is_lost else None
 
 
 def _target(ref: str, root: Mapping[str, Any]) -> Any:

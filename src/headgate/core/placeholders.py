@@ -77,16 +77,10 @@ def whole(text: str) -> str | None:
 
 
 def list_placeholders(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Where and by which name, for every placeholder in `value`, which stands at `path`."""
-    match value:
-        case str():
-            yield from ((path, name) for name in PLACEHOLDER.findall(value)) if "{{" in value else ()
-        case dict():
-            for key, item in value.items():
-                yield from list_placeholders(item, (*path, key))
-        case list():
-            for index, item in enumerate(value):
-                yield from list_placeholders(item, (*path, index))
+    """Where and by which name, for every placeholder in `value`, which stands at `path`; in its order, however deep."""
+    for place, text in _texts(value, path):
+        if "{{" in text:
+            yield from ((place, name) for name in PLACEHOLDER.findall(text))
 
 
 def list_uses(value: Any, path: Path = ()) -> Iterator[Use]:
@@ -97,16 +91,18 @@ def list_uses(value: Any, path: Path = ()) -> Iterator[Use]:
 
 
 def holds_reference(value: Any) -> bool:
-    """Whether what a value will be is known only when a run is launched; quick where it holds none."""
-    match value:
-        case str():
-            return "{{" in value and any(read_reference(name) for name in PLACEHOLDER.findall(value))
-        case dict():
-            return any(map(holds_reference, value.values()))
-        case list():
-            return any(map(holds_reference, value))
-        case _:
-            return False
+    """Whether what a value will be is known only when a run is launched; quick where it holds none, however deep."""
+    ahead = [value]
+    while ahead:
+        match ahead.pop():
+            case str() as text:
+                if "{{" in text and any(read_reference(name) for name in PLACEHOLDER.findall(text)):
+                    return True
+            case dict() as item:
+                ahead += item.values()
+            case list() as item:
+                ahead += item
+    return False
 
 
 def list_broken(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -134,3 +130,17 @@ def at(value: Any, path: Path) -> Any:
         except (KeyError, IndexError, TypeError):
             return value
     return value
+
+
+def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Where and which, for every text in `value`; the keys of objects are none."""
+    ahead: list[tuple[Path, Any]] = [(path, value)]
+    while ahead:
+        place, item = ahead.pop()
+        match item:
+            case str():
+                yield place, item
+            case dict():
+                ahead += [((*place, key), inner) for key, inner in reversed(item.items())]
+            case list():
+                ahead += [((*place, index), item[index]) for index in reversed(range(len(item)))]

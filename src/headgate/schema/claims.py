@@ -55,6 +55,11 @@ class Grant(Struct, kw_only=True):
     references: dict[str, Any] = field(default_factory=dict)
     unresolved: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def layers(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The job variables before they are overlaid: the deployment's, and the run's, which go over them."""
+        return self.deployment.job_variables if self.deployment else {}, self.flow_run.job_variables or {}
+
 
 class ClaimResponse(Struct, kw_only=True):
     """Granted runs, and the ids of runs held by this worker that it has to stop."""

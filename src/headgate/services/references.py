@@ -23,8 +23,8 @@ async def attach(scope: Scope, tx: Tx, template: Mapping[str, Any], grants: Sequ
     if not grants:
         return
     in_template = any(map(holds_reference, (template.get("job_configuration"), defaults_of(template))))
-    referring = [grant for grant in grants if in_template or any(map(holds_reference, _layers(grant)))]
-    needed = [(grant, {use.reference for use in list_references(template, *_layers(grant))}) for grant in referring]
+    referring = [grant for grant in grants if in_template or any(map(holds_reference, grant.layers))]
+    needed = [(grant, {use.reference for use in list_references(template, *grant.layers)}) for grant in referring]
     found, unresolved = await _fetch(scope, tx, {reference for _, references in needed for reference in references})
     for grant, references in needed:
         keys = {reference.key for reference in references}
@@ -51,10 +51,6 @@ async def _fetch(scope: Scope, tx: Tx, wanted: set[Reference]) -> tuple[dict[str
             case _:
                 unresolved[reference.key] = missing(reference)
     return found, unresolved
-
-
-def _layers(grant: Grant) -> tuple[dict[str, Any], dict[str, Any]]:
-    return (grant.deployment.job_variables if grant.deployment else {}, grant.flow_run.job_variables or {})
 
 
 def _names(wanted: Iterable[Reference], kind: Kind) -> list[str]:

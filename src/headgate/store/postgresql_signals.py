@@ -87,7 +87,7 @@ class PostgresqlSignals:
     def _heard(self, connection: Any, pid: int, channel: str, message: str) -> None:
         self.hears = True
         sender, *pools = message.split()
-        if sender != self._sender:
+        if pools and sender != self._sender:
             self._tell({UUID(pool) for pool in pools})
 
     def _tell(self, pools: set[UUID] | None) -> None:

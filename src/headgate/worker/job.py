@@ -27,8 +27,7 @@ def prepare(
 ) -> Job:
     """The job of a granted run. Raises `HeadgateError` when its variables or its command are wrong."""
     run, deployment = grant.flow_run, grant.deployment
-    layers = (deployment.job_variables if deployment else {}, run.job_variables or {})
-    references = grant.references
+    layers, references = grant.layers, grant.references
     check_references(template, *layers, references=references, unresolved=grant.unresolved)
     validate_variables(template, *layers, references=references)
     configuration = render(template, *layers, environ=environ, references=references)

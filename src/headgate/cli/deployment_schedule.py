@@ -87,7 +87,7 @@ def create(
 
     For example:
         headgate deployment schedule create inventory/nightly --cron "0 3 * * *"
-        headgate deployment schedule create etl/hourly --interval 1h --misfire latest
+        headgate deployment schedule create etl/sync --interval 1h --misfire latest
     """
     late = misfire_of(misfire, start_deadline)
     timing = _timing(cron=cron, interval=interval, rrule=rrule, timezone=timezone, anchor=anchor, day_or=day_or)

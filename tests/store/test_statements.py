@@ -70,6 +70,9 @@ SCANS = {
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
     "work_pools.orphan_runs",  # of runs that wait
+    *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
+    *(f"retention.silent_{name}" for name in ("workers", "agents")),  # of which there are few
+    "retention.count_old_lines",  # for a person who asks
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }
 """Statements that go through a whole index or table, and why they may."""

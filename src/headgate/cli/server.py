@@ -186,6 +186,7 @@ def _flags(host: str | None, port: int | None, database_url: str | None, no_serv
         "server_services_scheduler_enabled": services,
         "server_services_late_runs_enabled": services,
         "server_services_lifeline_enabled": services,
+        "server_services_pruner_enabled": services,
     }
 
 

@@ -12,6 +12,7 @@ from msgspec import structs
 from world import World, cron, ids
 
 from headgate.clock import FrozenClock
+from headgate.core.retention import Cutoffs
 from headgate.errors import Unavailable
 from headgate.ids import made_at, uuid7
 from headgate.schema.deployments import Deployment
@@ -541,3 +542,25 @@ async def test_a_database_that_is_busy_is_tried_another_time(world: World, monke
         assert await Pruner(no_pause).tick(world.scope) == 6
     assert [each.table for each in told if isinstance(each, PartitionsPostponed)] == ["log", "flow_run_state"]
     assert await Pruner(no_pause).tick(world.scope) > 0
+
+
+@on_postgresql
+async def test_who_wants_it_exactly_gets_it_exactly(world: World) -> None:
+    """Also where a partition holds lines on both sides of the bound; one that is past is dropped and counted."""
+    await Pruner(no_pause).tick(world.scope)
+    await world.pool()
+    run = await world.run(await world.deploy())
+    first = (await ends(world, "log"))[0]
+    world.clock.time = max(world.now, first - DAY)
+    await write(world, run.id, 3)
+    world.clock.time = first + DAY
+    await Pruner(no_pause).tick(world.scope)
+    await write(world, run.id, 4)
+    world.clock.advance(days=1)
+    await write(world, run.id, 5)
+    cutoffs = Cutoffs(logs=world.now - timedelta(hours=1))
+    assert await retention.count(world.scope, cutoffs) == Amounts(log_lines=7)
+    steps = [each async for each in retention.steps(world.scope, cutoffs, exact=True)]
+    assert [each.log_lines for each in steps] == [3, 4]
+    assert await lines_of(world, run) == 5
+    assert (await ends(world, "log"))[0] > first

@@ -52,31 +52,36 @@ async def count(scope: Scope, cutoffs: Cutoffs) -> Amounts:
     return await scope.store.read(lambda tx: rows.count(tx, cutoffs))
 
 
-async def steps(scope: Scope, cutoffs: Cutoffs, rounds: Rounds | None = None) -> AsyncGenerator[Amounts, None]:
+async def steps(
+    scope: Scope, cutoffs: Cutoffs, rounds: Rounds | None = None, *, exact: bool = False
+) -> AsyncGenerator[Amounts, None]:
     """Delete all that is too old, a short transaction at a time; yields what each one deleted.
 
     Whoever iterates says when the next one comes, and may stop at any time: what is left is found again. Records are
     looked for on readers, so that nothing is written, and nobody waits, while there is nothing to delete. With `rounds`
-    the next page of each is looked through at the end.
+    the next page of each is looked through at the end. Log lines in a partition of PostgreSQL's wait for all of it to be
+    too old, unless `exact`.
     """
+    parts: list[AsyncIterator[Amounts]] = []
     if cutoffs.workers:
-        yield await _forget_offline(scope, cutoffs.workers)
+        parts.append(_forget_offline(scope, cutoffs.workers))
+    if cutoffs.logs and exact:
+        parts.append(_drop_lines(scope, cutoffs.logs))
     if cutoffs.runs:
-        async for amounts in _delete_ended(scope, cutoffs.runs):
-            yield amounts
+        parts.append(_delete_ended(scope, cutoffs.runs))
     if cutoffs.logs:
-        async for amounts in _delete_old_lines(scope, cutoffs.logs):
-            yield amounts
+        parts.append(_delete_old_lines(scope, cutoffs.logs, rounds, exact=exact))
     if rounds is not None:
-        async for amounts in _delete_strays(scope, cutoffs, rounds):
+        parts.append(_delete_stray_states(scope, rounds))
+    for part in parts:
+        async for amounts in part:
             yield amounts
 
 
-async def _forget_offline(scope: Scope, before: datetime) -> Amounts:
+async def _forget_offline(scope: Scope, before: datetime) -> AsyncIterator[Amounts]:
     workers, agents = await scope.store.read(lambda tx: rows.offline(tx, before=before))
-    if not workers and not agents:
-        return Amounts()
-    return await scope.store.write(lambda tx: rows.delete_offline(tx, workers, agents, before=before))
+    if workers or agents:
+        yield await scope.store.write(lambda tx: rows.delete_offline(tx, workers, agents, before=before))
 
 
 async def _delete_ended(scope: Scope, before: datetime) -> AsyncIterator[Amounts]:
@@ -88,13 +93,22 @@ async def _delete_ended(scope: Scope, before: datetime) -> AsyncIterator[Amounts
         after = page[-1]
 
 
-async def _delete_old_lines(scope: Scope, before: datetime) -> AsyncIterator[Amounts]:
-    """Lines of runs that were created before they were written, as all are whose ids this program made."""
+async def _delete_old_lines(scope: Scope, before: datetime, rounds: Rounds | None, *, exact: bool) -> AsyncIterator[Amounts]:
+    """Lines of runs that were created before they were written, as all are whose ids this program made; the next page of
+    the round finds those under other ids."""
+    if not exact:
+        before = await _before_partitions(scope, before)
     start, until = _NONE, first_at(before)
     while page := await scope.store.read(lambda tx, start=start: rows.logged(tx, start=start, until=until, limit=RUNS)):  # type: ignore[misc]
         async for amounts in _until_gone(scope, page, lambda tx, ids: rows.delete_old_lines(tx, ids, before=before)):
             yield amounts
         start = _next(page[-1])
+    if rounds is not None:
+        start = max(rounds.lines, until)
+        page = await scope.store.read(lambda tx: rows.logged(tx, start=start, until=_LAST, limit=RUNS))
+        rounds.lines = _next(page[-1]) if page else _NONE
+        async for amounts in _until_gone(scope, page, lambda tx, ids: rows.delete_old_lines(tx, ids, before=before)):
+            yield amounts
 
 
 async def _until_gone(scope: Scope, ids: Sequence[UUID], delete: _Delete) -> AsyncIterator[Amounts]:
@@ -109,19 +123,12 @@ def _next(id: UUID) -> UUID:
     return UUID(int=min(id.int + 1, _LAST.int))
 
 
-async def _delete_strays(scope: Scope, cutoffs: Cutoffs, rounds: Rounds) -> AsyncIterator[Amounts]:
-    """Delete, in the next page of each round, what is nobody's: it got there in a race, or under an id of a stranger's."""
+async def _delete_stray_states(scope: Scope, rounds: Rounds) -> AsyncIterator[Amounts]:
+    """States that a run entered while it was being deleted."""
     start = rounds.states
-    runs = await scope.store.read(lambda tx: rows.recorded(tx, start=start, limit=RUNS))
-    rounds.states = _next(runs[-1][0]) if runs else _NONE
-    async for amounts in _until_gone(scope, [id for id, stays in runs if not stays], rows.delete_some):
-        yield amounts
-    if (before := cutoffs.logs) is None:
-        return
-    start = max(rounds.lines, first_at(before))
-    logged = await scope.store.read(lambda tx: rows.logged(tx, start=start, until=_LAST, limit=RUNS))
-    rounds.lines = _next(logged[-1]) if logged else _NONE
-    async for amounts in _until_gone(scope, logged, lambda tx, ids: rows.delete_old_lines(tx, ids, before=before)):
+    page = await scope.store.read(lambda tx: rows.recorded(tx, start=start, limit=RUNS))
+    rounds.states = _next(page[-1][0]) if page else _NONE
+    async for amounts in _until_gone(scope, [id for id, stays in page if not stays], rows.delete_some):
         yield amounts
 
 
@@ -153,3 +160,22 @@ async def _keep_partitions(scope: Scope, table: str, length: timedelta, before: 
     units: list[Unit[bool]] = [lambda tx, span=span: partitions.add(tx, table, span) for span in missing]  # type: ignore[misc]
     units += [lambda tx, each=each: partitions.drop(tx, each, even_of_runs=table == "log") for each in past]  # type: ignore[misc]
     return sum([await scope.store.write(unit) for unit in units])
+
+
+async def _before_partitions(scope: Scope, before: datetime) -> datetime:
+    """Before which moment lines have to be deleted one by one, because they will not go with their partition."""
+    present = await scope.store.read(lambda tx: partitions.list_all(tx, "log"))
+    return min([before, *(each.span.start for each in present)])
+
+
+async def _drop_lines(scope: Scope, before: datetime) -> AsyncIterator[Amounts]:
+    """Drop the partitions whose lines are all too old; what cannot be dropped now is deleted line by line."""
+    for each in await scope.store.read(lambda tx: partitions.list_all(tx, "log")):
+        if each.span.end > before:
+            return
+        try:
+            lines = await scope.store.read(lambda tx, each=each: partitions.count(tx, each))  # type: ignore[misc]
+            if await scope.store.write(lambda tx, each=each: partitions.drop(tx, each, even_of_runs=True)):  # type: ignore[misc]
+                yield Amounts(log_lines=lines)
+        except Unavailable as error:
+            scope.telemetry.emit(PartitionsPostponed("log", error))

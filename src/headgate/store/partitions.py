@@ -48,6 +48,12 @@ def _partition(row: Row) -> Partition | None:
     return Partition(row["name"], Span(start, end))
 
 
+async def count(tx: Tx, partition: Partition) -> int:
+    """How many rows it holds; it looks at all of them."""
+    rows: int = await tx.fetch_value(f"SELECT count(*) FROM {partition.name}")
+    return rows
+
+
 async def add(tx: Tx, table: str, span: Span) -> bool:
     """Have rows of a span go into a partition of their own; False when there is one, or somebody else is at it.
 

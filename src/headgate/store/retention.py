@@ -81,7 +81,7 @@ async def _fitting(tx: Tx, counts: Statement, ids: Sequence[UUID], **params: Any
 
 
 async def logged(tx: Tx, *, start: UUID, until: UUID, limit: int) -> list[UUID]:
-    """Runs from one id until before another that have lines; on PostgreSQL, lines that will not go with their partition."""
+    """Runs from one id until before another that have lines; lines that are newer than both may be passed over."""
     rows = await tx.fetch(_SQL["logged"], {"from_id": start, "until_id": until, "limit": limit})
     return [_uuid(row["id"]) for row in rows]
 

@@ -72,8 +72,7 @@ DELETE FROM flow_run_state WHERE flow_run_id = :flow_run_id AND id < (
 )
 
 -- name: logged
--- Runs that have lines, by jumps along the key: its cost is their number, not that of the lines. On PostgreSQL only those
--- whose lines lie in no span of time: the others are dropped with it.
+-- Runs that have lines, by jumps along the key: its cost is their number, not that of the lines.
 WITH RECURSIVE logged(id) AS (
     SELECT (SELECT flow_run_id FROM log WHERE flow_run_id >= :from_id AND flow_run_id < :until_id
             ORDER BY flow_run_id LIMIT 1)
@@ -85,11 +84,13 @@ WITH RECURSIVE logged(id) AS (
 SELECT id FROM logged WHERE id IS NOT NULL LIMIT :limit
 
 -- name: logged [postgresql]
+-- The lines' own ids are below the bound as well, which leaves out the partitions of a later time.
 WITH RECURSIVE logged(id) AS (
-    SELECT (SELECT flow_run_id FROM log_rest WHERE flow_run_id >= :from_id AND flow_run_id < :until_id
+    SELECT (SELECT flow_run_id FROM log WHERE flow_run_id >= :from_id AND flow_run_id < :until_id AND id < :until_id
             ORDER BY flow_run_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT l.flow_run_id FROM log_rest l WHERE l.flow_run_id > logged.id AND l.flow_run_id < :until_id
+    SELECT (SELECT l.flow_run_id FROM log l
+            WHERE l.flow_run_id > logged.id AND l.flow_run_id < :until_id AND l.id < :until_id
             ORDER BY l.flow_run_id LIMIT 1)
     FROM logged WHERE logged.id IS NOT NULL
 )
@@ -103,7 +104,7 @@ SELECT l.flow_run_id, count(*) AS rows FROM (
 
 -- name: old_lines_of [postgresql]
 SELECT l.flow_run_id, count(*) AS rows FROM (
-    SELECT flow_run_id FROM log_rest
+    SELECT flow_run_id FROM log
     WHERE flow_run_id = ANY(:ids::uuid[]) AND id < :before_id ORDER BY flow_run_id LIMIT :limit
 ) AS l GROUP BY l.flow_run_id
 
@@ -111,7 +112,7 @@ SELECT l.flow_run_id, count(*) AS rows FROM (
 DELETE FROM log WHERE flow_run_id IN :ids::uuid[] AND id < :before_id
 
 -- name: delete_old_lines [postgresql]
-DELETE FROM log_rest WHERE flow_run_id = ANY(:ids::uuid[]) AND id < :before_id
+DELETE FROM log WHERE flow_run_id = ANY(:ids::uuid[]) AND id < :before_id
 
 -- name: recorded
 -- Runs that have states, by jumps along the key, and whether the run is still there.

@@ -151,3 +151,35 @@ def test_one_as_json(run: Run, states: Any) -> None:
     assert run("flow-run", "cancel", "r", "-o", "json").json["state"]["type"] == "CANCELLING"
     assert run("flow-run", "delete", "r", "-y", "-o", "json").json["name"] == "r"
     assert "r" not in states()
+
+
+# --- many alike
+
+
+def test_many_runs_of_a_deployment(run: Run, api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All as one would be, in as many calls as it takes."""
+    monkeypatch.setattr(flow_run_bulk, "_STEP", 2)
+    outcome = run("deployment", "run", "ml/nightly", "--count", "5", "--tag", "burst", "--start-in", "1h")
+    assert (outcome.code, outcome.out) == (0, "Created 5 flow runs of 'nightly'.\n")
+    burst = [each for each in api.send(flow_runs.query()) if each.tags == ["burst"]]
+    assert len({each.name for each in burst}) == 5
+    assert len({each.expected_start_time for each in burst}) == 1
+    results = run("deployment", "run", "ml/nightly", "--count", "3", "-o", "json").json
+    assert [each["status"] for each in results] == ["CREATED"] * 3
+
+
+def test_runs_that_cannot_be_created_are_counted(run: Run, api: Client) -> None:
+    flow_id = api.send(flows.create(FlowCreate(name="etl"))).id
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    api.send(deployments.create(DeploymentCreate(name="strict", flow_id=flow_id, parameter_openapi_schema=schema)))
+    outcome = run("deployment", "run", "etl/strict", "--count", "3")
+    assert outcome.code == 1
+    assert outcome.out.startswith("Created 0 flow runs of 'strict'.\n    3 could not be created: Error creating flow run:")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--count", "0"], ["--count", "10001"], ["--count", "2", "--watch"], ["--count", "x"]]
+)
+def test_a_count_that_makes_no_sense_is_refused(run: Run, arguments: list[str]) -> None:
+    outcome = run("deployment", "run", "ml/nightly", *arguments)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)

@@ -18,6 +18,7 @@ from headgate.client.calls import flow_runs, flow_runs_bulk
 from headgate.client.client import Client
 from headgate.core.states import TERMINAL
 from headgate.errors import Conflict
+from headgate.schema.deployments import Deployment
 from headgate.schema.filters import (
     FlowFilter,
     FlowRunFilter,
@@ -29,8 +30,16 @@ from headgate.schema.filters import (
     TextsFilter,
     WorkPoolFilter,
 )
-from headgate.schema.flow_runs import FlowRun
-from headgate.schema.flow_runs_bulk import BulkDelete, BulkOutcome, BulkSelection, BulkSetState
+from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
+from headgate.schema.flow_runs_bulk import (
+    MOST,
+    BulkDelete,
+    BulkOutcome,
+    BulkSelection,
+    BulkSetState,
+    CreateResult,
+    CreateStatus,
+)
 from headgate.schema.states import OrchestrationStatus, SetState, StateCreate, StateDetails, StateType
 
 B = TypeVar("B", bound=BulkSelection)
@@ -185,6 +194,28 @@ def _tell_one(run: FlowRun, past: str, output: str) -> None:
         print(f"Flow run {run.name!r} ({run.id}), which is {run.state_name}, would be {past}.")
 
 
+# --- many alike
+
+
+def run_many(client: Client, deployment: Deployment, body: DeploymentFlowRunCreate, count: int, output: str) -> int:
+    """Create so many runs of a deployment, and say how many there are; the exit code is 1 when some could not be."""
+    if not 1 <= count <= MOST:
+        raise UsageError(f"--count: {count} is not between 1 and {MOST:,}.")
+    results: list[CreateResult] = []
+    while (left := count - len(results)) > 0:
+        call = flow_runs_bulk.create_of_deployment(deployment.id, [body] * min(left, _STEP))
+        results += client.send(call).results
+        _progress(len(results), count)
+    reasons = Counter(each.error for each in results if each.status is CreateStatus.FAILED)
+    if output == "json":
+        print_json(results)
+    else:
+        print(f"Created {counted(count - reasons.total(), 'flow run')} of {deployment.name!r}.")
+        for reason, failed in reasons.most_common():
+            print(f"    {failed:,} could not be created: {reason}")
+    return 1 if reasons else 0
+
+
 # --- all that match
 
 
@@ -259,8 +290,8 @@ def _sum(client: Client, call: Callable[[B], Call[Outcome]], body: B, expected: 
         if outcome.next is None:
             return totals
         visited += body.limit
-        if expected and sys.stderr.isatty():
-            print(f"\r{visited:,} of {expected:,} ", end="", file=sys.stderr, flush=True)
+        if expected:
+            _progress(visited, expected)
         body = msgspec.structs.replace(body, after=outcome.next)
 
 
@@ -274,3 +305,9 @@ def _tell(totals: _Totals, past: str, output: str) -> None:
     print(f"Of {counted(totals.matched, 'flow run')} that matched, {totals.changed:,} {past}.")
     for reason, count in totals.refused.most_common():
         print(f"    {count:,} left alone: {reason}")
+
+
+def _progress(done: int, total: int) -> None:
+    """A line on stderr while a person looks at it."""
+    if sys.stderr.isatty():
+        print(f"\r{done:,} of {total:,} ", end="" if done < total else "\n", file=sys.stderr, flush=True)

@@ -31,7 +31,7 @@ from headgate.store import flow_runs as rows
 from headgate.store import retention as deletion
 from headgate.store.database import Tx, Unit
 
-PAGE = 100
+PAGE = 50
 """How many runs share a transaction, at most: others wait some milliseconds for it."""
 
 _COLLECTIONS = ("flows", "flow_runs", "deployments", "work_pools", "work_queues", "work_pool_queues")

@@ -29,6 +29,7 @@ from headgate.errors import ConfigError, DatabaseError, Unreachable
 from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
+from headgate.services.loops.pruner import Pruner
 from headgate.services.scope import Actor, Scope
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings, database_url
@@ -72,6 +73,10 @@ def loops_of(settings: Settings) -> list[Loop]:
         (
             settings.server_services_collisions_enabled,
             Loop("collisions", collisions.tick, every=settings.server_services_collisions_loop_seconds),
+        ),
+        (
+            settings.server_services_pruner_enabled,
+            Loop("pruner", Pruner().tick, every=settings.server_services_pruner_loop_seconds),
         ),
     )
     return [loop for enabled, loop in wanted if enabled]

@@ -106,6 +106,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_collisions_loop_seconds: Annotated[
         float, _s("Time between passes that look for runs that may not wait for a slot.", gt=0)
     ] = 1.0
+    server_services_pruner_enabled: Annotated[bool, _s("Delete, in this server, what is older than it is to be kept.")] = (
+        True
+    )
+    server_services_pruner_loop_seconds: Annotated[
+        float, _s("Time between passes that delete old records; a pass takes half of it at most.", gt=0)
+    ] = 60.0
+    server_retention_runs_days: Annotated[
+        float, _s("Days that a run is kept after its end, with its states and log lines; 0 means for ever.", ge=0, le=36_500)
+    ] = 90.0
+    server_retention_logs_days: Annotated[
+        float, _s("Days that log lines are kept, also those of runs that stay; 0 means for ever.", ge=0, le=36_500)
+    ] = 30.0
+    server_retention_workers_days: Annotated[
+        float, _s("Days that a worker is remembered after it went offline; 0 means for ever.", ge=0, le=36_500)
+    ] = 30.0
     server_leases_seconds: Annotated[float, _s("How long a claim lasts without renewal.", ge=1)] = 20.0
     worker_heartbeat_seconds: Annotated[
         float, _s("Time between a worker's heartbeats, each of which renews its leases.", gt=0)

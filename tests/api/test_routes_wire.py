@@ -150,6 +150,9 @@ OPERATIONS = {
     "PATCH /work_queues/{}": "name description is_paused concurrency_limit priority last_polled filter",
     "DELETE /work_queues/{}": "",
     "POST /work_queues/filter": "work_queues limit offset",
+    "POST /deployments/{}/create_flow_run/bulk": "state name parameters tags idempotency_key job_variables labels",
+    "POST /flow_runs/bulk_delete": "flow_runs limit",
+    "POST /flow_runs/bulk_set_state": "flow_runs state force limit",
     "POST /logs/": "name level message timestamp flow_run_id task_run_id",
     "POST /logs/filter": "logs sort limit offset",
     "POST /variables/": "name value tags",
@@ -165,6 +168,7 @@ OPERATIONS = {
 
 OUR_OPERATIONS = {
     "GET /flow_runs/{}/explain",
+    "POST /flow_runs/bulk_create",
     "POST /secrets/",
     "POST /secrets/filter",
     "POST /secrets/count",

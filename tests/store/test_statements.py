@@ -72,6 +72,9 @@ SCANS = {
     "claims.priorities",  # of what it found itself
     *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
+    *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
+    *(f"retention.silent_{name}" for name in ("workers", "agents")),  # of which there are few
+    "retention.count_old_lines",  # for a person who asks
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }
 """Statements that go through a whole index or table, and why they may."""

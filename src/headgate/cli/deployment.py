@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from headgate.cli.find import every, find_deployment, find_pool, flow_names
+from headgate.cli.flow_run_bulk import run_many
 from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Verbose, Yes
 from headgate.cli.output import (
     Column,
@@ -50,6 +51,8 @@ StartAt = Annotated[
 RunName = Annotated[
     str | None, Parameter(name="--flow-run-name", help="What to call the run; without it a name is made up.")
 ]
+
+Count = Annotated[int, Parameter(name="--count", metavar="N", help="Create so many runs, all alike.")]
 
 
 @app.command
@@ -99,16 +102,20 @@ def run(
     start_in: StartIn = None,
     start_at: StartAt = None,
     flow_run_name: RunName = None,
+    count: Count = 1,
     watch: Watch = False,
     output: Output = "table",
     session: InSession,
 ) -> int:
-    """Create a run of a deployment. A worker of its pool picks it up when it is due.
+    """Create a run of a deployment, or several. A worker of its pool picks it up when it is due.
 
     For example:
         headgate deployment run inventory/nightly --param min_size=1000 --watch
         headgate deployment run inventory/nightly --start-in 10m --tag by-hand
+        headgate deployment run inventory/nightly --count 100
     """
+    if count != 1 and watch:
+        raise UsageError("--watch follows one run; leave it out, or --count.")
     due = _due(start_in, start_at, session.now())
     with session.client(patience=60.0 if watch else 3.0) as client:
         found = find_deployment(client, deployment)
@@ -119,6 +126,8 @@ def run(
             job_variables=_job_variables(client, found, job_variable),
             tags=tag,
         )
+        if count != 1:
+            return run_many(client, found, body, count, output)
         created = client.send(deployments.create_flow_run(found.id, body))
         if output == "json" and not watch:
             print_json(created)

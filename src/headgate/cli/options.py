@@ -19,6 +19,8 @@ Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], help="Show more of
 
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask for confirmation.")]
 
+DryRun = Annotated[bool, Parameter(name="--dry-run", help="Only say what it would concern; change nothing.")]
+
 PoolName = Annotated[str, Parameter(help="Name of the work pool.")]
 
 QueueName = Annotated[str, Parameter(help="Name of the queue.")]

@@ -10,7 +10,7 @@ from msgspec import convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
 from headgate.schema.deployments import InfraRetries
-from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page
+from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.store.database import Row, Tx
@@ -216,6 +216,26 @@ async def count(tx: Tx, query: FlowRunQuery) -> int:
     return found
 
 
+async def selected(tx: Tx, selection: Selection, *, after: UUID | None, limit: int) -> list[UUID]:
+    """Ids of the first that match, ascending, from behind one of them on."""
+    p = Params(tx.dialect)
+    where = _behind(selection, after, p)
+    rows = await tx.fetch(f"SELECT r.id {_FROM} WHERE {where} ORDER BY r.id LIMIT {p.one(limit, 'bigint')}", p.values)
+    return [row["id"] for row in rows]
+
+
+async def count_selected(tx: Tx, selection: Selection, *, after: UUID | None) -> int:
+    """How many match, from behind one of them on."""
+    p = Params(tx.dialect)
+    found: int = await tx.fetch_value(f"SELECT count(*) {_FROM} WHERE {_behind(selection, after, p)}", p.values)
+    return found
+
+
+def _behind(selection: Selection, after: UUID | None, p: Params) -> str:
+    where = selection_condition("flow_runs", selection, p)
+    return where if after is None else f"{where} AND r.id > {p.one(after)}"
+
+
 async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
     """The pools of runs."""
     return {row["work_pool_id"] for row in await tx.fetch(_SQL["pools_of"], {"ids": [*ids]})}
@@ -231,8 +251,12 @@ async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     params = {"ids": sorted(set(ids))}
     if tx.dialect == "postgresql":  # SQLite's one writer holds everything
         await tx.fetch(_SQL["lock"], params)
-    rows = await tx.fetch(_SQL["locked"], params)
-    return {row["id"]: _locked(row) for row in rows}
+    return await peek(tx, params["ids"])
+
+
+async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
+    """The same without holding them: what it says may be otherwise at once."""
+    return {row["id"]: _locked(row) for row in await tx.fetch(_SQL["locked"], {"ids": [*ids]})}
 
 
 def _locked(row: Row) -> LockedRun:

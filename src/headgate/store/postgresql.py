@@ -29,6 +29,7 @@ _LOST = (
     asyncpg.CannotConnectNowError,
     OSError,
 )
+_TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 _LOST_STATES = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
 _OF_THE_TRANSACTION = (*_CONFLICTS, *_LOST, *_LOST_STATES)
 
@@ -218,6 +219,8 @@ async def _lost_is_unavailable() -> AsyncIterator[None]:
         yield
     except (*_LOST, *_LOST_STATES) as error:
         raise Unavailable(f"The database does not answer: {error}.") from error
+    except _TOO_LONG as error:
+        raise Unavailable(f"The database is busy with something that takes long: {error}.") from error
 
 
 async def open_postgresql(url: str, shown: str) -> PostgresqlDatabase:

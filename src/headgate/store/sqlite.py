@@ -365,6 +365,24 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def compact(path: Path) -> tuple[int, int]:
+    """Rewrite the file without its free pages; its bytes before and after. Nobody else may be writing to it."""
+    if not path.exists():
+        raise DatabaseError(f"There is no database {path}.")
+    connection = connect(path)
+    try:
+        before = path.stat().st_size
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before, path.stat().st_size
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"Cannot compact {path}: {error}. Does another process use it, and is there room for a second copy beside it?"
+        ) from None
+    finally:
+        connection.close()
+
+
 def _use_wal(connection: sqlite3.Connection) -> None:
     """The mode is written into the file: that of another program, which is refused later, stays as it is."""
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":

@@ -264,6 +264,7 @@ flow_run = Table(
     Index("ix_flow_run_slots", "work_pool_id", "work_queue_id", "deployment_id", **_where("holds_slot")),
     Index("ix_flow_run_deployment_slots", "deployment_id", **_where("holds_slot")),
     Index("ix_flow_run_lease", "lease_expires_at", **_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_ended", "end_time", "id", **_where("end_time IS NOT NULL")),
     Index("ix_flow_run_holder", "worker_id", **_where("lease_expires_at IS NOT NULL")),
     # Updates touch no index but the partial ones; room on the page keeps them in place.
     postgresql_with={"fillfactor": 70},

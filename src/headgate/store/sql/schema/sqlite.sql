@@ -97,6 +97,8 @@ CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_t
 
 CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE holds_slot;
 
+CREATE INDEX ix_flow_run_ended ON flow_run (end_time, id) WHERE end_time IS NOT NULL;
+
 CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
 
 CREATE INDEX ix_flow_run_flow ON flow_run (flow_id);

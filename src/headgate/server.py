@@ -26,7 +26,7 @@ from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError, DatabaseError, Unreachable
-from headgate.services.loops import late, scheduler
+from headgate.services.loops import collisions, late, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
 from headgate.services.scope import Actor, Scope
@@ -65,6 +65,10 @@ def loops_of(settings: Settings) -> list[Loop]:
             settings.server_services_lifeline_enabled,
             Loop("lifeline", Lifeline().tick, every=settings.server_services_lifeline_loop_seconds),
         ),
+        (
+            settings.server_services_collisions_enabled,
+            Loop("collisions", collisions.tick, every=settings.server_services_collisions_loop_seconds),
+        ),
     )
     return [loop for enabled, loop in wanted if enabled]
 
@@ -75,7 +79,7 @@ async def running(settings: Settings, *, with_loops: bool = True, now: clock.Clo
     store = await open_store(settings)
     telemetry = Telemetry()
     telemetry.subscribe(log_events(log))
-    scope = Scope(store, now, settings, Wakeups(), telemetry)
+    scope = Scope(store, now, settings, Wakeups(store), telemetry)
     jobs = [asyncio.create_task(loop.run(scope), name=loop.name) for loop in loops_of(settings)] if with_loops else []
     try:
         yield Running(scope, app_of(scope))

@@ -251,7 +251,7 @@ async def test_a_run_explains_itself(api: Any) -> None:
     run = await api.deployed_run(await api.deployment(work_pool_name="pool"))
     got = await api.get(f"/flow_runs/{run['id']}/explain")
     assert got.status == 200
-    assert (got.json["waiting"], got.json["summary"]) == (True, "Work pool 'pool' is paused.")
+    assert (got.json["waiting"], got.json["summary"]) == (True, "Work pool 'pool' is paused since 2026-03-02 09:00:00 UTC.")
     assert [gate["kind"] for gate in got.json["gates"]] == ["pool paused", "no worker"]
     assert (got.json["position"], got.json["due_at"]) == ({"ahead": 0, "starting": 0, "more": False}, "2026-03-02T09:00:00Z")
 

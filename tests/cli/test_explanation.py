@@ -226,9 +226,15 @@ def test_a_pool_that_is_not_there_cannot_be_explained(api: Client, run: Run) -> 
 
 
 def test_a_pool_for_agents_has_no_workers_to_count(api: Client, run: Run) -> None:
-    run("work-pool", "create", "agents", "--paused")
-    assert lines(run("work-pool", "explain", "agents").out)[0] == (
-        "Work pool 'agents' (prefect-agent): 0 slots in use. It is paused."
+    run("work-pool", "create", "agents")
+    assert lines(run("work-pool", "explain", "agents").out)[0] == "Work pool 'agents' (prefect-agent): 0 slots in use."
+
+
+def test_a_paused_pool_is_explained_with_what_was_said_about_it(api: Client, run: Run) -> None:
+    run("work-pool", "create", "local", "--type", "process")
+    run("work-pool", "pause", "local", "--by", "ann", "--reason", "move")
+    assert lines(run("work-pool", "explain", "local").out)[0] == (
+        "Work pool 'local' (process): 0 slots in use, 0 workers online. It is paused since just now by ann: move."
     )
 
 

@@ -45,8 +45,11 @@ def test_a_preview_takes_nothing(runs: None, run: Run) -> None:
 
 
 def test_a_paused_pools_preview_says_so_and_how_to_resume_it(runs: None, run: Run) -> None:
-    note = "Work pool 'local' is paused and releases nothing: `headgate work-pool resume local`."
-    run("work-pool", "pause", "local")
+    note = (
+        "Work pool 'local' is paused since just now by ann: move; it releases nothing until it is resumed: "
+        "`headgate work-pool resume local`."
+    )
+    run("work-pool", "pause", "local", "--by", "ann", "--reason", "move")
     shown = run("work-pool", "preview", "local").out.splitlines()
     assert "│ soon │" in shown[-4]
     assert shown[-1] == note
@@ -55,23 +58,33 @@ def test_a_paused_pools_preview_says_so_and_how_to_resume_it(runs: None, run: Ru
 
 def test_whatever_holds_runs_back_has_a_line_of_its_own_once(runs: None, run: Run) -> None:
     run("work-pool", "set-concurrency-limit", "local", "0")
-    run("work-queue", "pause", "urgent")
+    run("work-queue", "pause", "urgent", "--by", "ann")
     run("work-queue", "set-concurrency-limit", "default", "0", "--pool", "local")
     run("deployment", "run", "b/b", "--start-in", "1h", "--flow-run-name", "between")
-    assert run("work-pool", "preview", "local", "--hours", "12").out.splitlines()[-3:] == [
+    shut = [
         "Work pool 'local' has a concurrency limit of 0 and releases nothing: "
         "`headgate work-pool set-concurrency-limit local N`.",
-        "Work queue 'urgent' is paused and releases nothing: `headgate work-queue resume urgent --pool local`.",
-        "Work queue 'default' has a concurrency limit of 0 and releases nothing: "
+        "Work queue 'default' of work pool 'local' has a concurrency limit of 0 and releases nothing: "
         "`headgate work-queue set-concurrency-limit default N --pool local`.",
     ]
+    paused = (
+        "Work queue 'urgent' of work pool 'local' is paused since just now by ann; it releases nothing until it is "
+        "resumed: `headgate work-queue resume urgent --pool local`."
+    )
+    assert sorted(run("work-pool", "preview", "local", "--hours", "12").out.splitlines()[-3:]) == sorted([*shut, paused])
+    assert run("work-queue", "preview", "urgent").out.splitlines()[-2:] == [shut[0], paused]
 
 
-def test_a_paused_deployment_is_named_with_what_resumes_it(runs: None, run: Run) -> None:
+def test_a_held_deployment_is_named_with_what_resumes_it(runs: None, run: Run) -> None:
+    run("deploy", "--command", "true", "-n", "c", "-p", "local", "--concurrency-limit", "0")
     run("deployment", "run", "a/a", "--flow-run-name", "due")
-    run("deployment", "pause", "a/a")
-    shown = run("work-queue", "preview", "urgent").out.splitlines()
-    assert shown[-1] == "Deployment 'a/a' is paused: `headgate deployment resume a/a`."
+    run("deployment", "run", "c/c", "--flow-run-name", "shut")
+    run("deployment", "pause", "a/a", "--by", "ann")
+    assert run("work-pool", "preview", "local").out.splitlines()[-2:] == [
+        "Deployment 'a/a' is paused since just now by ann; it starts no runs until it is resumed: "
+        "`headgate deployment resume a/a`.",
+        "Deployment 'c/c' has a concurrency limit of 0 and starts no runs.",
+    ]
 
 
 def test_what_schedules_will_make_is_marked_as_projected(api: Client, run: Run) -> None:
@@ -98,10 +111,11 @@ def test_a_queues_preview_has_its_runs_alone(runs: None, run: Run) -> None:
 
 
 def test_a_paused_queues_preview_says_so_even_when_it_is_empty(runs: None, run: Run) -> None:
-    run("work-queue", "pause", "urgent")
+    run("work-queue", "pause", "urgent", "--by", "ann")
     assert run("work-queue", "preview", "urgent", "--hours", "0.1").out == (
         "Scheduled runs of local/urgent: none\n"
-        "Work queue 'urgent' is paused and releases nothing: `headgate work-queue resume urgent --pool local`.\n"
+        "Work queue 'urgent' of work pool 'local' is paused since just now by ann; it releases nothing until it is "
+        "resumed: `headgate work-queue resume urgent --pool local`.\n"
     )
 
 

@@ -69,10 +69,10 @@ def test_a_gate_in_a_sentence(gate: Gate, text: str) -> None:
 @pytest.mark.parametrize(
     ("pause", "text"),
     [
-        (Pause(at=AT), "work pool 'local' was paused at 2026-03-01 08:30:00 UTC"),
+        (Pause(at=AT), "work pool 'local' is paused since 2026-03-01 08:30:00 UTC"),
         (
             Pause(at=AT, by="ann", reason="Move of the data centre."),
-            "work pool 'local' was paused by ann at 2026-03-01 08:30:00 UTC: Move of the data centre",
+            "work pool 'local' is paused since 2026-03-01 08:30:00 UTC by ann: Move of the data centre",
         ),
     ],
 )

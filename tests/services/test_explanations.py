@@ -41,10 +41,6 @@ async def change_queue(world: World, name: str, **fields: Any) -> None:
     await work_queues.update(world.scope, queue.id, WorkQueueUpdate(**fields))
 
 
-async def change_pause(world: World, table: str, pause: Pause) -> None:
-    await world.scope.store.write(lambda tx: tx.execute(f"UPDATE {table} SET pause = :pause", {"pause": pause}))
-
-
 # --- each gate alone
 
 
@@ -72,23 +68,21 @@ async def test_a_paused_pool_queue_and_deployment(world: World, it: Deployment) 
     run = await world.run(it)
     await world.change_pool(is_paused=True)
     (gate,) = (await told(world, run)).gates
-    assert (gate.kind, gate.record_id, gate.pause) == ("pool paused", it.work_pool_id, None)
+    assert (gate.kind, gate.record_id, gate.pause) == ("pool paused", it.work_pool_id, Pause(at=world.now))
     await world.change_pool(is_paused=False)
     await change_queue(world, "default", is_paused=True)
-    assert (await told(world, run)).summary == "Work queue 'default' is paused."
+    assert (await told(world, run)).summary == "Work queue 'default' is paused since 2026-03-02 09:00:00 UTC."
     await change_queue(world, "default", is_paused=False)
     await deployments.update(world.scope, it.id, DeploymentUpdate(paused=True))
-    assert (await told(world, run)).summary == "Deployment 'etl/nightly' is paused."
+    assert (await told(world, run)).summary == "Deployment 'etl/nightly' is paused since 2026-03-02 09:00:00 UTC."
 
 
 async def test_a_pause_with_a_note_says_who_and_why(world: World, it: Deployment) -> None:
     run = await world.run(it)
-    await world.change_pool(is_paused=True)
-    pause = Pause(at=world.now, reason="Disk is full", by="ann")
-    await change_pause(world, "work_pool", pause)
+    await world.change_pool(is_paused=True, pause_reason="Disk is full", paused_by="ann")
     (gate,) = (await told(world, run)).gates
-    assert gate.pause == pause
-    assert gate.message == "work pool 'local' was paused by ann at 2026-03-02 09:00:00 UTC: Disk is full"
+    assert gate.pause == Pause(at=world.now, reason="Disk is full", by="ann")
+    assert gate.message == "work pool 'local' is paused since 2026-03-02 09:00:00 UTC by ann: Disk is full"
 
 
 async def test_without_a_worker_online_nobody_takes_it(world: World, it: Deployment) -> None:

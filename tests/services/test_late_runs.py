@@ -128,7 +128,8 @@ async def test_all_that_blocks_is_said(world: World, it: Deployment) -> None:
     run = await world.run(it, due=-60)
     await world.change_pool(is_paused=True)
     await late.tick(world.scope)
-    assert await reason(world, run) == "Work pool 'local' is paused; no worker of work pool 'local' is online."
+    since = "since 2026-03-02 09:00:00 UTC"
+    assert await reason(world, run) == f"Work pool 'local' is paused {since}; no worker of work pool 'local' is online."
 
 
 async def test_a_run_of_a_served_deployment(world: World) -> None:
@@ -150,8 +151,8 @@ async def test_each_run_has_the_reason_of_its_own_queue_and_deployment(world: Wo
     await world.claim(0, pool="other")
     assert await late.tick(world.scope) == 4
     assert await reason(world, free) == "Workers poll work queue 'default', but none has had room for it."
-    assert await reason(world, held) == "Deployment 'etl/paused' is paused."
-    assert await reason(world, shut) == "Work queue 'off' is paused."
+    assert await reason(world, held) == "Deployment 'etl/paused' is paused since 2026-03-02 09:00:00 UTC."
+    assert await reason(world, shut) == "Work queue 'off' is paused since 2026-03-02 09:00:00 UTC."
     assert await reason(world, zero) == "Work pool 'other' has a concurrency limit of 0."
 
 

@@ -16,7 +16,13 @@ from headgate.cli.times import seconds_of
 from headgate.cli.values import parameters_of
 from headgate.core import schedules, templates
 from headgate.errors import HeadgateError, Invalid
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentCreate, DeploymentScheduleCreate
+from headgate.schema.deployments import (
+    CollisionStrategy,
+    ConcurrencyOptions,
+    DeploymentCreate,
+    DeploymentScheduleCreate,
+    InfraRetries,
+)
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_pools import WorkPool
@@ -65,6 +71,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     pool = findings.of(lambda: _pool(entry, around))
     variables = findings.of(lambda: _job_variables(entry, pool))
     timing = findings.of(lambda: _schedules(entry, program, pool))
+    restarts = findings.of(lambda: _infra_retries(entry.infra_retries))
     if findings.problems or name is None or program is None or pool is None:
         raise Problems(findings.problems)
     body = DeploymentCreate(
@@ -75,6 +82,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         schedules=timing,
         concurrency_limit=entry.concurrency_limit.limit if entry.concurrency_limit else None,
         concurrency_options=_options(entry.concurrency_limit),
+        infra_retries=restarts,
         job_variables=variables,
         parameters=parameters,
         tags=entry.tags or [],
@@ -125,6 +133,16 @@ def _parameters(entry: DeploymentEntry, program: Program | None, given: Sequence
     if program and entry.enforce_parameter_schema is not False:
         program.check(values, "parameters")
     return values
+
+
+def _infra_retries(given: InfraRetries | int | None) -> InfraRetries | None:
+    """A number alone is how often."""
+    if not isinstance(given, int):
+        return given
+    try:
+        return msgspec.convert({"max": given}, InfraRetries)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{given}: {str(error).partition(' - at')[0]}", field="infra_retries") from None
 
 
 def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:

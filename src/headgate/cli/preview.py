@@ -1,11 +1,19 @@
 """What a pool or a queue will run in the hours ahead, and what holds it back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 
+from headgate.cli.find import every
 from headgate.cli.output import Column, UsageError, print_table, warning_line
-from headgate.client.calls import work_pools
+from headgate.cli.pauses import paused_line, paused_pool, paused_queue
+from headgate.client.calls import deployments, work_pools, work_queues
 from headgate.client.client import Client
+from headgate.schema.deployments import Deployment
+from headgate.schema.filters import DeploymentFilter, DeploymentQuery, IdFilter, WorkQueueQuery
 from headgate.schema.previews import MOST_ENTRIES, MOST_HOURS, PreviewEntry, PreviewRequest
+from headgate.schema.work_pools import WorkPool
+from headgate.schema.work_queues import WorkQueue
 
 
 def upcoming(client: Client, pool: str, *, hours: float, queues: list[str] | None = None) -> list[PreviewEntry]:
@@ -19,8 +27,25 @@ def upcoming(client: Client, pool: str, *, hours: float, queues: list[str] | Non
     return preview.entries
 
 
-def preview_table(title: str, entries: Sequence[PreviewEntry]) -> None:
-    """The entries with the latest first, so that the next one stands just above the prompt."""
+def what_holds(
+    client: Client, pool: WorkPool, entries: Sequence[PreviewEntry], *, now: datetime, queues: Sequence[WorkQueue] = ()
+) -> list[str]:
+    """A line for each thing that holds back entries, and for the pool and `queues` anyway, with what undoes it."""
+    lines = _pool_lines(pool, now)
+    for queue in [*queues, *_holding_queues(client, pool, entries, {queue.name for queue in queues})]:
+        lines += _queue_lines(queue, now)
+    titles = {
+        each.deployment_id: f"{each.flow_name}/{each.deployment_name}" for each in entries if _is_held(each, "deployment")
+    }
+    ids = sorted(id for id in titles if id)
+    query = DeploymentQuery(deployments=DeploymentFilter(id=IdFilter(any_=ids)))
+    for deployment in every(client, deployments.query, query) if ids else []:
+        lines += _deployment_lines(deployment, titles[deployment.id], now)
+    return lines
+
+
+def preview_table(title: str, entries: Sequence[PreviewEntry], notes: Sequence[str]) -> None:
+    """The entries with the latest first, so that the next one stands just above the prompt; below them the notes."""
     columns = [
         Column("Scheduled Start Time", keep=True),
         Column("Run ID", keep=True),
@@ -29,52 +54,41 @@ def preview_table(title: str, entries: Sequence[PreviewEntry]) -> None:
     ]
     rows = [(_start(each), _run_id(each), _name(each), str(each.deployment_id or "")) for each in reversed(entries)]
     print_table(title, columns, rows, caption="(**) denotes a late run")
-
-
-def print_held(pool: str, entries: Sequence[PreviewEntry], *, always: Iterable[str] = ()) -> None:
-    """A line for each thing that holds back entries, with what undoes it; `always` are lines that stand first anyway."""
-    notes = dict.fromkeys(always)
-    notes |= dict.fromkeys(note for each in entries for reason in each.held if (note := _note(reason, pool, each)))
     for note in notes:
         print(note)
 
 
-def pool_note(pool: str, *, paused: bool, limit: int | None) -> list[str]:
-    """What to say about a pool that releases nothing."""
-    notes = [f"Work pool {pool!r} is paused and releases nothing: `headgate work-pool resume {pool}`."] * paused
-    if limit == 0:
-        raise_it = f"headgate work-pool set-concurrency-limit {pool} N"
-        notes.append(f"Work pool {pool!r} has a concurrency limit of 0 and releases nothing: `{raise_it}`.")
-    return notes
+def _holding_queues(client: Client, pool: WorkPool, entries: Sequence[PreviewEntry], known: set[str]) -> list[WorkQueue]:
+    names = {each.work_queue_name for each in entries if _is_held(each, "work queue")} - known
+    found = every(client, partial(work_queues.query, pool.name), WorkQueueQuery()) if names else []
+    return [queue for queue in found if queue.name in names]
 
 
-def queue_note(pool: str, queue: str, *, paused: bool, limit: int | None) -> list[str]:
-    """What to say about a queue that releases nothing."""
-    resume = f"headgate work-queue resume {queue} --pool {pool}"
-    notes = [f"Work queue {queue!r} is paused and releases nothing: `{resume}`."] * paused
-    if limit == 0:
-        raise_it = f"headgate work-queue set-concurrency-limit {queue} N --pool {pool}"
-        notes.append(f"Work queue {queue!r} has a concurrency limit of 0 and releases nothing: `{raise_it}`.")
-    return notes
+def _is_held(entry: PreviewEntry, by: str) -> bool:
+    return any(reason.startswith(by) for reason in entry.held)
 
 
-def _note(reason: str, pool: str, entry: PreviewEntry) -> str | None:
-    """The line about a reason of `PreviewEntry.held`."""
-    queue, deployment = entry.work_queue_name, f"{entry.flow_name}/{entry.deployment_name}"
-    match reason:
-        case "work pool paused":
-            return pool_note(pool, paused=True, limit=None)[0]
-        case "work pool limit 0":
-            return pool_note(pool, paused=False, limit=0)[0]
-        case "work queue paused":
-            return queue_note(pool, queue, paused=True, limit=None)[0]
-        case "work queue limit 0":
-            return queue_note(pool, queue, paused=False, limit=0)[0]
-        case "deployment paused":
-            return f"Deployment {deployment!r} is paused: `headgate deployment resume {deployment}`."
-        case "deployment limit 0":
-            return f"Deployment {deployment!r} has a concurrency limit of 0."
-    return f"Runs of {deployment!r} are held back: {reason}."  # a newer server knows more reasons
+def _pool_lines(pool: WorkPool, now: datetime) -> list[str]:
+    raise_it = f"headgate work-pool set-concurrency-limit {pool.name} N"
+    lines = [paused_pool(pool, now)] * pool.is_paused
+    return lines + [_shut_line(f"Work pool {pool.name!r}", raise_it)] * (pool.concurrency_limit == 0)
+
+
+def _queue_lines(queue: WorkQueue, now: datetime) -> list[str]:
+    what = f"Work queue {queue.name!r} of work pool {queue.work_pool_name!r}"
+    raise_it = f"headgate work-queue set-concurrency-limit {queue.name} N --pool {queue.work_pool_name}"
+    lines = [paused_queue(queue, now)] * queue.is_paused
+    return lines + [_shut_line(what, raise_it)] * (queue.concurrency_limit == 0)
+
+
+def _deployment_lines(deployment: Deployment, title: str, now: datetime) -> list[str]:
+    what, resume = f"Deployment {title!r}", f"headgate deployment resume {title}"
+    lines = [paused_line(what, deployment.pause, now, effect="starts no runs", resume=resume)] * deployment.paused
+    return lines + [f"{what} has a concurrency limit of 0 and starts no runs."] * (deployment.concurrency_limit == 0)
+
+
+def _shut_line(what: str, raise_it: str) -> str:
+    return f"{what} has a concurrency limit of 0 and releases nothing: `{raise_it}`."
 
 
 def _start(entry: PreviewEntry) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
-from headgate.schema.deployments import CollisionStrategy
+from headgate.schema.deployments import CollisionStrategy, InfraRetries
 
 FILES = ("headgate.yaml", "prefect.yaml", "deployment.yaml")
 """Looked for in this order."""
@@ -71,6 +71,7 @@ class DeploymentEntry(Struct, kw_only=True):
     schedule: ScheduleEntry | None = None
     schedules: list[ScheduleEntry] | None = None
     concurrency_limit: LimitEntry | None = None
+    infra_retries: InfraRetries | int | None = None
     paused: bool | None = None
     enforce_parameter_schema: bool | None = None
     work_pool: WorkPoolEntry | None = None
@@ -177,6 +178,7 @@ def _known_keys(entry: Raw, where: str) -> Raw:
     _check_keys(entry, DeploymentEntry.__struct_fields__, where)
     _check_keys(entry.get("work_pool"), WorkPoolEntry.__struct_fields__, f"{where}.work_pool")
     _check_keys(entry.get("concurrency_limit"), LimitEntry.__struct_fields__, f"{where}.concurrency_limit")
+    _check_keys(entry.get("infra_retries"), InfraRetries.__struct_fields__, f"{where}.infra_retries")
     _check_keys(entry.get("schedule"), ScheduleEntry.__struct_fields__, f"{where}.schedule")
     schedules = entry.get("schedules")
     for number, schedule in enumerate(schedules if isinstance(schedules, list) else ()):

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.schema.deployments import DeploymentSchedule
+from headgate.schema.pauses import Pause
 from headgate.schema.schedules import Schedule
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
@@ -30,7 +31,8 @@ class ActiveSchedule:
 
 
 def _schedule(row: Row) -> DeploymentSchedule:
-    return DeploymentSchedule(**{**dict(row), "schedule": convert(row["schedule"], Schedule)})
+    found = {"schedule": convert(row["schedule"], Schedule), "pause": convert(row["pause"], Pause | None)}
+    return DeploymentSchedule(**{**dict(row), **found})
 
 
 def _active(row: Row) -> ActiveSchedule:

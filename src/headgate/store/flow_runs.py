@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
 from headgate.schema.states import State, StateDetails, StateType
@@ -241,6 +242,9 @@ def _locked(row: Row) -> LockedRun:
         retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
         fence=row["fence"],
         held=row["lease_expires_at"] is not None,
+        restarts=row["restarts"],
+        restarts_begun=row["restarts_begun"],
+        infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
     )
     state = None
     if current.type is not None:
@@ -266,6 +270,8 @@ def _locked(row: Row) -> LockedRun:
             row["end_time"],
             row["total_run_time"],
             row["run_count"],
+            row["restarts"],
+            row["restarts_begun"],
         ),
         state=state,
         lease_expires_at=row["lease_expires_at"],
@@ -289,6 +295,8 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
             "end_time": each.timing.end_time,
             "total_run_time": each.timing.total_run_time,
             "run_count": each.timing.run_count,
+            "restarts": each.timing.restarts,
+            "restarts_begun": each.timing.restarts_begun,
             "holds_slot": each.holds_slot,
             "fence": each.fence,
             "lease_expires_at": each.lease_expires_at,

@@ -1,19 +1,19 @@
 -- name: insert
 INSERT INTO deployment_schedule (id, created, updated, deployment_id, schedule, active, max_scheduled_runs,
-                                 parameters, job_variables, slug)
+                                 parameters, job_variables, slug, pause)
 VALUES (:id, :created, :updated, :deployment_id, :schedule, :active, :max_scheduled_runs,
-        :parameters, :job_variables, :slug)
+        :parameters, :job_variables, :slug, :pause)
 
 -- name: select
 -- Schedules; a condition on s follows.
 SELECT s.id, s.created, s.updated, s.deployment_id, s.schedule, s.active, s.max_scheduled_runs, s.parameters,
-       s.job_variables, s.slug
+       s.job_variables, s.slug, s.pause
 FROM deployment_schedule s
 
 -- name: update
 UPDATE deployment_schedule
 SET updated = :updated, schedule = :schedule, active = :active, max_scheduled_runs = :max_scheduled_runs,
-    parameters = :parameters, job_variables = :job_variables, slug = :slug
+    parameters = :parameters, job_variables = :job_variables, slug = :slug, pause = :pause
 WHERE id = :id
 
 -- name: delete

@@ -1,4 +1,4 @@
-"""Agents, variables and secrets; why a record is paused; workers that are told to leave."""
+"""Agents, variables, secrets; notes on pauses; drains; what becomes of runs that collide, or lose their infrastructure."""
 
 from typing import Any
 
@@ -19,6 +19,13 @@ def upgrade() -> None:
     for table in _PAUSABLE:
         op.add_column(table, sa.Column("pause", tables.Json))
     op.add_column("worker", sa.Column("drain_requested", tables.Timestamp))
+    op.add_column("deployment", sa.Column("cancels_new", tables.Flag))
+    op.add_column("deployment", sa.Column("infra_retries", tables.Json))
+    for column in ("restarts", "restarts_begun"):
+        op.add_column("flow_run", sa.Column(column, sa.Integer))
+    op.execute("UPDATE deployment SET cancels_new = TRUE WHERE CAST(concurrency_options AS TEXT) LIKE '%CANCEL_NEW%'")
+    where = sa.text("cancels_new")
+    op.create_index("ix_deployment_cancels_new", "deployment", ["id"], sqlite_where=where, postgresql_where=where)
     op.create_table(
         "agent",
         *_head(),
@@ -57,6 +64,11 @@ def downgrade() -> None:
     """What the older schema has no place for goes."""
     for table in _NEW:
         op.drop_table(table)
+    op.drop_index("ix_deployment_cancels_new")
+    for column in ("restarts", "restarts_begun"):
+        op.drop_column("flow_run", column)
+    for column in ("cancels_new", "infra_retries"):
+        op.drop_column("deployment", column)
     op.drop_column("worker", "drain_requested")
     for table in _PAUSABLE:
         op.drop_column(table, "pause")

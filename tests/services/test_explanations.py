@@ -97,6 +97,25 @@ async def test_without_a_worker_online_nobody_takes_it(world: World, it: Deploym
     assert (worker.name, worker.status, worker.last_heartbeat_time, worker.runs) == ("w", "OFFLINE", last, 0)
 
 
+async def test_workers_that_drain_are_no_help(world: World, it: Deployment) -> None:
+    """As long as there is one that stays, they are of no account."""
+    run = await world.run(it)
+    await world.scope.store.write(lambda tx: tx.execute("UPDATE worker SET drain_requested = :now", {"now": world.now}))
+    found = await told(world, run)
+    assert found.summary == "Every online worker of work pool 'local' is draining and takes no more runs."
+    assert [worker.draining for worker in found.workers] == [True]
+    await world.claim(0, worker="v")
+    assert await kinds(world, run) == []
+
+
+async def test_an_agent_that_polls_a_typed_pool_serves_it(world: World, it: Deployment) -> None:
+    """Without a worker there."""
+    run = await world.run(it)
+    world.clock.advance(seconds=300)
+    await world.poll()
+    assert await kinds(world, run) == []
+
+
 async def test_workers_that_poll_other_queues_are_no_help(world: World, it: Deployment) -> None:
     lonely = await world.deploy("lonely", work_queue_name="lonely")
     run = await world.run(lonely)

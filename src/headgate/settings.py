@@ -87,6 +87,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_lifeline_loop_seconds: Annotated[float, _s("Time between passes that look for lapsed leases.", gt=0)] = (
         5.0
     )
+    server_services_misfires_enabled: Annotated[
+        bool, _s("Skip, in this server, runs that could not start in time, where their schedule's misfire policy says so.")
+    ] = True
+    server_services_misfires_loop_seconds: Annotated[
+        float, _s("Time between passes that look for runs that could not start in time.", gt=0)
+    ] = 5.0
     server_services_collisions_enabled: Annotated[
         bool, _s("Cancel, in this server, the runs that a deployment's collision strategy does not let wait.")
     ] = True

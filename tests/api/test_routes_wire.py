@@ -20,7 +20,7 @@ RECORDS: dict[type, tuple[str, str]] = {
     ),
     DeploymentSchedule: (
         "id created updated deployment_id schedule active max_scheduled_runs parameters slug",
-        "job_variables pause",
+        "misfire job_variables pause",
     ),
     deployments.ConcurrencyOptions: ("collision_strategy grace_period_seconds", ""),
     deployments.GlobalConcurrencyLimit: ("id created updated active name limit active_slots slot_decay_per_second", ""),

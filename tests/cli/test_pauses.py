@@ -115,7 +115,7 @@ def test_previews_say_since_when_by_whom_and_why(run: Run) -> None:
         "resumed: `headgate work-queue resume default --pool local`."
     )
     assert run("work-pool", "preview", "local").out.splitlines()[-2:] == [pool, queue]
-    assert run("work-queue", "preview", "default").out.splitlines()[-2:] == [pool, queue]
+    assert run("work-queue", "preview", "default").out.splitlines()[-2:] == [queue, pool]
 
 
 def test_what_was_paused_by_a_client_that_says_nothing(api: Client, run: Run) -> None:

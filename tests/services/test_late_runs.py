@@ -128,8 +128,10 @@ async def test_all_that_blocks_is_said(world: World, it: Deployment) -> None:
     run = await world.run(it, due=-60)
     await world.change_pool(is_paused=True)
     await late.tick(world.scope)
-    since = "since 2026-03-02 09:00:00 UTC"
-    assert await reason(world, run) == f"Work pool 'local' is paused {since}; no worker of work pool 'local' is online."
+    assert (
+        await reason(world, run)
+        == "Work pool 'local' is paused since 2026-03-02 09:00:00 UTC; no worker of work pool 'local' is online."
+    )
 
 
 async def test_a_run_of_a_served_deployment(world: World) -> None:

@@ -66,6 +66,7 @@ def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
 # --- the cost does not grow with history
 
 SCANS = {
+    "deployment_schedules.with_misfire",  # of schedules that have a misfire policy
     "claims.unqueued",  # of deployments that cancel new runs
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from headgate.cli.find import find_deployment
 from headgate.cli.fire_times import fire_table, next_fire_times
+from headgate.cli.misfires import Deadline, Policy, misfire_of, misfire_text
 from headgate.cli.options import DeploymentName, InSession, Output, Verbose, Yes
 from headgate.cli.output import Column, UsageError, ago, confirm, local, print_json, print_table
 from headgate.cli.overrides import Cron, Interval, Rrule, Timezone
@@ -59,7 +60,7 @@ def ls(deployment: DeploymentName, /, *, verbose: Verbose = False, output: Outpu
     else:
         now = session.now()
         columns = [Column("ID", keep=True), Column("Schedule"), Column("Next")]
-        columns += [Column("Slug"), Column("Paused")] if verbose else []
+        columns += [Column("Slug"), Column("Misfire"), Column("Paused")] if verbose else []
         rows = [_row(item, now, verbose=verbose) for item in found.schedules]
         print_table(f"Schedules of {deployment}", columns, rows, caption="(**) denotes a paused schedule")
         _say_paused(found, deployment, now)
@@ -77,6 +78,8 @@ def create(
     rrule: Rrule = None,
     timezone: Timezone = None,
     no_active: NoActive = False,
+    misfire: Policy = None,
+    start_deadline: Deadline = None,
     output: Output = "table",
     session: InSession,
 ) -> None:
@@ -84,12 +87,13 @@ def create(
 
     For example:
         headgate deployment schedule create inventory/nightly --cron "0 3 * * *"
-        headgate deployment schedule create inventory/nightly --interval 90m
+        headgate deployment schedule create inventory/nightly --interval 90m --misfire latest
     """
+    late = misfire_of(misfire, start_deadline)
     timing = _timing(cron=cron, interval=interval, rrule=rrule, timezone=timezone, anchor=anchor, day_or=day_or)
     with session.client() as client:
         id = find_deployment(client, deployment).id
-        body = DeploymentScheduleCreate(schedule=timing, active=not no_active)
+        body = DeploymentScheduleCreate(schedule=timing, active=not no_active, misfire=late)
         [created] = client.send(deployments.create_schedules(id, [body]))
     if output == "json":
         print_json(created)
@@ -248,7 +252,7 @@ def _next(item: DeploymentSchedule, now: datetime) -> datetime | None:
 def _row(item: DeploymentSchedule, now: datetime, *, verbose: bool) -> tuple[str, ...]:
     mark = "" if item.active else " **"
     row = (str(item.id), schedules.describe(item.schedule) + mark, ago(_next(item, now), now, short=True))
-    return (*row, item.slug or "", said(item.pause, now)) if verbose else row
+    return (*row, item.slug or "", misfire_text(item.misfire), said(item.pause, now)) if verbose else row
 
 
 def _say_paused(deployment: Deployment, name: str, now: datetime) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from headgate.cli.misfires import misfire_of
 from headgate.cli.output import Problems
 from headgate.cli.program import Program, program_of
 from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
@@ -22,6 +23,7 @@ from headgate.schema.deployments import (
     DeploymentCreate,
     DeploymentScheduleCreate,
     InfraRetries,
+    Misfire,
 )
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
@@ -195,8 +197,17 @@ def _schedule(entry: ScheduleEntry, field: str, program: Program | None, pool: W
         parameters=parameters,
         job_variables=variables,
         slug=entry.slug,
+        misfire=_misfire(entry, field),
         replaces=entry.replaces,
     )
+
+
+def _misfire(entry: ScheduleEntry, field: str) -> Misfire | None:
+    deadline = None if entry.start_deadline is None else str(entry.start_deadline)
+    try:
+        return misfire_of(entry.misfire, deadline, option="start_deadline")
+    except HeadgateError as error:
+        raise Invalid(str(error), field=f"{field}.start_deadline") from None
 
 
 def _timing(entry: ScheduleEntry, field: str) -> Schedule:

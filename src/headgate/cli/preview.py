@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
-from headgate.cli.find import every
 from headgate.cli.output import Column, UsageError, print_table, warning_line
-from headgate.cli.pauses import paused_line, paused_pool, paused_queue
-from headgate.client.calls import deployments, work_pools, work_queues
+from headgate.cli.pauses import paused_pool, paused_queue
+from headgate.client.calls import work_pools
 from headgate.client.client import Client
-from headgate.schema.deployments import Deployment
-from headgate.schema.filters import DeploymentFilter, DeploymentQuery, IdFilter, WorkQueueQuery
 from headgate.schema.previews import MOST_ENTRIES, MOST_HOURS, PreviewEntry, PreviewRequest
 from headgate.schema.work_pools import WorkPool
 from headgate.schema.work_queues import WorkQueue
@@ -27,25 +23,8 @@ def upcoming(client: Client, pool: str, *, hours: float, queues: list[str] | Non
     return preview.entries
 
 
-def what_holds(
-    client: Client, pool: WorkPool, entries: Sequence[PreviewEntry], *, now: datetime, queues: Sequence[WorkQueue] = ()
-) -> list[str]:
-    """A line for each thing that holds back entries, and for the pool and `queues` anyway, with what undoes it."""
-    lines = _pool_lines(pool, now)
-    for queue in [*queues, *_holding_queues(client, pool, entries, {queue.name for queue in queues})]:
-        lines += _queue_lines(queue, now)
-    titles = {
-        each.deployment_id: f"{each.flow_name}/{each.deployment_name}" for each in entries if _is_held(each, "deployment")
-    }
-    ids = sorted(id for id in titles if id)
-    query = DeploymentQuery(deployments=DeploymentFilter(id=IdFilter(any_=ids)))
-    for deployment in every(client, deployments.query, query) if ids else []:
-        lines += _deployment_lines(deployment, titles[deployment.id], now)
-    return lines
-
-
-def preview_table(title: str, entries: Sequence[PreviewEntry], notes: Sequence[str]) -> None:
-    """The entries with the latest first, so that the next one stands just above the prompt; below them the notes."""
+def preview_table(title: str, entries: Sequence[PreviewEntry]) -> None:
+    """The entries with the latest first, so that the next one stands just above the prompt."""
     columns = [
         Column("Scheduled Start Time", keep=True),
         Column("Run ID", keep=True),
@@ -54,41 +33,64 @@ def preview_table(title: str, entries: Sequence[PreviewEntry], notes: Sequence[s
     ]
     rows = [(_start(each), _run_id(each), _name(each), str(each.deployment_id or "")) for each in reversed(entries)]
     print_table(title, columns, rows, caption="(**) denotes a late run")
-    for note in notes:
-        print(note)
 
 
-def _holding_queues(client: Client, pool: WorkPool, entries: Sequence[PreviewEntry], known: set[str]) -> list[WorkQueue]:
-    names = {each.work_queue_name for each in entries if _is_held(each, "work queue")} - known
-    found = every(client, partial(work_queues.query, pool.name), WorkQueueQuery()) if names else []
-    return [queue for queue in found if queue.name in names]
+def held_lines(
+    entries: Sequence[PreviewEntry],
+    pool: WorkPool,
+    queues: Sequence[WorkQueue],
+    *,
+    always: WorkQueue | None = None,
+    now: datetime,
+) -> list[str]:
+    """A line for each thing that holds back entries, with what undoes it; and, anyway, for what `pool` and the queue
+    `always` release nothing for."""
+    lines = dict.fromkeys([*_queue_lines(always, now).values(), *_pool_lines(pool, now).values()])
+    by_name = {queue.name: queue for queue in queues}
+    for each in entries:
+        known = _pool_lines(pool, now) | _queue_lines(by_name.get(each.work_queue_name), now)
+        lines |= dict.fromkeys(known.get(reason) or _deployment_line(reason, each) for reason in each.held)
+    return [*lines]
 
 
-def _is_held(entry: PreviewEntry, by: str) -> bool:
-    return any(reason.startswith(by) for reason in entry.held)
+def print_lines(lines: Sequence[str]) -> None:
+    """One below the other, below a table."""
+    for line in lines:
+        print(line)
 
 
-def _pool_lines(pool: WorkPool, now: datetime) -> list[str]:
-    raise_it = f"headgate work-pool set-concurrency-limit {pool.name} N"
-    lines = [paused_pool(pool, now)] * pool.is_paused
-    return lines + [_shut_line(f"Work pool {pool.name!r}", raise_it)] * (pool.concurrency_limit == 0)
+def _pool_lines(pool: WorkPool, now: datetime) -> dict[str, str]:
+    """By the reasons of `PreviewEntry.held`, why a pool releases nothing."""
+    lines = {"work pool paused": paused_pool(pool, now)} if pool.is_paused else {}
+    if pool.concurrency_limit == 0:
+        raise_it = f"headgate work-pool set-concurrency-limit {pool.name} N"
+        lines["work pool limit 0"] = (
+            f"Work pool {pool.name!r} has a concurrency limit of 0 and releases nothing: `{raise_it}`."
+        )
+    return lines
 
 
-def _queue_lines(queue: WorkQueue, now: datetime) -> list[str]:
-    what = f"Work queue {queue.name!r} of work pool {queue.work_pool_name!r}"
-    raise_it = f"headgate work-queue set-concurrency-limit {queue.name} N --pool {queue.work_pool_name}"
-    lines = [paused_queue(queue, now)] * queue.is_paused
-    return lines + [_shut_line(what, raise_it)] * (queue.concurrency_limit == 0)
+def _queue_lines(queue: WorkQueue | None, now: datetime) -> dict[str, str]:
+    """The same for a queue."""
+    if queue is None:
+        return {}
+    lines = {"work queue paused": paused_queue(queue, now)} if queue.is_paused else {}
+    if queue.concurrency_limit == 0:
+        raise_it = f"headgate work-queue set-concurrency-limit {queue.name} N --pool {queue.work_pool_name}"
+        lines["work queue limit 0"] = (
+            f"Work queue {queue.name!r} has a concurrency limit of 0 and releases nothing: `{raise_it}`."
+        )
+    return lines
 
 
-def _deployment_lines(deployment: Deployment, title: str, now: datetime) -> list[str]:
-    what, resume = f"Deployment {title!r}", f"headgate deployment resume {title}"
-    lines = [paused_line(what, deployment.pause, now, effect="starts no runs", resume=resume)] * deployment.paused
-    return lines + [f"{what} has a concurrency limit of 0 and starts no runs."] * (deployment.concurrency_limit == 0)
-
-
-def _shut_line(what: str, raise_it: str) -> str:
-    return f"{what} has a concurrency limit of 0 and releases nothing: `{raise_it}`."
+def _deployment_line(reason: str, entry: PreviewEntry) -> str:
+    deployment = f"{entry.flow_name}/{entry.deployment_name}"
+    match reason:
+        case "deployment paused":
+            return f"Deployment {deployment!r} is paused: `headgate deployment resume {deployment}`."
+        case "deployment limit 0":
+            return f"Deployment {deployment!r} has a concurrency limit of 0."
+    return f"Runs of {deployment!r} are held back: {reason}."  # a newer server knows more reasons
 
 
 def _start(entry: PreviewEntry) -> str:

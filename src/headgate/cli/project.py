@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
-from headgate.schema.deployments import CollisionStrategy, InfraRetries
+from headgate.schema.deployments import CollisionStrategy, InfraRetries, MisfirePolicy
 
 FILES = ("headgate.yaml", "prefect.yaml", "deployment.yaml")
 """Looked for in this order."""
@@ -24,7 +24,7 @@ S = TypeVar("S", bound=Struct)
 
 
 class ScheduleEntry(Struct, kw_only=True):
-    """A schedule as the file has it; `interval` in seconds, or with units such as `15m`."""
+    """A schedule as the file has it; `interval` and `start_deadline` in seconds, or with units such as `15m`."""
 
     interval: float | str | None = None
     anchor_date: datetime | None = None
@@ -37,6 +37,8 @@ class ScheduleEntry(Struct, kw_only=True):
     parameters: dict[str, Any] | None = None
     job_variables: dict[str, Any] | None = None
     max_scheduled_runs: int | None = None
+    misfire: MisfirePolicy | None = None
+    start_deadline: float | str | None = None
     replaces: str | None = None
 
 

@@ -1,6 +1,7 @@
 """`headgate work-pool`: named channels of one infrastructure type each."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,12 @@ from headgate.cli.output import Column, UsageError, confirm, print_json, print_t
 from headgate.cli.pauses import login, said
 from headgate.cli.pool_explanation import print_pool_explanation
 from headgate.cli.pool_templates import default_template, read_template, write_template
-from headgate.cli.preview import preview_table, upcoming, what_holds
+from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.profiles import change_current
-from headgate.client.calls import work_pools
+from headgate.client.calls import work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
-from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
 from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate
 from headgate.settings import env_name
 from headgate.worker.types import installed_types
@@ -129,11 +130,12 @@ def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", se
     with session.client() as client:
         pool = find_pool(client, name)
         found = upcoming(client, name, hours=hours)
-        notes = what_holds(client, pool, found, now=session.now())
+        queues = every(client, partial(work_queues.query, name), WorkQueueQuery()) if output == "table" else []
     if output == "json":
         print_json(found)
     else:
-        preview_table(f"Scheduled runs of {name}", found, notes)
+        preview_table(f"Scheduled runs of {name}", found)
+        print_lines(held_lines(found, pool, queues, now=session.now()))
 
 
 @app.command

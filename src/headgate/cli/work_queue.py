@@ -13,7 +13,7 @@ from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Verbose, Yes
 from headgate.cli.output import Column, ago, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
-from headgate.cli.preview import preview_table, upcoming, what_holds
+from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.work_queue_runs import read_runs
 from headgate.client.calls import work_queues
 from headgate.client.client import Client
@@ -125,12 +125,13 @@ def preview(
     with session.client() as client:
         found = find_queue(client, queue, pool)
         pool = found.work_pool_name or ""
+        holder = find_pool(client, pool)
         entries = upcoming(client, pool, queues=[queue], hours=hours)
-        notes = what_holds(client, find_pool(client, pool), entries, now=session.now(), queues=[found])
     if output == "json":
         print_json(entries)
     else:
-        preview_table(f"Scheduled runs of {pool}/{queue}", entries, notes)
+        preview_table(f"Scheduled runs of {pool}/{queue}", entries)
+        print_lines(held_lines(entries, holder, [found], always=found, now=session.now()))
 
 
 for command in (

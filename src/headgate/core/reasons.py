@@ -118,8 +118,8 @@ def _paused(lane: str, pause: Pause | None) -> str:
     if pause is None:
         return f"{lane} is paused"
     by = f" by {pause.by}" if pause.by else ""
-    why = f": {pause.reason.rstrip('.')}" if pause.reason else ""
-    return f"{lane} is paused since {pause.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{by}{why}"
+    reason = f": {pause.reason.rstrip('.')}" if pause.reason else ""
+    return f"{lane} is paused since {pause.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{by}{reason}"
 
 
 def _full(lane: str, limit: int, used: int, ahead: int) -> str:

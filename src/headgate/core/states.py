@@ -42,6 +42,7 @@ NAMES: Mapping[StateType, str] = {kind: kind.value.title() for kind in S}
 LATE = "Late"
 AWAITING_RETRY = "AwaitingRetry"
 AWAITING_SLOT = "AwaitingConcurrencySlot"
+SKIPPED = "Skipped"
 AWAITING_INFRA = "AwaitingInfraRetry"
 """A run that lost its infrastructure waits to be given other. Nobody holds it, as the engine does in AwaitingRetry."""
 

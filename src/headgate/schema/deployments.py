@@ -64,6 +64,24 @@ class GlobalConcurrencyLimit(Struct, kw_only=True):
     slot_decay_per_second: float = 0.0
 
 
+class MisfirePolicy(StrEnum):
+    """What becomes of a schedule's runs that could not start at their time, for whatever reason."""
+
+    RUN_ALL = "run_all"
+    """They start when they can; times that passed while no server was up are made up for."""
+    LATEST = "latest"
+    """The latest of them starts when it can; those before it are skipped."""
+    SKIP = "skip"
+    """They are skipped once they are late."""
+
+
+class Misfire(Struct, kw_only=True):
+    """A schedule's misfire policy. A run that has not started `start_deadline_seconds` after its time is skipped."""
+
+    policy: MisfirePolicy = MisfirePolicy.RUN_ALL
+    start_deadline_seconds: Delay | None = None
+
+
 class DeploymentSchedule(Struct, kw_only=True):
     """One schedule of a deployment, with its own switch, parameters and job variables."""
 
@@ -77,6 +95,8 @@ class DeploymentSchedule(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    misfire: Misfire | None = None
+    """Without one, runs that wait start when they can, and times that passed while no server was up are let go."""
     pause: Pause | None = None
 
 
@@ -89,6 +109,7 @@ class DeploymentScheduleCreate(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    misfire: Misfire | None = None
     replaces: str | None = None
 
 
@@ -100,6 +121,7 @@ class DeploymentScheduleUpdate(PauseNote, kw_only=True):
     max_scheduled_runs: PositiveCount | None | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
     job_variables: dict[str, Any] | UnsetType = UNSET
+    misfire: Misfire | None | UnsetType = UNSET
     slug: str | None | UnsetType = UNSET
 
 

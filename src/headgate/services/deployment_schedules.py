@@ -49,6 +49,7 @@ async def insert(
             parameters=want.parameters,
             job_variables=want.job_variables,
             slug=want.slug,
+            misfire=want.misfire,
             pause=pause_after(None, PauseNote(), was_paused=False, is_paused=want.active is False, now=now),
         )
         for want in wanted
@@ -98,6 +99,7 @@ def _bring_to(schedule: DeploymentSchedule, want: DeploymentScheduleCreate, scop
     schedule.max_scheduled_runs = want.max_scheduled_runs
     schedule.parameters, schedule.job_variables = want.parameters, want.job_variables
     schedule.slug = want.slug or schedule.slug
+    schedule.misfire = want.misfire
     schedule.updated = scope.now
 
 
@@ -162,6 +164,8 @@ def _apply(body: DeploymentScheduleUpdate, schedule: DeploymentSchedule, scope: 
         schedule.job_variables = body.job_variables
     if body.slug is not UNSET:
         schedule.slug = body.slug
+    if body.misfire is not UNSET:
+        schedule.misfire = body.misfire
 
 
 def _switch(schedule: DeploymentSchedule, active: bool, note: PauseNote, scope: Scope) -> None:

@@ -44,6 +44,15 @@ class NewRun:
     holds_slot: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DueRun:
+    """A run that waits past its time, and the name of the state that it was seen in."""
+
+    id: UUID
+    due_at: datetime
+    state_name: str
+
+
 @dataclass(slots=True)
 class LockedRun:
     """What a transaction that holds a run's lock knows of it."""
@@ -385,6 +394,12 @@ async def ahead_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list
     """Runs that a schedule made ahead and that are not due yet."""
     params = {"schedule_id": schedule_id, "now": now}
     return [row["id"] for row in await tx.fetch(_SQL["ahead_of_schedule"], params)]
+
+
+async def due_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list[DueRun]:
+    """A schedule's due runs that have not begun, the earliest first."""
+    rows = await tx.fetch(_SQL["due_of_schedule"], {"schedule_id": schedule_id, "now": now})
+    return [DueRun(row["id"], row["due_at"], row["state_name"]) for row in rows]
 
 
 async def fire_times(tx: Tx, schedule_id: UUID) -> set[datetime]:

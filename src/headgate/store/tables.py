@@ -219,6 +219,10 @@ deployment_schedule = Table(
     Column("job_variables", Json, nullable=False),
     Column("slug", Text),
     _pause(),
+    Column("misfire", Json),
+    # Up to when the scheduler has made its runs; null while it makes none.
+    Column("made_until", Timestamp),
+    Index("ix_deployment_schedule_misfire", "id", **_where("misfire IS NOT NULL")),
 )
 
 flow_run = Table(

@@ -126,6 +126,13 @@ ORDER BY r.due_at, r.id
 SELECT id FROM flow_run
 WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED' AND lease_expires_at IS NULL AND due_at > :now
 
+-- name: due_of_schedule
+-- A schedule's runs that are due, that nobody holds and that have not begun.
+SELECT id, due_at, state_name FROM flow_run
+WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED' AND due_at <= :now AND lease_expires_at IS NULL
+  AND run_count = 0
+ORDER BY due_at
+
 -- name: fire_times
 -- When a schedule's waiting runs fall.
 SELECT due_at FROM flow_run WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED'

@@ -247,11 +247,15 @@ CREATE TABLE deployment_schedule (
     job_variables JSON NOT NULL,
     slug TEXT,
     pause JSON,
+    misfire JSON,
+    made_until TIMESTAMPTZ,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
 

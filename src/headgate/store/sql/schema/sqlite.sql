@@ -246,11 +246,15 @@ CREATE TABLE deployment_schedule (
     job_variables JSON_TEXT NOT NULL,
     slug TEXT,
     pause JSON_TEXT,
+    misfire JSON_TEXT,
+    made_until TIMESTAMP_INT,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,

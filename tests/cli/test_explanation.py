@@ -154,6 +154,16 @@ def test_the_place_of_a_run(
     assert f"    {text}\n" in run("flow-run", "explain", ID).out
 
 
+def test_the_workers_of_its_pool(scripted: dict[str, Any], run: Run, script: Script) -> None:
+    beat = f"{NOW - timedelta(seconds=3):%Y-%m-%dT%H:%M:%SZ}"
+    leaving = {"name": "w", "status": "ONLINE", "last_heartbeat_time": beat, "runs": 1, "draining": True}
+    silent = {"name": "v", "status": "OFFLINE", "last_heartbeat_time": None, "runs": 0}
+    script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"workers": [leaving, silent]})
+    shown = run("flow-run", "explain", ID).out
+    assert "    w  ONLINE, draining, heartbeat 3 seconds ago, has 1 run\n" in shown
+    assert "    v  OFFLINE, never heard of, has 0 runs\n" in shown
+
+
 def test_inspect_of_the_same_run(scripted: dict[str, Any], run: Run) -> None:
     since = (NOW - timedelta(seconds=105)).astimezone()
     shown = run("flow-run", "inspect", ID).out
@@ -226,9 +236,15 @@ def test_a_pool_that_is_not_there_cannot_be_explained(api: Client, run: Run) -> 
 
 
 def test_a_pool_for_agents_has_no_workers_to_count(api: Client, run: Run) -> None:
-    run("work-pool", "create", "agents", "--paused")
-    assert lines(run("work-pool", "explain", "agents").out)[0] == (
-        "Work pool 'agents' (prefect-agent): 0 slots in use. It is paused."
+    run("work-pool", "create", "agents")
+    assert lines(run("work-pool", "explain", "agents").out)[0] == "Work pool 'agents' (prefect-agent): 0 slots in use."
+
+
+def test_a_paused_pool_is_explained_with_what_was_said_about_it(api: Client, run: Run) -> None:
+    run("work-pool", "create", "local", "--type", "process")
+    run("work-pool", "pause", "local", "--by", "ann", "--reason", "move")
+    assert lines(run("work-pool", "explain", "local").out)[0] == (
+        "Work pool 'local' (process): 0 slots in use, 0 workers online. It is paused since just now by ann: move."
     )
 
 

@@ -73,17 +73,18 @@ def test_what_was_polled_within_a_minute_is_ready(paused: bool, age: float | Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "online", "age", "served"),
+    ("age", "online", "draining", "served"),
     [
-        ("process", 1, 0, True),
-        ("process", 1, 61, False),
-        ("process", 1, None, False),
-        ("process", 0, 0, False),
-        (UNTYPED, 0, 0, True),
-        (UNTYPED, 0, 61, False),
+        (0, 1, 0, True),
+        (60, 1, 0, True),
+        (61, 1, 0, False),
+        (None, 1, 0, False),
+        (0, 0, 0, True),
+        (0, 2, 1, True),
+        (0, 2, 2, False),
     ],
 )
-def test_a_queue_is_served_by_polls_and_in_a_typed_pool_by_workers(
-    kind: str, online: int, age: float | None, served: bool
+def test_a_queue_is_served_while_it_is_polled_by_those_who_stay(
+    age: float | None, online: int, draining: int, served: bool
 ) -> None:
-    assert is_served(kind, online=online, last_polled=ago(age), now=NOW) is served
+    assert is_served(ago(age), online=online, draining=draining, now=NOW) is served

@@ -83,6 +83,9 @@ def test_a_pause_says_since_when_by_whom_and_why(pause: Pause, text: str) -> Non
 def test_why_nobody_takes_it_depends_on_who_should() -> None:
     gate = Gate(GateKind.NO_WORKER)
     assert sentence(gate, replace(ABOUT, online=0)) == "no worker of work pool 'local' is online"
+    assert sentence(gate, replace(ABOUT, draining=1)) == (
+        "every online worker of work pool 'local' is draining and takes no more runs"
+    )
     assert sentence(gate, replace(ABOUT, typed=False)) == "nothing polls work queue 'high' of work pool 'local'"
 
 

@@ -41,10 +41,6 @@ async def change_queue(world: World, name: str, **fields: Any) -> None:
     await work_queues.update(world.scope, queue.id, WorkQueueUpdate(**fields))
 
 
-async def change_pause(world: World, table: str, pause: Pause) -> None:
-    await world.scope.store.write(lambda tx: tx.execute(f"UPDATE {table} SET pause = :pause", {"pause": pause}))
-
-
 # --- each gate alone
 
 
@@ -83,11 +79,9 @@ async def test_a_paused_pool_queue_and_deployment(world: World, it: Deployment) 
 
 async def test_a_pause_with_a_note_says_who_and_why(world: World, it: Deployment) -> None:
     run = await world.run(it)
-    await world.change_pool(is_paused=True)
-    pause = Pause(at=world.now, reason="Disk is full", by="ann")
-    await change_pause(world, "work_pool", pause)
+    await world.change_pool(is_paused=True, pause_reason="Disk is full", paused_by="ann")
     (gate,) = (await told(world, run)).gates
-    assert gate.pause == pause
+    assert gate.pause == Pause(at=world.now, reason="Disk is full", by="ann")
     assert gate.message == "work pool 'local' is paused since 2026-03-02 09:00:00 UTC by ann: Disk is full"
 
 
@@ -101,6 +95,25 @@ async def test_without_a_worker_online_nobody_takes_it(world: World, it: Deploym
     assert [gate.kind for gate in found.gates] == ["no worker"]
     (worker,) = found.workers
     assert (worker.name, worker.status, worker.last_heartbeat_time, worker.runs) == ("w", "OFFLINE", last, 0)
+
+
+async def test_workers_that_drain_are_no_help(world: World, it: Deployment) -> None:
+    """As long as there is one that stays, they are of no account."""
+    run = await world.run(it)
+    await world.scope.store.write(lambda tx: tx.execute("UPDATE worker SET drain_requested = :now", {"now": world.now}))
+    found = await told(world, run)
+    assert found.summary == "Every online worker of work pool 'local' is draining and takes no more runs."
+    assert [worker.draining for worker in found.workers] == [True]
+    await world.claim(0, worker="v")
+    assert await kinds(world, run) == []
+
+
+async def test_an_agent_that_polls_a_typed_pool_serves_it(world: World, it: Deployment) -> None:
+    """Without a worker there."""
+    run = await world.run(it)
+    world.clock.advance(seconds=300)
+    await world.poll()
+    assert await kinds(world, run) == []
 
 
 async def test_workers_that_poll_other_queues_are_no_help(world: World, it: Deployment) -> None:

@@ -64,12 +64,11 @@ async def test_each_queue_has_its_figures_and_the_gate_of_its_oldest_due_run(wor
 
 async def test_pauses_and_their_notes_are_told(world: World) -> None:
     await world.pool()
-    await world.change_pool(is_paused=True, paused_by="ann", pause_reason="Move")
-    pause = Pause(at=world.now, by="ann", reason="Move")
+    await world.change_pool(is_paused=True, pause_reason="Move", paused_by="ann")
     queue = await work_queues.get_by_name(world.scope, "local", "default")
     await work_queues.update(world.scope, queue.id, WorkQueueUpdate(is_paused=True))
     found = await pool_explanations.explain(world.scope, "local")
-    assert (found.is_paused, found.pause) == (True, pause)
+    assert (found.is_paused, found.pause) == (True, Pause(at=world.now, by="ann", reason="Move"))
     assert (found.queues[0].is_paused, found.queues[0].pause) == (True, Pause(at=world.now))
 
 

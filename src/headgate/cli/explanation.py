@@ -79,7 +79,8 @@ def _place(position: Position) -> str:
 
 def _worker(worker: SeenWorker, now: datetime) -> str:
     beat = f"heartbeat {ago(worker.last_heartbeat_time, now)}" if worker.last_heartbeat_time else "never heard of"
-    return f"{worker.name}  {worker.status}, {beat}, has {counted(worker.runs, 'run')}"
+    leaving = ", draining" if worker.draining else ""
+    return f"{worker.name}  {worker.status}{leaving}, {beat}, has {counted(worker.runs, 'run')}"
 
 
 def _waits(waits: Sequence[Wait]) -> list[str]:

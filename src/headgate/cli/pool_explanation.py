@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from headgate.cli.output import Column, ago, counted, print_table
+from headgate.cli.pauses import said
 from headgate.schema.explanations import PoolExplanation, QueueExplanation
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.workers import WorkerStatus
@@ -10,7 +11,7 @@ from headgate.schema.workers import WorkerStatus
 
 def print_pool_explanation(it: PoolExplanation, *, now: datetime) -> None:
     """The pool, its queues by priority, and a line for each queue with due runs."""
-    print(_headline(it))
+    print(_headline(it, now))
     columns = [
         Column("Queue"),
         Column("Priority", right=True),
@@ -28,11 +29,12 @@ def print_pool_explanation(it: PoolExplanation, *, now: datetime) -> None:
 _CAPTION = "(**) denotes a paused queue"
 
 
-def _headline(it: PoolExplanation) -> str:
+def _headline(it: PoolExplanation, now: datetime) -> str:
     """`Work pool 'local' (process): 2 of 5 slots in use, 1 worker online.`"""
     online = sum(1 for worker in it.workers if worker.status is WorkerStatus.ONLINE)
     workers = "" if it.type == UNTYPED else f", {counted(online, 'worker')} online"
-    paused = " It is paused." if it.is_paused else ""
+    since = f" since {said(it.pause, now)}" if it.pause else ""
+    paused = f" It is paused{since}." if it.is_paused else ""
     return f"Work pool {it.name!r} ({it.type}): {_slots(it.active_slots, it.concurrency_limit)} in use{workers}.{paused}"
 
 

@@ -44,7 +44,10 @@ def polled_status(last_polled: datetime | None, *, is_paused: bool, now: datetim
     return ReadyStatus.READY if recent else ReadyStatus.NOT_READY
 
 
-def is_served(pool_type: str, *, online: int, last_polled: datetime | None, now: datetime) -> bool:
-    """Whether something takes runs from a queue: it was polled lately, and a typed pool has workers online."""
+def is_served(last_polled: datetime | None, *, online: int, draining: int, now: datetime) -> bool:
+    """Whether something takes runs from a queue: it was polled lately, and not only by workers that are to leave.
+
+    `online` workers of the pool, `draining` of them. Agents poll as well, in pools of every type.
+    """
     polled = polled_status(last_polled, is_paused=False, now=now) is ReadyStatus.READY
-    return polled and (online > 0 or pool_type == UNTYPED)
+    return polled and (online == 0 or draining < online)

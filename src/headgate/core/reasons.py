@@ -22,7 +22,8 @@ _LABELS = {
 class Subject:
     """What the words about a run's gates need: names of where it belongs, and facts that gates do not carry.
 
-    `typed`: its pool is served by workers, of which `online` are so. `deployment` is `flow/deployment`.
+    `typed`: its pool is served by workers, of which `online` are so, `draining` of them. `deployment` is
+    `flow/deployment`.
     """
 
     pool: str | None = None
@@ -30,6 +31,7 @@ class Subject:
     deployment: str | None = None
     typed: bool = True
     online: int = 0
+    draining: int = 0
     due_at: datetime | None = None
     retries: bool = False
     pauses: Mapping[GateKind, Pause] = field(default_factory=dict)
@@ -139,4 +141,6 @@ def _unserved(about: Subject) -> str:
         return f"nothing polls {place}"
     if about.online == 0:
         return f"no worker of work pool {about.pool!r} is online"
+    if about.draining == about.online:
+        return f"every online worker of work pool {about.pool!r} is draining and takes no more runs"
     return f"no online worker polls {place}"

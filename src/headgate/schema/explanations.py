@@ -46,12 +46,13 @@ class Position(Struct, kw_only=True):
 
 
 class SeenWorker(Struct, kw_only=True):
-    """A worker of the run's pool, and how many runs it has."""
+    """A worker of the run's pool, and how many runs it has. `draining`: it takes no more, and leaves."""
 
     name: str
     status: WorkerStatus
     last_heartbeat_time: datetime | None
     runs: int
+    draining: bool = False
 
 
 class Wait(Struct, kw_only=True):
@@ -104,7 +105,7 @@ class OldestRun(Struct, kw_only=True):
 class QueueExplanation(Struct, kw_only=True):
     """A queue at work: slots in use of its limit, runs that are due and held by nobody, and how many of those are Late.
 
-    `served`: something polled it lately, and in a typed pool a worker is online. `more`: more are due than were counted.
+    `served`: something polled it lately that takes runs. `more`: more are due than were counted.
     """
 
     name: str

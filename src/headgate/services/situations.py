@@ -68,13 +68,15 @@ class Situation:
     def subject(self, run: Located) -> Subject:
         """What words about a run need."""
         pool, queue, owner = self.pool(run), self.queue(run), self.owner(run)
+        online = self._online(run.work_pool_id)
         paused = (GateKind.POOL_PAUSED, pool), (GateKind.QUEUE_PAUSED, queue), (GateKind.DEPLOYMENT_PAUSED, owner)
         return Subject(
             pool=pool.name if pool else None,
             queue=queue.name if queue else None,
             deployment=owner.full_name if owner else None,
             typed=pool is not None and pool.type != UNTYPED,
-            online=self._online(run.work_pool_id),
+            online=len(online),
+            draining=_draining(online),
             due_at=run.candidate.due_at,
             retries=run.state_name == AWAITING_RETRY,
             pauses={kind: lane.pause for kind, lane in paused if lane and lane.pause},
@@ -82,15 +84,19 @@ class Situation:
 
     def is_served(self, queue: Queue) -> bool:
         """Whether something takes runs from a queue."""
-        type = self.lanes.pools[queue.work_pool_id].type
-        return is_served(type, online=self._online(queue.work_pool_id), last_polled=queue.last_polled, now=self.now)
+        online = self._online(queue.work_pool_id)
+        return is_served(queue.last_polled, online=len(online), draining=_draining(online), now=self.now)
 
     def _is_polled(self, owner: Owner) -> bool:
         return polled_status(owner.last_polled, is_paused=False, now=self.now) is ReadyStatus.READY
 
-    def _online(self, pool_id: UUID | None) -> int:
+    def _online(self, pool_id: UUID | None) -> list[SeenWorker]:
         seen = self.workers.get(pool_id, ()) if pool_id else ()
-        return sum(1 for worker in seen if worker.status is WorkerStatus.ONLINE)
+        return [worker for worker in seen if worker.status is WorkerStatus.ONLINE]
+
+
+def _draining(workers: Sequence[SeenWorker]) -> int:
+    return sum(1 for worker in workers if worker.draining)
 
 
 async def situation_of(tx: Tx, runs: Iterable[Located], *, now: datetime, pools: Iterable[UUID] = ()) -> Situation:

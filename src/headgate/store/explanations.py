@@ -105,6 +105,7 @@ async def workers(tx: Tx, pool_ids: Iterable[UUID], *, now: datetime) -> dict[UU
     for row in await tx.fetch(_SQL["workers"], {"pool_ids": sorted(set(pool_ids))}):
         beat = row["last_heartbeat_time"]
         status = worker_status(beat, row["heartbeat_interval_seconds"], now=now)
-        seen = SeenWorker(name=row["name"], status=status, last_heartbeat_time=beat, runs=row["runs"])
+        draining = row["drain_requested"] is not None
+        seen = SeenWorker(name=row["name"], status=status, last_heartbeat_time=beat, runs=row["runs"], draining=draining)
         found.setdefault(row["work_pool_id"], []).append(seen)
     return found

@@ -43,6 +43,7 @@ WHERE r.holds_slot AND r.deployment_id = :id ORDER BY r.state_timestamp, r.id LI
 -- name: workers
 -- The workers of pools, the last alive first, with how many runs each has.
 SELECT w.work_pool_id, w.name, w.last_heartbeat_time, w.heartbeat_interval_seconds,
+       w.drain_requested,
        (SELECT count(*) FROM flow_run r WHERE r.worker_id = w.id AND r.lease_expires_at IS NOT NULL) AS runs
 FROM worker w WHERE w.work_pool_id IN :pool_ids::uuid[] ORDER BY w.last_heartbeat_time DESC, w.name
 

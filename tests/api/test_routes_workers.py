@@ -27,6 +27,7 @@ async def test_a_heartbeat_makes_a_worker_known_and_its_pool_ready(api: Any, int
         "last_heartbeat_time": "2026-03-02T09:00:00Z",
         "heartbeat_interval_seconds": interval,
         "status": "ONLINE",
+        "draining": False,
     }
     assert (await api.get("/work_pools/pool")).json["status"] == "READY"
 

@@ -343,8 +343,8 @@ async def test_a_worker_is_one_row(database: Database) -> None:
     pool, _ = await save_pool(database)
     first = Beat(stamped()["id"], pool.id, ODD, "process", 2.5, NOW)
     again = Beat(stamped()["id"], pool.id, ODD, None, None, NOW + timedelta(seconds=1))
-    assert await database.write(lambda tx: workers.beat(tx, first)) == first.id
-    assert await database.write(lambda tx: workers.beat(tx, again)) == first.id
+    assert await database.write(lambda tx: workers.beat(tx, first)) == (first.id, False)
+    assert await database.write(lambda tx: workers.beat(tx, again)) == (first.id, False)
     [found] = await database.read(lambda tx: workers.list_page(tx, pool.id, WorkerQuery(), now=again.now))
     assert (found.id, found.name, found.type, found.heartbeat_interval_seconds) == (first.id, ODD, "process", 2.5)
     assert (found.created, found.last_heartbeat_time) == (NOW, again.now)

@@ -64,7 +64,7 @@ class Run:
 
 
 class FakeApi:
-    """Claims, leases, states, logs; `away` makes it unreachable, `lost` lists leases that it denies."""
+    """Claims, leases, states, logs; `away` makes it unreachable, `lost` lists leases that it denies, `drain` tells all."""
 
     def __init__(self) -> None:
         self.pools: dict[str, WorkPool] = {}
@@ -77,6 +77,7 @@ class FakeApi:
         self.renewals: list[LeaseRenewal] = []
         self.lost: set[UUID] = set()
         self.paused = False
+        self.drain = False
         self.away = False
         self.failures: list[Response | Exception] = []
         self.flow = Flow(name="flow", **stamps())
@@ -140,6 +141,11 @@ class FakeApi:
         async with asyncio.timeout(seconds):
             while not condition():
                 await self.changed.wait()
+
+    def tell_to_drain(self) -> None:
+        """Answer open claims, and all calls from now on, with the request to drain."""
+        self.drain = True
+        self._notify()
 
     def messages(self, run: Run) -> list[str]:
         return [line.message for line in self.logs if line.flow_run_id == run.record.id]
@@ -227,9 +233,10 @@ class FakeApi:
         answer = ClaimResponse(base_job_template=self.pools[name].base_job_template, paused=self.paused)
         end = asyncio.get_running_loop().time() + request.wait_seconds
         while True:
-            answer.grants, answer.cancel = self._grants(request), self._cancels(request.worker)
+            answer.grants = [] if self.drain else self._grants(request)
+            answer.cancel, answer.drain = self._cancels(request.worker), self.drain
             left = end - asyncio.get_running_loop().time()
-            if answer.grants or answer.cancel or left <= 0:
+            if answer.grants or answer.cancel or answer.drain or left <= 0:
                 return ok(answer)
             try:
                 async with asyncio.timeout(min(left, 0.05)):
@@ -276,7 +283,8 @@ class FakeApi:
         request = msgspec.json.decode(body, type=LeaseRenewal)
         self.renewals.append(request)
         lost = [lease.flow_run_id for lease in request.leases if lease.flow_run_id in self.lost]
-        return ok(LeaseRenewalResponse(expires_at=START, lost=lost, cancel=self._cancels(request.worker)))
+        cancel = self._cancels(request.worker)
+        return ok(LeaseRenewalResponse(expires_at=START, lost=lost, cancel=cancel, drain=self.drain))
 
     async def _give_back(self, body: bytes, name: str) -> Response:
         for lease in msgspec.json.decode(body, type=LeaseReturn).leases:

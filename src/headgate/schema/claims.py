@@ -52,11 +52,21 @@ class Grant(Struct, kw_only=True):
     job_variables: dict[str, Any] = field(default_factory=dict)
 
 
-class ClaimResponse(Struct, kw_only=True):
-    """Granted runs, and the ids of runs held by this worker that it has to stop."""
+class Found(Struct, kw_only=True):
+    """What a look for work found: granted runs, and the ids of runs held by the caller that it has to stop.
+
+    `drain`: claim no more, finish what is begun, and leave. `held` says, in sentences, why runs that are due are held back.
+    """
 
     grants: list[Grant] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    drain: bool = False
+    held: list[str] = field(default_factory=list)
+
+
+class ClaimResponse(Found, kw_only=True):
+    """What a worker is answered; `base_job_template` and `paused` are its pool's."""
+
     base_job_template: dict[str, Any] = field(default_factory=dict)
     paused: bool = False
 
@@ -69,20 +79,29 @@ class HeldLease(Struct, kw_only=True):
 
 
 class LeaseRenewal(Struct, kw_only=True):
-    """One batched heartbeat of a worker: it is alive, and so are the runs that it holds."""
+    """One batched heartbeat of a worker: it is alive, and so are the runs that it holds.
+
+    `joins_as` is an id that a process makes up at its start. It belongs into the process's first call, which is repeated
+    until it is answered and before any other: a request to drain that came before it was for an earlier process.
+    """
 
     worker: Name
     worker_type: str | None = None
+    joins_as: UUID | None = None
     heartbeat_interval_seconds: Interval | None = None
     leases: list[HeldLease] = field(default_factory=list)
 
 
 class LeaseRenewalResponse(Struct, kw_only=True):
-    """`lost`: runs that are no longer the caller's, to be stopped without a report; `cancel`: runs to stop."""
+    """`lost`: runs that are no longer the caller's, to be stopped without a report; `cancel`: runs to stop.
+
+    `drain`: claim no more, finish what is begun, and leave.
+    """
 
     expires_at: datetime
     lost: list[UUID] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    drain: bool = False
 
 
 class LeaseReturn(Struct, kw_only=True):

@@ -21,7 +21,7 @@ class WorkerStatus(StrEnum):
 
 
 class Worker(Struct, kw_only=True):
-    """A process that joined one pool."""
+    """A process that joined one pool. `draining`: it was told to finish what it has and to leave."""
 
     id: UUID
     created: datetime
@@ -32,6 +32,7 @@ class Worker(Struct, kw_only=True):
     last_heartbeat_time: datetime | None = None
     heartbeat_interval_seconds: float | None = None
     status: WorkerStatus = WorkerStatus.OFFLINE
+    draining: bool = False
 
 
 class WorkerHeartbeat(Struct, kw_only=True):

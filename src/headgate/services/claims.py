@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from msgspec import structs
 
@@ -84,7 +84,7 @@ async def claim(scope: Scope, pool_name: str, body: ClaimRequest) -> ClaimRespon
 
 
 def _nothing(response: ClaimResponse) -> bool:
-    return not response.grants and not response.cancel
+    return not response.grants and not response.cancel and not response.drain
 
 
 def _pause(now: datetime, deadline: datetime, next_due: datetime | None, body: ClaimRequest) -> float:
@@ -124,7 +124,9 @@ async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
     pool = await work_queues.locked_pool(tx, claim.pool_name)
     _check_type(pool, body)
     beat = Beat(uuid7(now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now)
-    worker_id = await worker_rows.beat(tx, beat)
+    worker_id, drain = await worker_rows.beat(tx, beat)
+    if drain:
+        return Claimed(ClaimResponse(cancel=await _to_cancel(tx, worker_id, claim), drain=True), pool.id, None)
     for name in body.queues:
         await work_queues.ensure(claim.scope, tx, pool, name)
     queues = await rows.queues(tx, pool.id)
@@ -133,10 +135,14 @@ async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
     until = now + timedelta(seconds=body.prefetch_seconds)
     admitted = await admissible(tx, pool, polled, span=(EVER, until), room=body.room)
     grants = await _grant(tx, admitted, worker_id, claim)
-    cancel = [id for id in await rows.to_cancel(tx, worker_id) if id not in body.cancelling]
+    cancel = await _to_cancel(tx, worker_id, claim)
     response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
     next_due = None if grants else await rows.next_due(tx, pool.id, after=until)
     return Claimed(response, pool.id, next_due)
+
+
+async def _to_cancel(tx: Tx, worker_id: UUID, claim: Claim) -> list[UUID]:
+    return [id for id in await rows.to_cancel(tx, worker_id) if id not in claim.body.cancelling]
 
 
 def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
@@ -219,11 +225,12 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
     expires_at = now + timedelta(seconds=renewals[0].scope.settings.server_leases_seconds)
     leases = [lease for renewal in renewals for lease in renewal.body.leases]
     held = await rows.renew(tx, leases, expires_at=expires_at)
-    unknown = await _beat_all(tx, renewals)
+    beats = await _beat_all(tx, renewals)
     answers: list[LeaseRenewalResponse | Exception] = []
     for index, renewal in enumerate(renewals):
-        if index in unknown:
-            answers.append(unknown[index])
+        drain = beats[index]
+        if isinstance(drain, NotFound):
+            answers.append(drain)
             continue
         mine = {lease.flow_run_id: lease.fence for lease in renewal.body.leases}
         kept = {id: held[id][1] for id, fence in mine.items() if id in held and held[id][0] == fence}
@@ -232,6 +239,7 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
                 expires_at=expires_at,
                 lost=[id for id in mine if id not in kept],
                 cancel=[id for id, state in kept.items() if state == StateType.CANCELLING],
+                drain=drain,
             )
         )
     return answers
@@ -240,27 +248,30 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
 RENEW: Command[Renewal, LeaseRenewalResponse] = Command("renew leases", _renew)
 
 
-async def _beat_all(tx: Tx, renewals: Sequence[Renewal]) -> dict[int, NotFound]:
-    """Note all heartbeats, in the order in which claims lock pools and workers; answers those of unknown pools."""
-    unknown = {}
+async def _beat_all(tx: Tx, renewals: Sequence[Renewal]) -> dict[int, bool | NotFound]:
+    """Note all heartbeats, in the order in which claims lock pools and workers; by index, who is to drain."""
+    answers: dict[int, bool | NotFound] = {}
     order = sorted(range(len(renewals)), key=lambda index: (renewals[index].pool_name or "", renewals[index].body.worker))
     for index in order:
         try:
-            await _beat(tx, renewals[index])
+            answers[index] = await _beat(tx, renewals[index])
         except NotFound as error:
-            unknown[index] = error
-    return unknown
+            answers[index] = error
+    return answers
 
 
-async def _beat(tx: Tx, renewal: Renewal) -> None:
+async def _beat(tx: Tx, renewal: Renewal) -> bool:
     if renewal.pool_name is None:
-        return
+        return False
     pool = await pool_rows.get(tx, renewal.pool_name, now=renewal.now)
     if pool is None:
         raise work_queues.missing_pool(renewal.pool_name)
-    body = renewal.body
-    beat = Beat(uuid7(renewal.now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, renewal.now)
-    await worker_rows.beat(tx, beat)
+    body, now, joins = renewal.body, renewal.now, renewal.body.joins_as is not None
+    # The id follows from the process's own, so that a first call that arrives twice is known as the same.
+    id = uuid5(pool.id, f"{body.worker} {body.joins_as}") if joins else uuid7(now)
+    beat = Beat(id, pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins)
+    _, drain = await worker_rows.beat(tx, beat)
+    return drain
 
 
 async def give_back(scope: Scope, body: LeaseReturn) -> None:

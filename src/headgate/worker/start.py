@@ -112,7 +112,7 @@ def _check(settings: Settings, name: str | None, limit: int | None) -> None:
 
 
 class _Signals:
-    """The first SIGINT or SIGTERM drains the worker, the second halts it."""
+    """The first SIGINT or SIGTERM stops the worker, the second halts it."""
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
@@ -131,7 +131,7 @@ class _Signals:
         again = self.first.is_set()
         self.first.set()
         if self.worker is not None:
-            (self.worker.halt if again else self.worker.drain)()
+            (self.worker.halt if again else self.worker.stop)()
 
 
 @contextmanager

@@ -65,7 +65,10 @@ class Worker:
         self._logs = RunLogs(self._channel, settings, clock=clock)
         station = Station(self.name, settings, self._channel, self._logs, infrastructure, echo or Echo(), clock)
         self._roster = Roster(station)
+        self._process = uuid4()
+        self._joined = asyncio.Event()
         self._draining = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._halting = asyncio.Event()
         self._trouble: str | None = None
         self._paused = False
@@ -77,6 +80,7 @@ class Worker:
         sender = asyncio.create_task(self._logs.run())
         try:
             await self._ensure_queues()
+            await first_of(self._joined.wait(), self._draining)
             if once:
                 await self._claim_once()
             else:
@@ -86,12 +90,17 @@ class Worker:
             await self._leave(beats, sender)
 
     def drain(self) -> None:
-        """Claim no more, return what is not begun, give the rest `worker_shutdown_grace_seconds`, then end it."""
+        """Claim no more, return what is not begun, finish the rest however long it takes, then leave."""
         self._draining.set()
+
+    def stop(self) -> None:
+        """Drain, but give what is begun `worker_shutdown_grace_seconds`, then end it."""
+        self._draining.set()
+        self._stopping.set()
 
     def halt(self) -> None:
         """End everything at once."""
-        self._draining.set()
+        self.stop()
         self._halting.set()
         self._roster.end_all(Ending.WORKER_STOPPED, grace=0.0)
 
@@ -116,6 +125,8 @@ class Worker:
 
     async def _claim_once(self) -> None:
         for pause in pauses():
+            if self._draining.is_set():
+                return
             try:
                 response = await self._claim(0.0)
             except Exception as error:
@@ -157,8 +168,9 @@ class Worker:
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
             cancelling=self._roster.cancelling(),
         )
-        # A call with room is never given up for a freed slot: its grants might be on their way.
-        events = (self._draining,) if room else (self._draining, self._roster.freed)
+        # A call with room is never given up for a freed slot or to drain: its grants might be on their way, and who is told
+        # to drain is answered at once.
+        events = (self._stopping,) if room else (self._draining, self._roster.freed)
         response = await first_of(self._channel.send(claims.claim(self.pool, body)), *events)
         if response is not None:
             self._note_well(response)
@@ -177,11 +189,14 @@ class Worker:
         """Whether the answer held anything new."""
         for grant in response.grants:
             self._roster.start(grant, response.base_job_template)
+        if response.drain:
+            self._drain_as_told()
         return self._roster.cancel(response.cancel) or bool(response.grants)
 
     # Leases and cancels
 
     async def _beat(self) -> None:
+        tries = pauses()
         while True:
             interval = self._settings.worker_heartbeat_seconds
             try:
@@ -189,6 +204,8 @@ class Worker:
                 interval = min(interval, max(left / 3, _SHORTEST_BEAT))  # how long a lease lasts is the server's setting
             except Exception as error:
                 self._note_trouble(error)
+                if not self._joined.is_set():
+                    interval = min(interval, next(tries))
             await asyncio.sleep(interval * random.uniform(0.8, 1.0))
 
     async def _renew(self, *, within: float) -> float:
@@ -196,10 +213,14 @@ class Worker:
         body = LeaseRenewal(
             worker=self.name,
             worker_type=self._type,
+            joins_as=None if self._joined.is_set() else self._process,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
             leases=self._roster.leases(),
         )
         answer = await self._channel.send(claims.renew(self.pool, body), within=within)
+        self._joined.set()
+        if answer.drain:
+            self._drain_as_told()
         self._roster.lose(answer.lost, body.leases)
         self._roster.cancel(answer.cancel)
         return (answer.expires_at - self._clock()).total_seconds()
@@ -211,11 +232,15 @@ class Worker:
         if not self._roster:
             return
         await self._give_back()
-        grace = self._settings.worker_shutdown_grace_seconds
+        await self._roster.idle(unless=self._stopping)
         if self._roster:
-            self.logger.info(
-                "Waiting up to %g s for runs still going (%d); a second signal ends them.", grace, len(self._roster)
-            )
+            await self._end_in_time()
+
+    async def _end_in_time(self) -> None:
+        grace = self._settings.worker_shutdown_grace_seconds
+        self.logger.info(
+            "Waiting up to %g s for runs still going (%d); a second signal ends them.", grace, len(self._roster)
+        )
         await self._roster.idle(seconds=grace, unless=self._halting)
         grace = 0.0 if self._halting.is_set() else self._settings.worker_cancel_grace_seconds
         self._roster.end_all(Ending.WORKER_STOPPED, grace=grace)
@@ -246,6 +271,13 @@ class Worker:
         await self._roster.close()
 
     # What is said
+
+    def _drain_as_told(self) -> None:
+        if not self._draining.is_set():
+            self.logger.info(
+                "Told to drain: no more runs are claimed; those under way (%d) are finished.", len(self._roster)
+            )
+            self.drain()
 
     def _note_trouble(self, error: Exception) -> None:
         """Say what keeps work from being claimed, once; the channel speaks of outages."""

@@ -361,7 +361,7 @@ async def test_told_to_drain_it_returns_what_has_not_begun_and_finishes_the_rest
     )
     waiting = api.add_run(command="echo never", due_in=30)
     working = work(prefetch_seconds=60, settings=msgspec.structs.replace(settings, worker_shutdown_grace_seconds=0.0))
-    await api.until_held(running)
+    await api.until(lambda: running.record.infrastructure_pid and waiting.worker)
     api.tell_to_drain()
     claims = len(api.claims)
     await api.until(lambda: waiting.returned == 1)

@@ -28,8 +28,11 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = ["pool", "default", "hello", "nightly", "w"]
 """Of records that exist."""
 
-IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(("flow", "deployment", "schedule", "flow_run", "queue"), 1)}
+IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(("flow", "deployment", "schedule", "flow_run", "queue", "agent"), 1)}
 """What stands in generated calls for the ids of records that exist."""
+
+AGENT = str(UUID(int=99))
+"""An agent makes its id up itself."""
 
 DEEP = [json.loads("[" * depth + "]" * depth) for depth in (3, 60, 400)]
 
@@ -267,7 +270,9 @@ class Server:
         body = {"name": "nightly", "flow_id": flow["id"], "work_pool_name": "pool", "work_queue_name": "q", "paused": False}
         deployment = self.made("/deployments/", body | {"schedules": schedules, "enforce_parameter_schema": False})
         run = self.made(f"/deployments/{deployment['id']}/create_flow_run", {})
-        ids = (flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"])
+        ids = [flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"], AGENT]
+        self.made("/work_pools/pool/claim", {"worker": "w", "room": 0})
+        self.made("/agents/claim", {"agent_id": AGENT, "pool": "pool", "room": 0})
         self.ids = dict(zip(IDS.values(), ids, strict=True))
 
     def work(self) -> None:

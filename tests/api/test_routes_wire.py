@@ -64,7 +64,7 @@ RECORDS: dict[type, tuple[str, str]] = {
     work_queues.HealthCheckPolicy: ("maximum_late_runs maximum_seconds_since_last_polled", ""),
     workers.Worker: (
         "id created updated name work_pool_id last_heartbeat_time heartbeat_interval_seconds status",
-        "type",
+        "type draining",
     ),
     logs.Log: ("id created updated name level message timestamp flow_run_id task_run_id", ""),
 }
@@ -155,6 +155,14 @@ OUR_OPERATIONS = {
     "POST /work_pools/{}/claim",
     "POST /work_pools/{}/leases/renew",
     "POST /work_pools/{}/leases/return",
+    "POST /work_pools/{}/workers/{}/drain",
+    "POST /agents/filter",
+    "POST /agents/claim",
+    "POST /agents/leases/renew",
+    "POST /agents/leases/return",
+    "GET /agents/{}",
+    "POST /agents/{}/drain",
+    "DELETE /agents/{}",
 }
 
 

@@ -25,12 +25,13 @@ from store_records import (
 from headgate.core.states import Timing
 from headgate.ids import made_at
 from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentSchedule
-from headgate.schema.filters import FlowQuery, IdFilter, LogFilter, LogQuery, WorkerQuery
+from headgate.schema.filters import AgentQuery, FlowQuery, IdFilter, LogFilter, LogQuery, WorkerQuery
 from headgate.schema.flow_runs import CreatedBy, FlowRunPolicy
 from headgate.schema.schedules import Schedule
 from headgate.schema.states import StateDetails, StateType
 from headgate.schema.work_pools import StorageConfiguration
 from headgate.store import (
+    agents,
     claims,
     deployment_schedules,
     deployments,
@@ -336,6 +337,27 @@ async def test_log_lines(database: Database) -> None:
     assert await database.read(lambda tx: logs.list_page(tx, LogQuery())) == lines
     of_run = LogQuery(logs=LogFilter(flow_run_id=IdFilter(any_=[run_id])))
     assert await database.read(lambda tx: logs.list_page(tx, of_run)) == [lines[0], lines[2]]
+
+
+async def test_an_agent_is_one_row(database: Database) -> None:
+    """What it polls is as it said last; its name and interval stay where it says nothing of them."""
+    id, later = stamped()["id"], NOW + timedelta(seconds=1)
+    first = agents.Beat(id, ODD, "pool", ["a", ODD], None, 2.5, NOW)
+    again = agents.Beat(id, None, None, [], "pre-", None, later)
+    assert not await database.write(lambda tx: agents.beat(tx, first))
+    saved = await database.read(lambda tx: agents.get(tx, id, now=NOW))
+    assert saved is not None
+    assert (saved.name, saved.work_pool_name, saved.work_queue_names) == (ODD, "pool", ["a", ODD])
+    assert not await database.write(lambda tx: agents.beat(tx, again))
+    [found] = await database.read(lambda tx: agents.list_page(tx, AgentQuery(), now=later))
+    assert (found.work_pool_name, found.work_queue_names, found.work_queue_prefix) == (None, [], "pre-")
+    assert (found.name, found.heartbeat_interval_seconds, found.last_heartbeat_time) == (ODD, 2.5, later)
+    assert await database.write(lambda tx: agents.drain(tx, id, now=later))
+    assert await database.write(lambda tx: agents.touch(tx, id, interval=None, now=later))
+    assert await database.write(lambda tx: agents.delete(tx, id))
+    assert not await database.write(lambda tx: agents.touch(tx, id, interval=None, now=later))
+    assert not await database.write(lambda tx: agents.drain(tx, id, now=later))
+    assert not await database.write(lambda tx: agents.delete(tx, id))
 
 
 async def test_a_worker_is_one_row(database: Database) -> None:

@@ -24,6 +24,7 @@ VALUES: dict[str, Any] = {
     **{name: {} for name in ("labels", "parameters", "job_variables", "schedule", "context", "state_details")},
     **{name: {} for name in ("empirical_policy", "storage_configuration", "base_job_template")},
     "tags": [],
+    "work_queue_names": [],
     "total_run_time": 0.5,
 }
 """Something that fits a parameter of that name; ids and further times are told by their names."""
@@ -69,6 +70,7 @@ SCANS = {
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
     "work_pools.orphan_runs",  # of runs that wait
+    "work_pools.untyped",  # of pools
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }
 """Statements that go through a whole index or table, and why they may."""

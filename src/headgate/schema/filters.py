@@ -175,6 +175,15 @@ class WorkerFilter(Filter):
     status: WorkerStatusFilter | None = None
 
 
+class AgentFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: TextsFilter | None = None
+    work_pool_name: TextsFilter | None = None
+    last_heartbeat_time: TimeFilter | None = None
+    status: WorkerStatusFilter | None = None
+
+
 class LevelFilter(Filter):
     ge_: Level | None = None
     le_: Level | None = None
@@ -267,6 +276,10 @@ class WorkQueueQuery(Page, kw_only=True):
 
 class WorkerQuery(Page, kw_only=True):
     workers: WorkerFilter | None = None
+
+
+class AgentQuery(Page, kw_only=True):
+    agents: AgentFilter | None = None
 
 
 class LogQuery(Page, kw_only=True):

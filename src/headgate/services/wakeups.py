@@ -1,13 +1,13 @@
 """Waking those who wait for work: one signal per pool, inside this process."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
 
 class Wakeups:
-    """Waiters by pool. A signal wakes all who wait for the pool now; who looks for work subscribes before looking."""
+    """Waiters by pool, or by agent. A signal wakes all who wait for it now; who looks for work subscribes before looking."""
 
     def __init__(self) -> None:
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
@@ -25,17 +25,19 @@ class Wakeups:
         self.wake(list(self._waiters))
 
     @contextmanager
-    def waiting(self, pool: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set at the next signal for `pool`."""
+    def waiting(self, pools: Collection[UUID]) -> Iterator[asyncio.Event]:
+        """An event that is set at the next signal for any of `pools`."""
         event = asyncio.Event()
-        waiters = self._waiters.setdefault(pool, set())
-        waiters.add(event)
+        for pool in pools:
+            self._waiters.setdefault(pool, set()).add(event)
         try:
             yield event
         finally:
-            waiters.discard(event)
-            if not waiters:
-                self._waiters.pop(pool, None)
+            for pool in pools:
+                waiters = self._waiters[pool]
+                waiters.discard(event)
+                if not waiters:
+                    del self._waiters[pool]
 
 
 async def wait_until_set(event: asyncio.Event, seconds: float) -> bool:

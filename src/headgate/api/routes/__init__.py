@@ -2,6 +2,7 @@
 
 from headgate.api.routes import (
     admin,
+    agents,
     claims,
     deployments,
     flow_run_states,
@@ -24,5 +25,6 @@ ROUTERS = (
     work_queues.router,
     workers.router,
     claims.router,
+    agents.router,
     logs.router,
 )

@@ -42,7 +42,8 @@ def test_create_says_what_comes_next(api: Client, run: Run) -> None:
 
 
 def test_a_pool_without_a_type_is_for_agents(api: Client, run: Run) -> None:
-    assert "only agents serve a pool without a type" in run("work-pool", "create", "old").out
+    said = lines(run("work-pool", "create", "old").out)
+    assert said[5:7] == ["Start an agent to pick up flows from the work pool:", "    headgate agent start -p 'old'"]
     assert run("work-pool", "inspect", "old", "-o", "json").json["type"] == "prefect-agent"
 
 

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, Command] = {
     "work-pool": Command("headgate.cli.work_pool:app", "Create and look after work pools."),
     "work-queue": Command("headgate.cli.work_queue:app", "Create and look after the queues of work pools."),
     "worker": Command("headgate.cli.worker:app", "Start workers, see which are online, drain and forget them."),
+    "agent": Command("headgate.cli.agent:app", "Start agents, see which are online, drain and forget them."),
     "deploy": Command("headgate.cli.deploy:deploy", "Create or update deployments, from a file or from flags."),
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
     "flow-run": Command("headgate.cli.flow_run:app", "See, cancel and delete flow runs, and read their logs."),

@@ -13,6 +13,7 @@ from headgate.cli.output import Column, UsageError, confirm, counted, print_json
 from headgate.cli.pool_templates import default_template, read_template, write_template
 from headgate.cli.preview import preview_table, upcoming
 from headgate.cli.profiles import change_current
+from headgate.cli.serving import server_of, start_command
 from headgate.client.calls import deployments, work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
@@ -197,17 +198,14 @@ def _only_type() -> str:
 
 
 def _created(pool: WorkPool) -> str:
-    serve = f"headgate worker start --pool {pool.name!r}"
-    if pool.type == UNTYPED:
-        serve = "(only agents serve a pool without a type; one made with `--type process` is served by workers)"
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}
     id - {pool.id}
     concurrency limit - {pool.concurrency_limit}
 
-Start a worker to pick up runs from the work pool:
-    {serve}
+Start {server_of(pool.type)} to pick up {"flows" if pool.type == UNTYPED else "runs"} from the work pool:
+    {start_command(repr(pool.name), pool.type)}
 
 Inspect the work pool:
     headgate work-pool inspect {pool.name!r}"""

@@ -10,6 +10,7 @@ from headgate.cli.find import every, find_pool, find_queue
 from headgate.cli.options import Description, Hours, InSession, Output, QueueLimit, QueueName, QueuePool, Yes
 from headgate.cli.output import Column, UsageError, ago, confirm, counted, print_json, print_table, show
 from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.serving import server_of, start_command
 from headgate.client.calls import deployments, flow_runs, work_queues
 from headgate.client.client import Client
 from headgate.core.states import TERMINAL
@@ -62,12 +63,12 @@ def create(
         raise UsageError("In which pool? Give --pool NAME; `headgate work-pool ls` lists all.")
     body = WorkQueueCreate(name=queue, description=description, is_paused=paused, concurrency_limit=limit, priority=priority)
     with session.client() as client:
-        find_pool(client, pool)
+        type = find_pool(client, pool).type
         created = _create(client, pool, body)
     if output == "json":
         print_json(created)
     else:
-        print(_created(created))
+        print(_created(created, type))
 
 
 @app.command
@@ -163,7 +164,7 @@ def _create(client: Client, pool: str, body: WorkQueueCreate) -> WorkQueue:
         ) from None
 
 
-def _created(queue: WorkQueue) -> str:
+def _created(queue: WorkQueue, type: str) -> str:
     return f"""\
 Created work queue with properties:
     name - {queue.name!r}
@@ -172,8 +173,8 @@ Created work queue with properties:
     priority - {queue.priority}
     concurrency limit - {queue.concurrency_limit}
 
-Start a worker to pick up runs from the work queue:
-    headgate worker start --pool {queue.work_pool_name!r} --work-queue {queue.name!r}
+Start {server_of(type)} to pick up runs from the work queue:
+    {start_command(repr(queue.work_pool_name), type, queue=repr(queue.name))}
 
 Inspect the work queue:
     headgate work-queue inspect {queue.name!r} --pool {queue.work_pool_name!r}"""

@@ -1,0 +1,70 @@
+"""Which infrastructure a run goes to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headgate.errors import Invalid
+from headgate.schema.claims import Grant, PolledPool
+from headgate.schema.work_pools import UNTYPED
+from headgate.worker.types import WorkerType
+
+TYPE = "type"
+"""The job variable by which a run of an untyped pool names its infrastructure."""
+
+DEFAULT_TYPE = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The infrastructure of a run, the template that describes it, and the run's variables in that template."""
+
+    infrastructure: WorkerType
+    template: dict[str, Any]
+    variables: dict[str, Any]
+
+
+Place = Callable[[Grant, PolledPool], Placement]
+"""Finds the placement of a granted run of a pool. Raises `HeadgateError` with a message for the run's owner."""
+
+
+def in_type(infrastructure: WorkerType) -> Place:
+    """Every run goes to this infrastructure, as a worker has only one."""
+
+    def place(grant: Grant, pool: PolledPool) -> Placement:
+        return Placement(infrastructure, _template(pool, infrastructure), grant.job_variables)
+
+    return place
+
+
+def by_name(types: Mapping[str, WorkerType]) -> Place:
+    """Runs of a typed pool go to its type, those of an untyped one to the type that their job variable `type` names."""
+
+    def place(grant: Grant, pool: PolledPool) -> Placement:
+        if pool.type != UNTYPED:
+            infrastructure = _find(types, pool.type, f"Work pool {pool.name!r} is of type")
+            return Placement(infrastructure, _template(pool, infrastructure), grant.job_variables)
+        named = grant.job_variables.get(TYPE)
+        infrastructure = _find(types, DEFAULT_TYPE if named is None else named, f"The job variable {TYPE!r} names")
+        template = _template(pool, infrastructure)
+        known = template.get("variables", {}).get("properties", {})
+        variables = {name: value for name, value in grant.job_variables.items() if name != TYPE or name in known}
+        return Placement(infrastructure, template, variables)
+
+    return place
+
+
+def _template(pool: PolledPool, infrastructure: WorkerType) -> dict[str, Any]:
+    return pool.base_job_template or infrastructure.default_base_job_template()
+
+
+def _find(types: Mapping[str, WorkerType], name: Any, what: str) -> WorkerType:
+    found = types.get(name) if isinstance(name, str) else None
+    if found is None:
+        installed = ", ".join(sorted(types)) or "none"
+        raise Invalid(
+            f"{what} {name!r}, which is not installed where the agent runs; installed: {installed}.",
+            field=f"job_variables.{TYPE}",
+            value=name,
+        )
+    return found

@@ -6,9 +6,7 @@ from pathlib import Path
 from real_system import HEADGATE, System
 
 from headgate import clock
-from headgate.client.calls import deployments
-from headgate.schema.flow_runs import DeploymentFlowRunCreate
-from headgate.schema.states import StateCreate, StateDetails, StateType
+from headgate.schema.states import StateType
 
 QUICK = {"worker_heartbeat_seconds": 0.5, "worker_shutdown_grace_seconds": 0}
 
@@ -21,11 +19,7 @@ def test_a_worker_drains(running: System, tmp_path: Path) -> None:
     deployment = running.deploy("flows.py:gated")
     under_way = running.create_run(deployment, gate=str(gate))
     running.wait_for_line(under_way, "line 1")
-    found = running.client.send(deployments.get_by_name(*deployment.split("/")))
-    later = StateDetails(scheduled_time=clock.now() + timedelta(seconds=300))
-    state = StateCreate(type=StateType.SCHEDULED, state_details=later)
-    body = DeploymentFlowRunCreate(state=state, parameters={"gate": str(gate)})
-    early = running.client.send(deployments.create_flow_run(found.id, body)).id
+    early = running.create_run(deployment, due=clock.now() + timedelta(seconds=300), gate=str(gate))
     running.until(lambda: running.flow_run(early).infrastructure_pid, "the early run's process")
 
     waiting = running.start(HEADGATE, "worker", "drain", "w", "--pool", "local", "--wait", name="drain")

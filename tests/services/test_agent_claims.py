@@ -8,7 +8,7 @@ import pytest
 from sleepers import SOON, Sleepers
 from world import World, leases
 
-from headgate.errors import Forbidden, Invalid
+from headgate.errors import Forbidden, Invalid, NotFound
 from headgate.schema.agents import Agent
 from headgate.schema.claims import AgentClaimResponse, AgentLeaseRenewal, AgentLeaseReturn
 from headgate.schema.filters import AgentFilter, AgentQuery, TextsFilter, WorkPoolQuery, WorkQueueQuery
@@ -56,6 +56,16 @@ async def test_a_missing_pool_and_missing_queues_are_made(world: World) -> None:
     assert (answer.grants, polled(answer)) == ([], ["new"])
     assert (await work_pools.get(world.scope, "new")).type == "prefect-agent"
     assert await queues_of(world, "new") == ["default", "a", "b"]
+
+
+async def test_a_pool_that_was_deleted_is_not_made_again_by_who_polls_it(world: World) -> None:
+    """It may have had a type, and who deleted it meant it."""
+    await world.pool("p", **UNTYPED)
+    await world.agent_claim(pool="p", make_pool=False)
+    await work_pools.delete(world.scope, "p")
+    with pytest.raises(NotFound, match='"p" not found'):
+        await world.agent_claim(pool="p", make_pool=False)
+    assert await work_pools.count(world.scope, WorkPoolQuery()) == 0
 
 
 async def test_queues_without_a_pool_are_those_of_the_default_pool(world: World) -> None:

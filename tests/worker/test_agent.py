@@ -58,15 +58,18 @@ async def test_a_type_that_is_not_here_crashes_the_run_with_its_name(api: Any, a
 
 async def test_an_untyped_pools_own_template_is_used(api: Any, agent: Any) -> None:
     """With the variables that it exposes, which may be one called `type`."""
-    template = {
+    template: dict[str, Any] = {
         "job_configuration": {"command": "{{ command }}", "env": {"KIND": "{{ type }}"}},
         "variables": {"properties": {"command": {"type": "string"}, "type": {"type": "string"}}},
     }
     api.add_pool("own", type="prefect-agent", template=template)
+    template["variables"]["properties"]["type"]["default"] = "elsewhere"
+    unnamed = api.add_run(pool="own", engine="pass")
     api.add_run(pool="own", engine="import os; print(os.environ['KIND'])", job_variables={"type": "process"})
     working = agent(once=True, poll=Poll("own"))
     await working.ended()
     assert working.output == ["process"]
+    assert "names 'elsewhere'" in unnamed.record.state.message
 
 
 async def test_a_run_of_a_typed_pool_goes_to_that_type(api: Any, agent: Any) -> None:
@@ -205,6 +208,7 @@ async def test_it_starts_in_the_documented_words(api: Any, start: Any) -> None:
         "Agent stopped!",
     ]
     assert api.pools["my-pool"].type == "prefect-agent"
+    assert [claim.make_pool for claim in api.claims] == [True, False]
     assert api.closed
 
 

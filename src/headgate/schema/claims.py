@@ -78,8 +78,9 @@ class AgentClaimRequest(Struct, kw_only=True):
     """An agent asks for up to `room` runs of all that it polls; the call is held open like a worker's.
 
     It polls the queues of these names, or all whose names begin with `match`, or else all of the pool. Without a pool,
-    names are looked for in `default-agent-pool`, and `match` in all untyped pools. A pool or a queue that is named and does
-    not exist is created. `types` are the worker types that the agent can start: a typed pool of another gives it nothing.
+    names are looked for in `default-agent-pool`, and `match` in all untyped pools. Queues that are named and do not exist
+    are created. With `make_pool` a missing pool is, too; an agent asks for that in its first call only, so that a pool that
+    is deleted later stays deleted. `types` are the worker types that it can start: a typed pool of another gives it nothing.
     """
 
     agent_id: UUID
@@ -87,6 +88,7 @@ class AgentClaimRequest(Struct, kw_only=True):
     pool: Name | None = None
     queues: list[Name] = field(default_factory=list)
     match: Prefix | None = None
+    make_pool: bool = True
     types: list[str] | None = None
     room: Annotated[int, Meta(ge=0, le=1000)] = 1
     prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0

@@ -21,7 +21,10 @@ class WorkerStatus(StrEnum):
 
 
 class Worker(Struct, kw_only=True):
-    """A process that joined one pool. `draining`: it was told to finish what it has and to leave."""
+    """A process that joined one pool; one that starts anew under its name has a new id.
+
+    `draining`: it was told to finish what it has and to leave.
+    """
 
     id: UUID
     created: datetime

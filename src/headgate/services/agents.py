@@ -47,10 +47,11 @@ async def polled(tx: Tx, body: AgentClaimRequest) -> Polled:
             f"An agent polls queues by their names or by a prefix, not both: queues={body.queues!r}, match={body.match!r}."
         )
         raise Invalid(message, field="match", value=body.match)
+    missing = Missing.MAKE if body.make_pool else Missing.REFUSE
     if body.pool is not None:
-        return Polled(frozenset({body.pool}), Missing.MAKE)
+        return Polled(frozenset({body.pool}), missing)
     if body.queues:
-        return Polled(frozenset({DEFAULT_POOL}), Missing.MAKE)
+        return Polled(frozenset({DEFAULT_POOL}), missing)
     if body.match is None:
         raise Invalid("What is the agent to poll? Give a pool, queues, or a prefix of queue names.", field="pool")
     untyped = await pool_rows.untyped(tx, prefix=body.match)

@@ -94,7 +94,7 @@ class Agent(Holder):
 
         Raises the API's error when they cannot be had.
         """
-        await self._channel.insist(agents.claim(self._body(room=0, wait=0.0)), forever=True)
+        await self._channel.insist(agents.claim(self._body(room=0, wait=0.0, make_pool=True)), forever=True)
         self.logger.info("Joined as agent %r with the id %s.", self.name, self.id)
 
     async def _prepare(self) -> None:
@@ -106,13 +106,14 @@ class Agent(Holder):
             self._note_type(pool)
         return Look(answer, answer.pools)
 
-    def _body(self, *, room: int, wait: float) -> AgentClaimRequest:
+    def _body(self, *, room: int, wait: float, make_pool: bool = False) -> AgentClaimRequest:
         return AgentClaimRequest(
             agent_id=self.id,
             name=self.name,
             pool=self._poll.pool,
             queues=list(self._poll.queues),
             match=self._poll.match,
+            make_pool=make_pool,
             types=sorted(self._types),
             room=room,
             prefetch_seconds=self._pace.prefetch,

@@ -44,14 +44,19 @@ def by_name(types: Mapping[str, WorkerType]) -> Place:
         if pool.type != UNTYPED:
             infrastructure = _find(types, pool.type, f"Work pool {pool.name!r} is of type")
             return Placement(infrastructure, _template(pool, infrastructure), grant.job_variables)
-        named = grant.job_variables.get(TYPE)
-        infrastructure = _find(types, DEFAULT_TYPE if named is None else named, f"The job variable {TYPE!r} names")
-        template = _template(pool, infrastructure)
-        known = template.get("variables", {}).get("properties", {})
-        variables = {name: value for name, value in grant.job_variables.items() if name != TYPE or name in known}
-        return Placement(infrastructure, template, variables)
+        own = pool.base_job_template.get("variables", {}).get("properties", {})
+        infrastructure = _find(types, _named(grant, own), f"The job variable {TYPE!r} names")
+        variables = {name: value for name, value in grant.job_variables.items() if name != TYPE or name in own}
+        return Placement(infrastructure, _template(pool, infrastructure), variables)
 
     return place
+
+
+def _named(grant: Grant, own: Mapping[str, Any]) -> Any:
+    """The type that a run asks for, or the default of its pool's own template, or a process."""
+    declared = own.get(TYPE)
+    default = declared.get("default") if isinstance(declared, Mapping) else None
+    return next((named for named in (grant.job_variables.get(TYPE), default) if named is not None), DEFAULT_TYPE)
 
 
 def _template(pool: PolledPool, infrastructure: WorkerType) -> dict[str, Any]:

@@ -87,6 +87,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_lifeline_loop_seconds: Annotated[float, _s("Time between passes that look for lapsed leases.", gt=0)] = (
         5.0
     )
+    server_services_misfires_enabled: Annotated[
+        bool, _s("Skip, in this server, runs that could not start in time, where their schedule's misfire policy says so.")
+    ] = True
+    server_services_misfires_loop_seconds: Annotated[
+        float, _s("Time between passes that look for runs that could not start in time.", gt=0)
+    ] = 5.0
+    server_services_collisions_enabled: Annotated[
+        bool, _s("Cancel, in this server, the runs that a deployment's collision strategy does not let wait.")
+    ] = True
+    server_services_collisions_loop_seconds: Annotated[
+        float, _s("Time between passes that look for runs that may not wait for a slot.", gt=0)
+    ] = 1.0
     server_leases_seconds: Annotated[float, _s("How long a claim lasts without renewal.", ge=1)] = 20.0
     worker_heartbeat_seconds: Annotated[
         float, _s("Time between the heartbeats of a worker or an agent, each of which renews its leases.", gt=0)

@@ -311,7 +311,7 @@ def check(call: tuple[str, str, bytes | None], route: Route, response: Response)
         msgspec.json.decode(response.body, type=route.returns)
 
 
-CALLS = 1200
+CALLS = 1600
 """Enough for every route to be answered; more, and other seeds, when something about the wire has changed."""
 
 

@@ -16,11 +16,11 @@ RECORDS: dict[type, tuple[str, str]] = {
         "concurrency_options job_variables parameters tags labels work_queue_name work_queue_id last_polled "
         "parameter_openapi_schema path pull_steps entrypoint storage_document_id infrastructure_document_id created_by "
         "updated_by work_pool_name status enforce_parameter_schema",
-        "command work_pool_id",
+        "command work_pool_id pause infra_retries",
     ),
     DeploymentSchedule: (
         "id created updated deployment_id schedule active max_scheduled_runs parameters slug",
-        "job_variables",
+        "misfire job_variables pause",
     ),
     deployments.ConcurrencyOptions: ("collision_strategy grace_period_seconds", ""),
     deployments.GlobalConcurrencyLimit: ("id created updated active name limit active_slots slot_decay_per_second", ""),
@@ -42,13 +42,13 @@ RECORDS: dict[type, tuple[str, str]] = {
         "flow_run_id task_run_id child_flow_run_id scheduled_time cache_key cache_expiration deferred "
         "untrackable_result pause_timeout pause_reschedule pause_key run_input_keyset refresh_cache retriable "
         "transition_id task_parameters_id traceparent deployment_concurrency_lease_id",
-        "",
+        "crash_reason",  # left out where there is none
     ),
     states.OrchestrationResult: ("state status details", "fence"),
     work_pools.WorkPool: (
         "id created updated name description type base_job_template is_paused concurrency_limit status "
         "default_queue_id storage_configuration active_slots",
-        "",
+        "pause",
     ),
     work_pools.StorageConfiguration: (
         "bundle_upload_step bundle_execution_step default_result_storage_block_id",
@@ -58,7 +58,7 @@ RECORDS: dict[type, tuple[str, str]] = {
     work_queues.WorkQueue: (
         "id created updated name description is_paused concurrency_limit priority work_pool_id filter last_polled "
         "work_pool_name status active_slots",
-        "",
+        "pause",
     ),
     work_queues.WorkQueueStatusDetail: ("healthy late_runs_count last_polled health_check_policy", ""),
     work_queues.HealthCheckPolicy: ("maximum_late_runs maximum_seconds_since_last_polled", ""),
@@ -141,6 +141,9 @@ OPERATIONS = {
     "POST /work_pools/{}/workers/heartbeat": "name heartbeat_interval_seconds",
     "POST /work_pools/{}/workers/filter": "workers limit offset",
     "DELETE /work_pools/{}/workers/{}": "",
+    "POST /work_queues/": "name description is_paused concurrency_limit priority filter",
+    "GET /work_queues/name/{}": "",
+    "POST /work_queues/{}/get_runs": "limit scheduled_before agent_id",
     "GET /work_queues/{}": "",
     "GET /work_queues/{}/status": "",
     "PATCH /work_queues/{}": "name description is_paused concurrency_limit priority last_polled filter",
@@ -151,8 +154,10 @@ OPERATIONS = {
 }
 
 OUR_OPERATIONS = {
+    "GET /flow_runs/{}/explain",
     "POST /flow_runs/{}/lease",
     "POST /work_pools/{}/claim",
+    "GET /work_pools/{}/explain",
     "POST /work_pools/{}/leases/renew",
     "POST /work_pools/{}/leases/return",
     "POST /work_pools/{}/workers/{}/drain",
@@ -163,6 +168,7 @@ OUR_OPERATIONS = {
     "GET /agents/{}",
     "POST /agents/{}/drain",
     "DELETE /agents/{}",
+    "POST /work_pools/{}/preview",
 }
 
 

@@ -8,7 +8,7 @@ from command_line import Run, lines
 
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
-from headgate.schema.deployments import Deployment
+from headgate.schema.deployments import Deployment, InfraRetries
 
 TWO = """
 deployments:
@@ -20,6 +20,7 @@ deployments:
       - {cron: "0 3 * * *", timezone: Europe/Vienna}
       - {interval: 1h, active: false, slug: hourly}
     concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW}
+    infra_retries: 3
     work_pool: {name: local, work_queue_name: urgent, job_variables: {stream_output: false}}
   - name: disk
     command: df -h {{ path }}
@@ -58,6 +59,7 @@ def test_all_writes_everything_that_the_file_says(two: None, run: Run, api: Clie
     assert nightly.job_variables == {"stream_output": False}
     assert nightly.concurrency_options is not None
     assert nightly.concurrency_options.collision_strategy == "CANCEL_NEW"
+    assert nightly.infra_retries == InfraRetries(max=3)
     assert nightly.parameter_openapi_schema is not None
     assert set(nightly.parameter_openapi_schema["properties"]) == {"name", "times"}
     assert sorted((each.schedule.kind, each.active, each.slug) for each in nightly.schedules) == [

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headgate.core.liveness import polled_status, pool_status, worker_status
+from headgate.core.liveness import is_served, polled_status, pool_status, worker_status
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import WorkerStatus
@@ -70,3 +70,20 @@ def test_a_pool_is_ready_while_a_worker_is_online(
 )
 def test_what_was_polled_within_a_minute_is_ready(paused: bool, age: float | None, status: ReadyStatus) -> None:
     assert polled_status(ago(age), is_paused=paused, now=NOW) is status
+
+
+@pytest.mark.parametrize(
+    ("kind", "online", "age", "served"),
+    [
+        ("process", 1, 0, True),
+        ("process", 1, 61, False),
+        ("process", 1, None, False),
+        ("process", 0, 0, False),
+        (UNTYPED, 0, 0, True),
+        (UNTYPED, 0, 61, False),
+    ],
+)
+def test_a_queue_is_served_by_polls_and_in_a_typed_pool_by_workers(
+    kind: str, online: int, age: float | None, served: bool
+) -> None:
+    assert is_served(kind, online=online, last_polled=ago(age), now=NOW) is served

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doc_pages import Snippet, snippets
+from doc_pages import CONTINUED, Snippet, snippets, with_what_it_continues
 
 import headgate
 from headgate.cli.dispatch import build
@@ -24,11 +24,11 @@ COMMAND_LINES = [
 ]
 
 
-@pytest.mark.parametrize("snippet", [each for each in PYTHON if not each.marks], ids=str)
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks in ("", CONTINUED)], ids=str)
 def test_python_runs_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
-    """On its own, without a server, with warnings as errors."""
+    """On its own, or after what it continues; without a server, with warnings as errors."""
     script = tmp_path / "flows.py"
-    script.write_text(snippet.code)
+    script.write_text(with_what_it_continues(snippet))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HEADGATE_", "PREFECT_"))}
     done = subprocess.run(
         [sys.executable, "-W", "error", script],
@@ -42,7 +42,7 @@ def test_python_runs_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks], ids=str)
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks not in ("", CONTINUED)], ids=str)
 def test_python_that_needs_a_server_uses_names_that_exist(snippet: Snippet) -> None:
     assert snippet.marks == "notest"
     imports = [node for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.ImportFrom)]

@@ -3,15 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
 from world import World
 
+from headgate.schema.claims import Grant
 from headgate.schema.deployments import DeploymentUpdate
+from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import deployments, work_pools, work_queues
-from headgate.store.database import Database
+from headgate.store.database import Database, Tx
 
 CLAIMERS = 32
 RUNS = 500
@@ -35,18 +38,33 @@ class Drain:
         self.granted: Counter[UUID] = Counter()
         self.finished = 0
         self.most: Counter[str] = Counter()
+        self.holding: Counter[UUID | None] = Counter()
+        self.most_held: Counter[UUID | None] = Counter()
 
-    async def work(self, number: int) -> None:
+    async def work(self, number: int, **fields: Any) -> None:
         """One worker, with a room of its own size."""
         world = self.servers[number % len(self.servers)]
         while self.finished < self.total:
-            grants = await world.grants(1 + number % 4, worker=f"w{number}")
+            grants = await world.grants(1 + number % 4, worker=f"w{number}", **fields)
             if not grants:
                 await asyncio.sleep(PAUSE)
             for grant in grants:
-                self.granted[grant.flow_run.id] += 1
-                await world.accepted(grant, "RUNNING", "COMPLETED")
-                self.finished += 1
+                self.hold(grant.flow_run)
+            for grant in grants:
+                await self.finish(world, grant)
+
+    def hold(self, run: FlowRun) -> None:
+        """A run was given out; it holds its slot from before this moment on."""
+        self.granted[run.id] += 1
+        self.holding[run.deployment_id] += 1
+        self.most_held |= self.holding
+
+    async def finish(self, world: World, held: Grant | FlowRun) -> None:
+        """Execute a run; it holds its slot until after this count goes down."""
+        await world.accepted(held, "RUNNING")
+        self.holding[(held.flow_run if isinstance(held, Grant) else held).deployment_id] -= 1
+        await world.accepted(held, "COMPLETED")
+        self.finished += 1
 
     async def watch(self, **counts: str) -> None:
         """Remember the highest of these counts, looking as often as possible."""
@@ -93,6 +111,47 @@ async def test_no_limit_is_exceeded_at_any_instant(servers: list[World]) -> None
     assert drain.most["deployment"] <= 2
 
 
+async def test_a_deployments_limit_holds_over_several_pools(servers: list[World]) -> None:
+    """Its runs wait in two pools, which two servers hand out at the same time; and clients that poll are among them."""
+    [world, other] = servers
+    await world.pool("a")
+    await world.pool("b")
+    it = await world.deploy("spread", work_pool_name="a", concurrency_limit=2)
+    await world.runs(it, 40)
+    await world.change_deployment(it, work_pool_name="b")
+    assert await world.scope.store.write(lambda tx: _send_half(tx, "a")) == 20
+    drain = Drain(servers, 40)
+
+    async def poll(server: World, pool: str) -> None:
+        while drain.finished < drain.total:
+            for each in await server.poll(pool):
+                if (await server.propose(each.flow_run, "PENDING")).status == "ACCEPT":
+                    drain.hold(each.flow_run)
+                    await drain.finish(server, each.flow_run)
+            server.clock.advance(seconds=5)
+            await asyncio.sleep(PAUSE)
+
+    async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
+        group.create_task(drain.watch(deployment=f"deployment_id = '{it.id}'"))
+        for number in range(CLAIMERS):
+            group.create_task(drain.work(number, pool="ab"[number % 2]))  # a server each: sets lock pools
+        group.create_task(poll(other, "a"))
+        group.create_task(poll(world, "b"))
+    assert set(drain.granted.values()) == {1}
+    assert drain.most["deployment"] <= 2
+    assert drain.most_held[it.id] <= 2
+
+
+async def _send_half(tx: Tx, pool: str) -> int:
+    """Send every other run to a pool's default queue."""
+    return await tx.execute(
+        """UPDATE flow_run SET work_pool_id = (SELECT id FROM work_pool WHERE name = :pool),
+                  work_queue_id = (SELECT default_queue_id FROM work_pool WHERE name = :pool)
+           WHERE id IN (SELECT id FROM flow_run ORDER BY id LIMIT 20)""",
+        {"pool": pool},
+    )
+
+
 async def test_both_kinds_of_client_share_one_limit(servers: list[World]) -> None:
     """Workers that claim, and clients that poll and then propose Pending, together never pass the pool's limit."""
     [world, other] = servers
@@ -105,9 +164,8 @@ async def test_both_kinds_of_client_share_one_limit(servers: list[World]) -> Non
             for each in await server.poll():
                 result = await server.propose(each.flow_run, "PENDING")
                 if result.status == "ACCEPT":
-                    drain.granted[each.flow_run.id] += 1
-                    await server.accepted(each.flow_run, "RUNNING", "COMPLETED")
-                    drain.finished += 1
+                    drain.hold(each.flow_run)
+                    await drain.finish(server, each.flow_run)
                 elif result.status == "REJECT":
                     assert result.state
                     assert result.state.name == "AwaitingConcurrencySlot"

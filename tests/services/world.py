@@ -19,7 +19,7 @@ from headgate.schema.claims import (
     LeaseRenewalResponse,
     LeaseReturn,
 )
-from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentScheduleCreate
+from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentScheduleCreate, DeploymentUpdate
 from headgate.schema.filters import FlowRunFilter, FlowRunQuery, FlowRunSort, NullableIdFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.flows import Flow, FlowCreate
@@ -34,7 +34,7 @@ from headgate.schema.states import (
     StateType,
 )
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
-from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
 from headgate.services import claims, deployments, flow_runs, flows, polls, states, work_pools, work_queues
 from headgate.services.scope import Scope
 from headgate.services.wakeups import Wakeups
@@ -67,8 +67,18 @@ class World:
     async def change_pool(self, name: str = "local", **fields: Any) -> None:
         await work_pools.update(self.scope, name, WorkPoolUpdate(**fields))
 
+    async def change_queue(self, id: UUID, **fields: Any) -> None:
+        await work_queues.update(self.scope, id, WorkQueueUpdate(**fields))
+
+    async def change_deployment(self, it: Deployment, **fields: Any) -> None:
+        await deployments.update(self.scope, it.id, DeploymentUpdate(**fields))
+
     async def queue(self, name: str, pool: str = "local", **fields: Any) -> WorkQueue:
         return await work_queues.create(self.scope, pool, WorkQueueCreate(name=name, **fields))
+
+    async def queue_of_agents(self, name: str, **fields: Any) -> WorkQueue:
+        """A queue that is named without a pool."""
+        return await work_pools.create_queue(self.scope, WorkQueueCreate(name=name, **fields))
 
     async def deploy(self, name: str = "nightly", *, flow: str = "etl", **fields: Any) -> Deployment:
         """A deployment; `schedule` is short for one schedule."""

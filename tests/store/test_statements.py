@@ -19,7 +19,7 @@ STATEMENTS = [(noun, name) for noun in NOUNS for name in load_statements(noun)]
 VALUES: dict[str, Any] = {
     **dict.fromkeys(("name", "type", "state_type", "state_name", "message", "version", "slug"), "text"),
     **dict.fromkeys(("now", "created", "updated", "timestamp", "until", "since", "after", "before", "stale"), NOW),
-    **dict.fromkeys(("limit", "fence", "priority", "concurrency_limit", "run_count", "level"), 1),
+    **dict.fromkeys(("limit", "free", "fence", "priority", "concurrency_limit", "run_count", "level"), 1),
     **dict.fromkeys(("is_paused", "active", "paused", "auto_scheduled", "holds_slot", "enforce_parameter_schema"), False),
     **{name: {} for name in ("labels", "parameters", "job_variables", "schedule", "context", "state_details")},
     **{name: {} for name in ("empirical_policy", "storage_configuration", "base_job_template")},
@@ -67,8 +67,11 @@ def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
 # --- the cost does not grow with history
 
 SCANS = {
+    "deployment_schedules.with_misfire",  # of schedules that have a misfire policy
+    "claims.unqueued",  # of deployments that cancel new runs
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
+    *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
     "work_pools.untyped",  # of pools
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows

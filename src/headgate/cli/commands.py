@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, Command] = {
     "agent": Command("headgate.cli.agent:app", "Start agents, see which are online, drain and forget them."),
     "deploy": Command("headgate.cli.deploy:deploy", "Create or update deployments, from a file or from flags."),
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
-    "flow-run": Command("headgate.cli.flow_run:app", "See, cancel and delete flow runs, and read their logs."),
+    "flow-run": Command("headgate.cli.flow_run:app", "See, explain, cancel and delete flow runs, and read their logs."),
     "flow": Command("headgate.cli.flow:app", "See flows."),
     "config": Command("headgate.cli.config:app", "See and change settings."),
     "profile": Command("headgate.cli.profile:app", "Keep several sets of settings and switch between them."),

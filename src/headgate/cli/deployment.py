@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from msgspec import UNSET
 
 from headgate.cli.find import every, find_deployment, find_pool, flow_names
-from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Yes
+from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Verbose, Yes
 from headgate.cli.output import (
     Column,
     UsageError,
@@ -20,6 +20,7 @@ from headgate.cli.output import (
     show,
     warning_line,
 )
+from headgate.cli.pauses import By, Reason, note_of, said
 from headgate.cli.serving import server_of, start_command
 from headgate.cli.times import moment_of, seconds_of
 from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
@@ -57,11 +58,12 @@ NewQueue = Annotated[
 
 
 @app.command
-def ls(*, flow_name: FlowName = None, output: Output = "table", session: InSession) -> None:
+def ls(*, flow_name: FlowName = None, verbose: Verbose = False, output: Output = "table", session: InSession) -> None:
     """List all deployments.
 
     For example:
         headgate deployment ls --flow-name inventory
+        headgate deployment ls --verbose
     """
     query = DeploymentQuery(
         flows=FlowFilter(name=NameFilter(any_=flow_name)) if flow_name else None, sort=DeploymentSort.NAME_ASC
@@ -72,8 +74,9 @@ def ls(*, flow_name: FlowName = None, output: Output = "table", session: InSessi
     if output == "json":
         print_json(found)
     else:
-        rows = sorted(_row(deployment, names.get(deployment.flow_id, "")) for deployment in found)
+        rows = sorted(_row(each, names.get(each.flow_id, ""), session.now(), verbose=verbose) for each in found)
         columns = [Column("Name"), Column("ID", keep=True, spare=True), Column("Work pool"), Column("Schedules")]
+        columns += [Column("Queue"), Column("Status", keep=True), Column("Paused"), Column("Description")] if verbose else []
         print_table("Deployments", columns, rows, caption="(**) denotes a paused deployment")
 
 
@@ -150,20 +153,21 @@ def set_pool(deployment: DeploymentName, /, *, pool: NewPool, queue: NewQueue = 
 
 
 @app.command
-def pause(deployment: DeploymentName, /, *, session: InSession) -> None:
+def pause(deployment: DeploymentName, /, *, reason: Reason = None, by: By = None, session: InSession) -> None:
     """Stop a deployment's schedules and hold back its runs; runs in progress go on.
 
     For example:
-        headgate deployment pause inventory/nightly
+        headgate deployment pause inventory/nightly --reason "db upgrade"
     """
     with session.client() as client:
-        client.send(deployments.pause(find_deployment(client, deployment).id))
+        found = find_deployment(client, deployment)
+        client.send(deployments.pause(found.id, note_of(reason, by, is_paused=found.paused)))
     print(f"Paused deployment {deployment!r}")
 
 
 @app.command
 def resume(deployment: DeploymentName, /, *, session: InSession) -> None:
-    """Undo `pause`.
+    """Undo `pause`: runs are released at once, and why it was paused is forgotten.
 
     For example:
         headgate deployment resume inventory/nightly
@@ -187,10 +191,14 @@ def delete(deployment: DeploymentName, /, *, yes: Yes = False, session: InSessio
     print(f"Deleted deployment {deployment!r}")
 
 
-def _row(deployment: Deployment, flow: str) -> tuple[str, ...]:
+def _row(deployment: Deployment, flow: str, now: datetime, *, verbose: bool) -> tuple[str, ...]:
     mark = " **" if deployment.paused else ""
     timing = "; ".join(schedules.describe(item.schedule) for item in deployment.schedules if item.active)
-    return (f"{flow}/{deployment.name}{mark}", str(deployment.id), deployment.work_pool_name or "", timing)
+    row = (f"{flow}/{deployment.name}{mark}", str(deployment.id), deployment.work_pool_name or "", timing)
+    if not verbose:
+        return row
+    about = (deployment.work_queue_name, deployment.status, said(deployment.pause, now), deployment.description)
+    return (*row, *(text or "" for text in about))
 
 
 def _due(start_in: str | None, start_at: str | None, now: datetime) -> datetime | None:

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 from cyclopts import App, Parameter
 
+from headgate.cli.explanation import explanation_text, waiting_text
 from headgate.cli.find import every, find_flow_run, first, flow_names
 from headgate.cli.options import FlowRunName, InSession, Output, Yes
-from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_json_line, print_table, show
+from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_json_line, print_record, print_table
 from headgate.cli.watch import all_lines, follow_lines, log_text
 from headgate.client.calls import flow_runs, logs
 from headgate.client.client import Client
@@ -87,14 +88,34 @@ def ls(
 
 @app.command(name="inspect")
 def inspect_(flow_run: FlowRunName, /, *, output: Output = "table", session: InSession) -> None:
-    """Show all fields of a flow run.
+    """Show all fields of a flow run, what it waits or waited for, and the states that it was in.
 
     For example:
         headgate flow-run inspect careful-wolf
     """
     with session.client() as client:
         run = find_flow_run(client, flow_run)
-    show(run, output, now=session.now())
+        if output == "json":
+            print_json(run)
+            return
+        explanation, history = client.send(flow_runs.explain(run.id)), client.send(flow_runs.get_states(run.id))
+    print_record(run, now=session.now())
+    print(waiting_text(explanation, history, now=session.now()))
+
+
+@app.command
+def explain(flow_run: FlowRunName, /, *, output: Output = "table", session: InSession) -> None:
+    """Say why a flow run is not running: pauses, limits and who has the slots, missing workers, runs ahead of it.
+
+    For example:
+        headgate flow-run explain careful-wolf
+    """
+    with session.client() as client:
+        explanation = client.send(flow_runs.explain(find_flow_run(client, flow_run).id))
+    if output == "json":
+        print_json(explanation)
+    else:
+        print(explanation_text(explanation, now=session.now()))
 
 
 @app.command(name="logs")

@@ -40,6 +40,10 @@ Limit = Annotated[
     int | None,
     Parameter(name=["--concurrency-limit", "-cl"], help="How many of its runs may be in progress at a time."),
 ]
+InfraRetries = Annotated[
+    int | None,
+    Parameter(name="--infra-retries", help="How often a run that lost its infrastructure is given other."),
+]
 Paused = Annotated[bool, Parameter(name="--paused", help="Write it paused: no run starts until it is resumed.")]
 
 
@@ -60,12 +64,13 @@ class Overrides:
     version: Version = None
     description: Description = None
     concurrency_limit: Limit = None
+    infra_retries: InfraRetries = None
     paused: Paused = False
 
     def over(self, raw: Raw) -> dict[str, Any]:
         """An entry of the file with the flags in their places."""
         entry = dict(raw)
-        for key in ("version", "description", "concurrency_limit"):
+        for key in ("version", "description", "concurrency_limit", "infra_retries"):
             if (value := getattr(self, key)) is not None:
                 entry[key] = value
         if self.command is not None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from headgate.cli.misfires import misfire_of
 from headgate.cli.output import Problems
 from headgate.cli.program import Program, program_of
 from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
@@ -16,7 +17,14 @@ from headgate.cli.times import seconds_of
 from headgate.cli.values import parameters_of
 from headgate.core import schedules, templates
 from headgate.errors import HeadgateError, Invalid
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentCreate, DeploymentScheduleCreate
+from headgate.schema.deployments import (
+    CollisionStrategy,
+    ConcurrencyOptions,
+    DeploymentCreate,
+    DeploymentScheduleCreate,
+    InfraRetries,
+    Misfire,
+)
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_pools import WorkPool
@@ -65,6 +73,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     pool = findings.of(lambda: _pool(entry, around))
     variables = findings.of(lambda: _job_variables(entry, pool))
     timing = findings.of(lambda: _schedules(entry, program, pool))
+    restarts = findings.of(lambda: _infra_retries(entry.infra_retries))
     if findings.problems or name is None or program is None or pool is None:
         raise Problems(findings.problems)
     body = DeploymentCreate(
@@ -75,6 +84,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         schedules=timing,
         concurrency_limit=entry.concurrency_limit.limit if entry.concurrency_limit else None,
         concurrency_options=_options(entry.concurrency_limit),
+        infra_retries=restarts,
         job_variables=variables,
         parameters=parameters,
         tags=entry.tags or [],
@@ -127,6 +137,16 @@ def _parameters(entry: DeploymentEntry, program: Program | None, given: Sequence
     return values
 
 
+def _infra_retries(given: InfraRetries | int | None) -> InfraRetries | None:
+    """A number alone is how often."""
+    if not isinstance(given, int):
+        return given
+    try:
+        return msgspec.convert({"max": given}, InfraRetries)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{given}: {str(error).partition(' - at')[0]}", field="infra_retries") from None
+
+
 def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:
     name = (entry.work_pool and entry.work_pool.name) or around.default_pool
     if name is None:
@@ -177,8 +197,17 @@ def _schedule(entry: ScheduleEntry, field: str, program: Program | None, pool: W
         parameters=parameters,
         job_variables=variables,
         slug=entry.slug,
+        misfire=_misfire(entry, field),
         replaces=entry.replaces,
     )
+
+
+def _misfire(entry: ScheduleEntry, field: str) -> Misfire | None:
+    deadline = None if entry.start_deadline is None else str(entry.start_deadline)
+    try:
+        return misfire_of(entry.misfire, deadline, option="start_deadline")
+    except HeadgateError as error:
+        raise Invalid(str(error), field=f"{field}.start_deadline") from None
 
 
 def _timing(entry: ScheduleEntry, field: str) -> Schedule:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
-from headgate.schema.deployments import CollisionStrategy
+from headgate.schema.deployments import CollisionStrategy, InfraRetries, MisfirePolicy
 
 FILES = ("headgate.yaml", "prefect.yaml", "deployment.yaml")
 """Looked for in this order."""
@@ -24,7 +24,7 @@ S = TypeVar("S", bound=Struct)
 
 
 class ScheduleEntry(Struct, kw_only=True):
-    """A schedule as the file has it; `interval` in seconds, or with units such as `15m`."""
+    """A schedule as the file has it; `interval` and `start_deadline` in seconds, or with units such as `15m`."""
 
     interval: float | str | None = None
     anchor_date: datetime | None = None
@@ -37,6 +37,8 @@ class ScheduleEntry(Struct, kw_only=True):
     parameters: dict[str, Any] | None = None
     job_variables: dict[str, Any] | None = None
     max_scheduled_runs: int | None = None
+    misfire: MisfirePolicy | None = None
+    start_deadline: float | str | None = None
     replaces: str | None = None
 
 
@@ -71,6 +73,7 @@ class DeploymentEntry(Struct, kw_only=True):
     schedule: ScheduleEntry | None = None
     schedules: list[ScheduleEntry] | None = None
     concurrency_limit: LimitEntry | None = None
+    infra_retries: InfraRetries | int | None = None
     paused: bool | None = None
     enforce_parameter_schema: bool | None = None
     work_pool: WorkPoolEntry | None = None
@@ -177,6 +180,7 @@ def _known_keys(entry: Raw, where: str) -> Raw:
     _check_keys(entry, DeploymentEntry.__struct_fields__, where)
     _check_keys(entry.get("work_pool"), WorkPoolEntry.__struct_fields__, f"{where}.work_pool")
     _check_keys(entry.get("concurrency_limit"), LimitEntry.__struct_fields__, f"{where}.concurrency_limit")
+    _check_keys(entry.get("infra_retries"), InfraRetries.__struct_fields__, f"{where}.infra_retries")
     _check_keys(entry.get("schedule"), ScheduleEntry.__struct_fields__, f"{where}.schedule")
     schedules = entry.get("schedules")
     for number, schedule in enumerate(schedules if isinstance(schedules, list) else ()):

@@ -1,4 +1,4 @@
-"""Who executes the runs of a pool: the sentence and the command to type next."""
+"""Who executes the runs of a pool: the words and the command to type next."""
 
 from headgate.schema.work_pools import UNTYPED
 
@@ -10,6 +10,7 @@ def server_of(type: str) -> str:
 
 def start_command(pool: str, type: str, *, queue: str | None = None) -> str:
     """What starts one for a pool, or for one of its queues; names are as a shell takes them."""
-    if type == UNTYPED:
-        return f"headgate agent start -p {pool}" + (f" -q {queue}" if queue else "")
-    return f"headgate worker start --pool {pool}" + (f" --work-queue {queue}" if queue else "")
+    server = "agent" if type == UNTYPED else "worker"
+    if queue is not None:
+        return f"headgate {server} start --pool {pool} --work-queue {queue}"
+    return f"headgate agent start -p {pool}" if type == UNTYPED else f"headgate worker start --pool {pool}"

@@ -3,6 +3,7 @@
 from headgate.cli.find import find_pool
 from headgate.cli.options import Description, InSession, PoolLimit, PoolName, Slots, Template
 from headgate.cli.output import UsageError
+from headgate.cli.pauses import By, Reason, note_of
 from headgate.cli.pool_templates import read_template
 from headgate.cli.session import Session
 from headgate.client.calls import work_pools
@@ -36,18 +37,21 @@ def update(
     print(f"Updated work pool {name!r}")
 
 
-def pause(name: PoolName, /, *, session: InSession) -> None:
+def pause(name: PoolName, /, *, reason: Reason = None, by: By = None, session: InSession) -> None:
     """Stop the delivery of runs to workers and agents; runs in progress go on.
 
     For example:
-        headgate work-pool pause local
+        headgate work-pool pause local --reason "db upgrade"
     """
-    _update(session, name, WorkPoolUpdate(is_paused=True))
+    with session.client() as client:
+        note = note_of(reason, by, is_paused=find_pool(client, name).is_paused)
+        body = WorkPoolUpdate(is_paused=True, pause_reason=note.pause_reason, paused_by=note.paused_by)
+        client.send(work_pools.update(name, body))
     print(f"Paused work pool {name!r}")
 
 
 def resume(name: PoolName, /, *, session: InSession) -> None:
-    """Undo `pause`.
+    """Undo `pause`: runs are released at once, and why it was paused is forgotten.
 
     For example:
         headgate work-pool resume local

@@ -42,3 +42,9 @@ def polled_status(last_polled: datetime | None, *, is_paused: bool, now: datetim
         return ReadyStatus.PAUSED
     recent = last_polled is not None and now - last_polled <= POLLED_WITHIN
     return ReadyStatus.READY if recent else ReadyStatus.NOT_READY
+
+
+def is_served(pool_type: str, *, online: int, last_polled: datetime | None, now: datetime) -> bool:
+    """Whether something takes runs from a queue: it was polled lately, and a typed pool has workers online."""
+    polled = polled_status(last_polled, is_paused=False, now=now) is ReadyStatus.READY
+    return polled and (online > 0 or pool_type == UNTYPED)

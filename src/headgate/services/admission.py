@@ -4,17 +4,23 @@ The caller holds the locks of the pools, so that what is counted here stays so u
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
+from headgate.core.states import AWAITING_SLOT, Current
+from headgate.schema.states import StateCreate, StateDetails, StateType
 from headgate.store import claims as rows
+from headgate.store import work_pools as pool_rows
 from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
 EVER = datetime.min.replace(tzinfo=UTC)
 """Before anything falls due."""
+
+SLOT_RETRY = timedelta(seconds=30)
+"""After how long who asked for a slot by itself may ask again."""
 
 _PAGE = 64
 """How many candidates are looked at beyond the room that a worker has."""
@@ -33,12 +39,12 @@ async def admissible(
     room = min(room, _left(top))
     if room <= 0 or pool.is_paused:
         return []
-    deployments = await rows.limited_deployments(tx)
+    slots = _Slots(tx, await rows.limited_deployments(tx))
     admitted: list[Candidate] = []
     for queue in sorted(queues.values(), key=lambda lane: lane.priority):
         if queue.paused:
             continue
-        taken = await _admit_queue(tx, top, queue, deployments, span=span, room=room - len(admitted))
+        taken = await _admit_queue(tx, top, queue, slots, span=span, room=room - len(admitted))
         admitted += taken
         top = replace(top, used=top.used + len(taken))
         if len(admitted) >= room:
@@ -47,54 +53,98 @@ async def admissible(
 
 
 async def _admit_queue(
-    tx: Tx, pool: Lane, queue: Lane, deployments: dict[UUID, Lane], *, span: tuple[datetime, datetime], room: int
+    tx: Tx, pool: Lane, queue: Lane, slots: "_Slots", *, span: tuple[datetime, datetime], room: int
 ) -> list[Candidate]:
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
     for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
         while len(admitted) < room:
-            full = _full(deployments)
+            full = slots.full()
             limit = room + _PAGE  # those admitted by now are seen again
             page = await rows.candidates(tx, queue.id, priority=priority, span=span, full=full, limit=limit)
+            await slots.hold(page)
             seen = {run.id for run in admitted}
-            fresh = [(run, cap) for run, cap in page if run.id not in seen]
-            for run, cap in fresh:
-                if run.deployment_id and cap is not None:
-                    deployments.setdefault(run.deployment_id, Lane(run.deployment_id, limit=cap))
             decision = dispatch(
                 Snapshot(
                     replace(pool, used=pool.used + len(admitted)),
                     {queue.id: replace(queue, used=queue.used + len(admitted))},
-                    deployments,
-                    [run for run, _ in fresh],
+                    slots.lanes,
+                    [run for run, _ in page if run.id not in seen],
                     span[1],
                     room - len(admitted),
                 )
             )
             admitted += decision.admitted
-            _take(deployments, decision.admitted)
-            if len(page) < limit or (not decision.admitted and _full(deployments) == full):
+            slots.take(decision.admitted)
+            if len(page) < limit or (not decision.admitted and slots.full() == full):
                 break
     return admitted
 
 
-def _full(deployments: dict[UUID, Lane]) -> list[UUID]:
-    return [id for id, lane in deployments.items() if _left(lane) <= 0]
+class _Slots:
+    """The slots of limited deployments. Their runs may wait in several pools, so that the lock of one pool is not enough:
+    they are counted anew once this transaction is alone with them."""
 
+    def __init__(self, tx: Tx, lanes: dict[UUID, Lane]) -> None:
+        self.lanes = lanes
+        self._tx = tx
+        self._held: set[UUID] = set()
 
-def _take(deployments: dict[UUID, Lane], admitted: Sequence[Candidate]) -> None:
-    for run in admitted:
-        if run.deployment_id and (lane := deployments.get(run.deployment_id)):
-            deployments[run.deployment_id] = replace(lane, used=lane.used + 1)
+    async def hold(self, page: Sequence[tuple[Candidate, int | None]]) -> None:
+        """Count for the runs of a page. Nobody is waited for: with whose slots another is busy counts as full this time."""
+        wanted = {run.deployment_id: cap for run, cap in page if run.deployment_id and cap is not None}
+        wanted = {id: cap for id, cap in wanted.items() if id not in self._held}
+        used = await rows.try_slots(self._tx, wanted) if wanted else {}
+        self.lanes |= {id: Lane(id, limit=cap, used=used.get(id, cap)) for id, cap in wanted.items()}
+        self._held |= used.keys()
+
+    def full(self) -> list[UUID]:
+        """Deployments without a slot."""
+        return [id for id, lane in self.lanes.items() if _left(lane) <= 0]
+
+    def take(self, admitted: Sequence[Candidate]) -> None:
+        """These runs hold slots now."""
+        for run in admitted:
+            if run.deployment_id and (lane := self.lanes.get(run.deployment_id)):
+                self.lanes[run.deployment_id] = replace(lane, used=lane.used + 1)
 
 
 def _left(lane: Lane) -> int:
     return 1_000_000 if lane.limit is None else lane.limit - lane.used
 
 
-async def full_lane(tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None) -> str | None:
-    """The first limit that leaves no slot, as a sentence; None when there is room. The caller holds the locks."""
-    for lane, used, limit in await rows.limits(tx, pool_id, queue_id, deployment_id):
-        if limit is not None and used >= limit:
-            return f"{lane} concurrency limit reached."
-    return None
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a run gets no slot; `cancels`: its deployment lets no run wait for one."""
+
+    reason: str
+    cancels: bool = False
+
+
+async def refusal(tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None) -> Refusal | None:
+    """What refuses a slot to a run that asks for it outside of a claim; None when there is room.
+
+    The caller holds the locks: those of `hold_limits`.
+    """
+    full = [each for each in await rows.limits(tx, pool_id, queue_id, deployment_id) if each.is_full]
+    if not full:
+        return None
+    first = next((each for each in full if each.cancels_new), full[0])
+    return Refusal(f"{first.lane} concurrency limit reached.", first.cancels_new)
+
+
+def refused_state(refused: Refusal, run: Current, *, now: datetime) -> StateCreate:
+    """Where a run goes that asked for a slot and got none: it waits, or, if it is new and may not wait, it is cancelled."""
+    if refused.cancels and run.run_count == 0:
+        return StateCreate(type=StateType.CANCELLED, message=refused.reason)
+    details = StateDetails(scheduled_time=now + SLOT_RETRY)
+    return StateCreate(type=StateType.SCHEDULED, name=AWAITING_SLOT, message=refused.reason, state_details=details)
+
+
+async def hold_limits(tx: Tx, places: Sequence[tuple[UUID | None, UUID | None]]) -> None:
+    """Be alone, until the transaction ends, with the limits over runs, given as pairs of a pool and a deployment that
+    has a limit: pools first, then deployments, each in one order."""
+    if pools := {pool for pool, _ in places if pool is not None}:
+        await pool_rows.lock_many(tx, pools)
+    if deployments := {deployment for _, deployment in places if deployment is not None}:
+        await rows.hold_slots(tx, deployments)

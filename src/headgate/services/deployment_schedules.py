@@ -6,10 +6,12 @@ from uuid import UUID
 from msgspec import UNSET
 
 from headgate.core import schedules as rules
+from headgate.core.pauses import pause_after
 from headgate.core.redeploy import match_schedules
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
+from headgate.schema.pauses import PauseNote
 from headgate.services import scheduling
 from headgate.services.scope import Scope
 from headgate.store import deployment_schedules as rows
@@ -47,6 +49,8 @@ async def insert(
             parameters=want.parameters,
             job_variables=want.job_variables,
             slug=want.slug,
+            misfire=want.misfire,
+            pause=pause_after(None, PauseNote(), was_paused=False, is_paused=want.active is False, now=now),
         )
         for want in wanted
     ]
@@ -91,10 +95,11 @@ def _bring_to(schedule: DeploymentSchedule, want: DeploymentScheduleCreate, scop
     if not rules.same_timing(schedule.schedule, want.schedule):
         schedule.schedule = rules.canonical(want.schedule, now=scope.now)
     if want.active is not None:
-        schedule.active = want.active
+        _switch(schedule, want.active, PauseNote(), scope)
     schedule.max_scheduled_runs = want.max_scheduled_runs
     schedule.parameters, schedule.job_variables = want.parameters, want.job_variables
     schedule.slug = want.slug or schedule.slug
+    schedule.misfire = want.misfire
     schedule.updated = scope.now
 
 
@@ -149,8 +154,8 @@ def _apply(body: DeploymentScheduleUpdate, schedule: DeploymentSchedule, scope: 
     schedule.updated = scope.now
     if body.schedule is not UNSET:
         schedule.schedule = rules.canonical(body.schedule, now=scope.now)
-    if body.active is not UNSET and body.active is not None:
-        schedule.active = body.active
+    active = schedule.active if body.active is UNSET or body.active is None else body.active
+    _switch(schedule, active, body, scope)
     if body.max_scheduled_runs is not UNSET:
         schedule.max_scheduled_runs = body.max_scheduled_runs
     if body.parameters is not UNSET:
@@ -159,6 +164,13 @@ def _apply(body: DeploymentScheduleUpdate, schedule: DeploymentSchedule, scope: 
         schedule.job_variables = body.job_variables
     if body.slug is not UNSET:
         schedule.slug = body.slug
+    if body.misfire is not UNSET:
+        schedule.misfire = body.misfire
+
+
+def _switch(schedule: DeploymentSchedule, active: bool, note: PauseNote, scope: Scope) -> None:
+    schedule.pause = pause_after(schedule.pause, note, was_paused=not schedule.active, is_paused=not active, now=scope.now)
+    schedule.active = active
 
 
 async def delete(scope: Scope, deployment_id: UUID, id: UUID) -> None:

@@ -1,7 +1,7 @@
 """Use cases of flow runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.services import work_queues
+from headgate.services.admission import hold_limits, refusal, refused_state
 from headgate.services.scope import Scope
 from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as rows
@@ -90,7 +91,8 @@ async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Excep
         except HeadgateError as error:
             new.append(error)
     runs = [each for each in new if isinstance(each, NewRun)]
-    inserted = await rows.insert(tx, runs)
+    inserted = await rows.insert(tx, [each for each in runs if not _takes_slot(each)])
+    inserted |= await _insert_in_slots(tx, [each for each in runs if _takes_slot(each)], deployments)
     earlier = await _earlier(tx, [each.run for each in runs if each.run.id not in inserted], now)
     return [
         each
@@ -103,6 +105,28 @@ async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Excep
 
 
 CREATE: Command[Creation, Created] = Command("create flow runs", _create)
+
+
+def _takes_slot(new: NewRun) -> bool:
+    """Whether it is made in a state that counts against somebody's limit."""
+    return new.holds_slot and (new.run.work_pool_id is not None or new.run.deployment_id is not None)
+
+
+async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[UUID, Deployment]) -> set[UUID]:
+    """Insert runs that begin in a slot, one after the other; those for which there is none begin by waiting for it."""
+    if not new:
+        return set()
+    limited = {id for id, deployment in deployments.items() if deployment.concurrency_limit is not None}
+    places = [(each.run.work_pool_id, each.run.deployment_id) for each in new]
+    await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
+    inserted: set[UUID] = set()
+    for each in new:
+        run = each.run
+        refused = await refusal(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
+        if refused is not None:
+            _begin(run, refused_state(refused, Current(), now=run.created), at=run.created)
+        inserted |= await rows.insert(tx, [replace(each, holds_slot=refused is None)])
+    return inserted
 
 
 async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple[UUID, str], FlowRun]:
@@ -178,17 +202,15 @@ def new_run(
 ) -> FlowRun:
     """A run that enters its first state at `now`: the one of `body`, or Scheduled for now."""
     id = uuid7(now)
-    state, timing = _first_state(id, body.state or StateCreate(type=StateType.SCHEDULED), now)
     labels = {"prefect.flow.id": str(flow_id)}
     if deployment is not None:
         labels["prefect.deployment.id"] = str(deployment.id)
-    return FlowRun(
+    run = FlowRun(
         id=id,
         created=now,
         updated=now,
         name=body.name or run_name(id.int),
         flow_id=flow_id,
-        state_id=state.id,
         deployment_id=deployment.id if deployment else None,
         deployment_version=deployment.version if deployment else None,
         work_queue_id=deployment.work_queue_id if deployment else None,
@@ -202,35 +224,34 @@ def new_run(
         tags=_joined(deployment.tags if deployment else [], body.tags or []),
         labels=labels | (body.labels or {}),
         parent_task_run_id=body.parent_task_run_id,
-        state_type=state.type,
-        state_name=state.name,
-        run_count=timing.run_count,
-        expected_start_time=timing.expected_start_time,
-        next_scheduled_start_time=timing.due_at,
-        start_time=timing.start_time,
-        end_time=timing.end_time,
-        estimated_start_time_delta=estimated_start_delta(timing, Current(type=state.type), now=now),
         infrastructure_document_id=body.infrastructure_document_id
         or (deployment.infrastructure_document_id if deployment else None),
         job_variables=body.job_variables,
-        state=state,
     )
+    _begin(run, body.state or StateCreate(type=StateType.SCHEDULED), at=now)
+    return run
 
 
-def _first_state(id: UUID, proposed: StateCreate, now: datetime) -> tuple[State, Timing]:
-    details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=id)
+def _begin(run: FlowRun, proposed: StateCreate, *, at: datetime) -> None:
+    """Have a run that is not stored yet begin in a state, with all that follows from it."""
+    details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=run.id)
     if proposed.type is StateType.SCHEDULED and details.scheduled_time is None:
-        details = structs.replace(details, scheduled_time=now)
-    state = State(
-        id=uuid7(now),
+        details = structs.replace(details, scheduled_time=at)
+    timing = advance(Timing(), Current(), structs.replace(proposed, state_details=details), at=at)
+    run.state = State(
+        id=uuid7(at),
         type=proposed.type,
         name=proposed.name or NAMES[proposed.type],
-        timestamp=now,
+        timestamp=at,
         message=proposed.message,
         data=proposed.data,
         state_details=details,
     )
-    return state, advance(Timing(), Current(), structs.replace(proposed, state_details=details), at=now)
+    run.state_id, run.state_type, run.state_name = run.state.id, run.state.type, run.state.name
+    run.run_count, run.expected_start_time = timing.run_count, timing.expected_start_time
+    run.next_scheduled_start_time = timing.due_at
+    run.start_time, run.end_time = timing.start_time, timing.end_time
+    run.estimated_start_time_delta = estimated_start_delta(timing, Current(type=run.state_type), now=at)
 
 
 def _joined(first: list[str], second: list[str]) -> list[str]:

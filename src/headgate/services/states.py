@@ -8,7 +8,6 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from headgate.core.states import (
-    AWAITING_SLOT,
     HOLDS_SLOT,
     LATE,
     NAMES,
@@ -35,17 +34,12 @@ from headgate.schema.states import (
     StateDetails,
     StateType,
 )
-from headgate.services.admission import full_lane
+from headgate.services.admission import hold_limits, refusal, refused_state
 from headgate.services.scope import Scope
-from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as rows
-from headgate.store import work_pools as pool_rows
 from headgate.store.database import Command, TryAgain, Tx
 from headgate.store.flow_runs import Entered, LockedRun
 from headgate.telemetry import StateChanged
-
-SLOT_RETRY = timedelta(seconds=30)
-"""After how long a client that polls may try again to take a slot that was not free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +113,10 @@ def _needs_slot(run: LockedRun) -> bool:
 
 
 async def _lock_limits(tx: Tx, run_ids: Sequence[UUID]) -> set[UUID | None]:
-    """Lock the pools of runs, and where they have none the deployments that limit them; answers the pools."""
-    gates = await rows.gates_of(tx, run_ids)
-    if deployments := {deployment for pool, deployment in gates if pool is None and deployment is not None}:
-        await deployment_rows.lock(tx, [*deployments])
-    await pool_rows.lock_many(tx, {pool for pool, _ in gates if pool is not None})
-    return {pool for pool, _ in gates}
+    """Be alone with the limits over runs; answers their pools."""
+    places = await rows.gates_of(tx, run_ids)
+    await hold_limits(tx, places)
+    return {pool for pool, _ in places}
 
 
 async def _write(tx: Tx, entered: list[Entered]) -> list[Entered]:
@@ -185,12 +177,8 @@ async def _admitted(tx: Tx, run: LockedRun, proposal: Proposal, decision: Decisi
         return decision
     if run.work_pool_id is None and run.deployment_id is None:
         return decision
-    full = await full_lane(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
-    if full is None:
-        return decision
-    details = StateDetails(scheduled_time=proposal.now + SLOT_RETRY)
-    state = StateCreate(type=StateType.SCHEDULED, name=AWAITING_SLOT, message=full, state_details=details)
-    return Reject(full, state)
+    refused = await refusal(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
+    return Reject(refused.reason, refused_state(refused, run.current, now=proposal.now)) if refused else decision
 
 
 def _entered(
@@ -234,6 +222,9 @@ def _entered(
         retry_delays=before.retry_delays,
         fence=fence,
         held=run.lease_expires_at is not None,
+        restarts=run.timing.restarts,
+        restarts_begun=run.timing.restarts_begun,
+        infra_retries=before.infra_retries,
     )
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))

@@ -3,13 +3,16 @@
 from contextlib import suppress
 
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from headgate.core import templates
+from headgate.core.pauses import pause_after
 from headgate.errors import Conflict, Forbidden
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
-from headgate.schema.work_queues import WorkQueue
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
+from headgate.services import work_queues
 from headgate.services.scope import Scope
 from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
 from headgate.store import work_pools as rows
@@ -43,6 +46,7 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
         concurrency_limit=body.concurrency_limit,
         default_queue_id=queue_id,
         storage_configuration=body.storage_configuration,
+        pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
     )
     if not await rows.insert(tx, pool):
         raise Conflict("A work pool with this name already exists.")
@@ -74,6 +78,25 @@ async def ensure(scope: Scope, tx: Tx, name: str) -> LockedPool:
     return pool
 
 
+async def create_queue(scope: Scope, body: WorkQueueCreate) -> WorkQueue:
+    """Create a queue that is named without a pool: in the default pool; `Conflict` when that has one of the name.
+
+    The queue that comes with a new pool is not in the way of one that is asked for under its name.
+    """
+
+    async def unit(tx: Tx) -> WorkQueue:
+        is_new = await rows.lock(tx, DEFAULT_POOL) is None
+        pool = await ensure_default(scope, tx)
+        if is_new and body.name == DEFAULT:
+            given = {name: value for name, value in asdict(body).items() if value not in (None, "")}
+            return await work_queues.change(scope, tx, pool.default_queue_id, WorkQueueUpdate(**given))
+        return await work_queues.insert(scope, tx, pool, body)
+
+    queue = await scope.store.write(unit)
+    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    return queue
+
+
 async def get(scope: Scope, name: str) -> WorkPool:
     """One pool."""
     return _found(await scope.store.read(lambda tx: rows.get(tx, name, now=scope.now)), name)
@@ -97,8 +120,10 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
     async def unit(tx: Tx) -> WorkPool:
         await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
+        was_paused = pool.is_paused
         pool.updated = scope.now
         _apply(body, pool)
+        pool.pause = pause_after(pool.pause, body, was_paused=was_paused, is_paused=pool.is_paused, now=scope.now)
         await rows.update(tx, pool)
         return pool
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from headgate.core.dispatch import Candidate, Lane
 from headgate.schema.claims import HeldLease
 from headgate.schema.states import StateType
-from headgate.store.database import Tx
+from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
 from headgate.store.times import as_time
 
@@ -23,6 +23,21 @@ class Lapsed:
     state_type: StateType
     state_name: str
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandsUnder:
+    """A limit over a run: the lane's word, its slots taken, and whether a run that finds none is cancelled."""
+
+    lane: str
+    used: int
+    limit: int | None
+    cancels_new: bool
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it leaves no slot."""
+        return self.limit is not None and self.used >= self.limit
 
 
 async def queues(tx: Tx, pool_id: UUID) -> dict[UUID, tuple[str, Lane]]:
@@ -46,6 +61,32 @@ async def limited_deployments(tx: Tx) -> dict[UUID, Lane]:
     return {row["id"]: Lane(row["id"], limit=row["concurrency_limit"], used=row["used"]) for row in rows}
 
 
+async def hold_slots(tx: Tx, deployment_ids: Iterable[UUID]) -> None:
+    """Be alone with the slots of deployments until the transaction ends; the caller holds its pools already."""
+    if tx.dialect == "postgresql":  # SQLite's one writer holds everything
+        await tx.fetch(_SQL["hold_slots"], {"ids": [*deployment_ids]})
+
+
+async def try_slots(tx: Tx, deployment_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The same without waiting: the slots taken of those deployments with which nobody else is busy."""
+    held = [row["id"] for row in await tx.fetch(_SQL["try_slots"], {"ids": [*deployment_ids]})]
+    used = await tx.fetch(_SQL["deployment_used"], {"ids": held})
+    return dict.fromkeys(held, 0) | {row["id"]: row["used"] for row in used}
+
+
+async def unqueued(tx: Tx) -> list[Lane]:
+    """Deployments that let no run wait for a slot and are not paused."""
+    rows = await tx.fetch(_SQL["unqueued"])
+    return [Lane(row["id"], limit=row["concurrency_limit"], used=row["used"]) for row in rows]
+
+
+async def colliding(tx: Tx, deployment: Lane, *, now: datetime, limit: int) -> list[tuple[UUID, str]]:
+    """Due new runs of a deployment for which no slot is left, each with the name of the state that it is in."""
+    free = max((deployment.limit or 0) - deployment.used, 0)
+    params = {"deployment_id": deployment.id, "now": now, "free": free, "limit": limit}
+    return [(row["id"], row["state_name"]) for row in await tx.fetch(_SQL["colliding"], params)]
+
+
 async def priorities(tx: Tx, queue_id: UUID) -> list[int]:
     """The run priorities that wait in a queue, highest first."""
     return [row["priority"] for row in await tx.fetch(_SQL["priorities"], {"work_queue_id": queue_id})]
@@ -59,13 +100,11 @@ async def candidates(
     since, until = span
     params = {"work_queue_id": queue_id, "priority": priority, "since": since, "until": until}
     params |= {"full": [*full], "limit": limit}
-    return [
-        (
-            Candidate(row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"]),
-            row["concurrency_limit"],
-        )
-        for row in await tx.fetch(_SQL["candidates"], params)
-    ]
+    return [(_candidate(row), row["concurrency_limit"]) for row in await tx.fetch(_SQL["candidates"], params)]
+
+
+def _candidate(row: Row) -> Candidate:
+    return Candidate(row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"])
 
 
 async def next_due(tx: Tx, pool_id: UUID, *, after: datetime) -> datetime | None:
@@ -95,9 +134,8 @@ async def lapsed(tx: Tx, *, now: datetime, limit: int) -> list[Lapsed]:
     return [Lapsed(row["id"], StateType(row["state_type"]), row["state_name"], row["fence"]) for row in rows]
 
 
-async def limits(
-    tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None
-) -> list[tuple[str, int, int | None]]:
-    """What a run stands under: the lane's word, its slots taken and its limit; pool first."""
+async def limits(tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None) -> list[StandsUnder]:
+    """What a run stands under: pool, queue, deployment."""
     params = {"work_pool_id": pool_id, "work_queue_id": queue_id, "deployment_id": deployment_id}
-    return [(row["lane"], row["used"], row["concurrency_limit"]) for row in await tx.fetch(_SQL["limits"], params)]
+    rows = await tx.fetch(_SQL["limits"], params)
+    return [StandsUnder(row["lane"], row["used"], row["concurrency_limit"], bool(row["cancels_new"])) for row in rows]

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
 from headgate.schema.states import State, StateDetails, StateType
@@ -41,6 +42,15 @@ class NewRun:
     schedule_id: UUID | None = None
     priority: int = 0
     holds_slot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DueRun:
+    """A run that waits past its time, and the name of the state that it was seen in."""
+
+    id: UUID
+    due_at: datetime
+    state_name: str
 
 
 @dataclass(slots=True)
@@ -241,6 +251,9 @@ def _locked(row: Row) -> LockedRun:
         retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
         fence=row["fence"],
         held=row["lease_expires_at"] is not None,
+        restarts=row["restarts"],
+        restarts_begun=row["restarts_begun"],
+        infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
     )
     state = None
     if current.type is not None:
@@ -266,6 +279,8 @@ def _locked(row: Row) -> LockedRun:
             row["end_time"],
             row["total_run_time"],
             row["run_count"],
+            row["restarts"],
+            row["restarts_begun"],
         ),
         state=state,
         lease_expires_at=row["lease_expires_at"],
@@ -289,6 +304,8 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
             "end_time": each.timing.end_time,
             "total_run_time": each.timing.total_run_time,
             "run_count": each.timing.run_count,
+            "restarts": each.timing.restarts,
+            "restarts_begun": each.timing.restarts_begun,
             "holds_slot": each.holds_slot,
             "fence": each.fence,
             "lease_expires_at": each.lease_expires_at,
@@ -377,6 +394,12 @@ async def ahead_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list
     """Runs that a schedule made ahead and that are not due yet."""
     params = {"schedule_id": schedule_id, "now": now}
     return [row["id"] for row in await tx.fetch(_SQL["ahead_of_schedule"], params)]
+
+
+async def due_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list[DueRun]:
+    """A schedule's due runs that have not begun, the earliest first."""
+    rows = await tx.fetch(_SQL["due_of_schedule"], {"schedule_id": schedule_id, "now": now})
+    return [DueRun(row["id"], row["due_at"], row["state_name"]) for row in rows]
 
 
 async def fire_times(tx: Tx, schedule_id: UUID) -> set[datetime]:

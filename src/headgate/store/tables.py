@@ -199,7 +199,11 @@ deployment = Table(
     Column("infrastructure_document_id", Uuid),
     Column("last_polled", Timestamp),
     _pause(),
+    # What its concurrency options say, where dispatch can look for it: a run that finds no slot is cancelled.
+    Column("cancels_new", Flag),
+    Column("infra_retries", Json),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
+    Index("ix_deployment_cancels_new", "id", **_where("cancels_new")),
 )
 
 deployment_schedule = Table(
@@ -215,6 +219,10 @@ deployment_schedule = Table(
     Column("job_variables", Json, nullable=False),
     Column("slug", Text),
     _pause(),
+    Column("misfire", Json),
+    # Up to when the scheduler has made its runs; null while it makes none.
+    Column("made_until", Timestamp),
+    Index("ix_deployment_schedule_misfire", "id", **_where("misfire IS NOT NULL")),
 )
 
 flow_run = Table(
@@ -243,6 +251,9 @@ flow_run = Table(
     Column("fence", Integer, nullable=False),
     Column("lease_expires_at", Timestamp),
     Column("worker_id", Uuid),
+    # How often it was given other infrastructure, and how often of these when its code had begun; null is never.
+    Column("restarts", Integer),
+    Column("restarts_begun", Integer),
     Index("ix_flow_run_flow", "flow_id"),
     Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
     Index("ix_flow_run_expected_start", "expected_start_time"),

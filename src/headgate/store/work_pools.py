@@ -9,6 +9,7 @@ from msgspec import convert
 
 from headgate.core.liveness import pool_status
 from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.pauses import Pause
 from headgate.schema.work_pools import UNTYPED, StorageConfiguration, WorkPool
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, work_pool_condition
@@ -38,6 +39,7 @@ def _work_pool(row: Row, now: datetime) -> WorkPool:
     values = dict(row)
     heartbeat = as_time(values.pop("last_heartbeat"))
     values["storage_configuration"] = convert(values["storage_configuration"], StorageConfiguration)
+    values["pause"] = convert(values["pause"], Pause | None)
     pool = WorkPool(**values)
     pool.status = pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
     return pool

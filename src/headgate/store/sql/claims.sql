@@ -70,16 +70,55 @@ WHERE lease_expires_at < :now ORDER BY lease_expires_at LIMIT :limit
 
 -- name: limits
 -- The limits that one run stands under, with the slots taken: pool, queue, deployment.
-SELECT 1 AS place, 'Work pool' AS lane, p.concurrency_limit,
+SELECT 1 AS place, 'Work pool' AS lane, p.concurrency_limit, FALSE AS cancels_new,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS used
 FROM work_pool p WHERE p.id = :work_pool_id
 UNION ALL
-SELECT 2, 'Work queue', q.concurrency_limit,
+SELECT 2, 'Work queue', q.concurrency_limit, FALSE,
        (SELECT count(*) FROM flow_run r
         WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id)
 FROM work_queue q WHERE q.id = :work_queue_id
 UNION ALL
-SELECT 3, 'Deployment', e.concurrency_limit,
+SELECT 3, 'Deployment', e.concurrency_limit, e.cancels_new,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.deployment_id = e.id)
 FROM deployment e WHERE e.id = :deployment_id
 ORDER BY place
+
+-- name: hold_slots
+-- Be alone, until the transaction ends, with the slots of deployments, whose runs may wait in several pools. Everybody
+-- who waits here holds its pools already, and takes deployments in one order. SQLite's one writer is alone anyway.
+SELECT id FROM deployment WHERE id IN :ids::uuid[]
+
+-- name: hold_slots [postgresql]
+SELECT e.id, pg_advisory_xact_lock(hashtextextended(CAST(e.id AS text), 0)) IS NULL AS held
+FROM (SELECT id FROM deployment WHERE id = ANY(:ids::uuid[]) ORDER BY id) AS e
+
+-- name: try_slots
+-- The same without waiting: deployments with whose slots somebody else is busy are left out.
+SELECT id FROM deployment WHERE id IN :ids::uuid[]
+
+-- name: try_slots [postgresql]
+SELECT e.id FROM (SELECT id FROM deployment WHERE id = ANY(:ids::uuid[]) ORDER BY id) AS e
+WHERE pg_try_advisory_xact_lock(hashtextextended(CAST(e.id AS text), 0))
+
+-- name: deployment_used
+-- Slots taken of deployments.
+SELECT deployment_id AS id, count(*) AS used FROM flow_run
+WHERE holds_slot AND deployment_id IN :ids::uuid[] GROUP BY deployment_id
+
+-- name: unqueued
+-- Deployments that let no run wait for a slot, with the slots taken of each.
+SELECT e.id, e.concurrency_limit,
+       (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.deployment_id = e.id) AS used
+FROM deployment e WHERE e.cancels_new AND NOT e.paused
+
+-- name: colliding
+-- Due new runs of a deployment beyond its free slots, where nothing is paused. A free slot is the first's by (priority,
+-- due time, id), even while something else, such as a full pool, keeps that run waiting.
+SELECT r.id, r.state_name FROM flow_run r
+LEFT JOIN work_queue q ON q.id = r.work_queue_id
+LEFT JOIN work_pool p ON p.id = r.work_pool_id
+WHERE r.deployment_id = :deployment_id AND r.state_type = 'SCHEDULED' AND r.due_at <= :now
+  AND r.lease_expires_at IS NULL AND r.run_count = 0
+  AND NOT COALESCE(q.is_paused, FALSE) AND NOT COALESCE(p.is_paused, FALSE)
+ORDER BY r.priority DESC, r.due_at, r.id LIMIT :limit OFFSET :free

@@ -86,6 +86,8 @@ CREATE TABLE flow_run (
     fence INTEGER NOT NULL,
     lease_expires_at TIMESTAMPTZ,
     worker_id UUID,
+    restarts INTEGER,
+    restarts_begun INTEGER,
     PRIMARY KEY (id)
 )
  WITH (fillfactor = 70);
@@ -221,11 +223,15 @@ CREATE TABLE deployment (
     infrastructure_document_id UUID,
     last_polled TIMESTAMPTZ,
     pause JSON,
+    cancels_new BOOLEAN,
+    infra_retries JSON,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
     FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
 );
+
+CREATE INDEX ix_deployment_cancels_new ON deployment (id) WHERE cancels_new;
 
 CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
 
@@ -241,11 +247,15 @@ CREATE TABLE deployment_schedule (
     job_variables JSON NOT NULL,
     slug TEXT,
     pause JSON,
+    misfire JSON,
+    made_until TIMESTAMPTZ,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
 

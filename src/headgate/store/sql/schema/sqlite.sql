@@ -86,6 +86,8 @@ CREATE TABLE flow_run (
     fence INTEGER NOT NULL,
     lease_expires_at TIMESTAMP_INT,
     worker_id UUID_TEXT,
+    restarts INTEGER,
+    restarts_begun INTEGER,
     PRIMARY KEY (id)
 );
 
@@ -220,11 +222,15 @@ CREATE TABLE deployment (
     infrastructure_document_id UUID_TEXT,
     last_polled TIMESTAMP_INT,
     pause JSON_TEXT,
+    cancels_new BOOL_INT,
+    infra_retries JSON_TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
     FOREIGN KEY(work_queue_id) REFERENCES work_queue (id) ON DELETE SET NULL
 );
+
+CREATE INDEX ix_deployment_cancels_new ON deployment (id) WHERE cancels_new;
 
 CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
 
@@ -240,11 +246,15 @@ CREATE TABLE deployment_schedule (
     job_variables JSON_TEXT NOT NULL,
     slug TEXT,
     pause JSON_TEXT,
+    misfire JSON_TEXT,
+    made_until TIMESTAMP_INT,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,

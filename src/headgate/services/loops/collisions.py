@@ -1,0 +1,37 @@
+"""Collisions: cancels the due runs of deployments that let none wait for a slot, when all their slots are taken.
+
+It goes by the deployment's limit alone, whatever else keeps a run waiting: a full pool, or no worker. So runs that are
+not to wait never pile up. What is paused is left alone until it is resumed.
+"""
+
+import asyncio
+
+from headgate.core.dispatch import Lane
+from headgate.schema.states import StateCreate, StateType
+from headgate.services.scope import Scope
+from headgate.services.states import Proposal, propose
+from headgate.store import claims as rows
+
+_PAGE = 500
+
+
+async def tick(scope: Scope) -> int:
+    """Cancel all that collide."""
+    deployments = await scope.store.read(rows.unqueued)
+    return sum([await _cancel(scope, each) for each in deployments])
+
+
+async def _cancel(scope: Scope, deployment: Lane) -> int:
+    """Cancel the runs of one deployment for which no slot is left, a page at a time; what has moved on meanwhile stays."""
+    message = f"Deployment concurrency limit reached: {deployment.used} of {deployment.limit} runs are in progress."
+    state = StateCreate(type=StateType.CANCELLED, message=message)
+    cancelled = 0
+    while True:
+        now = scope.now
+        found = await scope.store.read(lambda tx, now=now: rows.colliding(tx, deployment, now=now, limit=_PAGE))  # type: ignore[misc]
+        proposals = [Proposal(id, state, now, from_name=name) for id, name in found]
+        answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
+        count = sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
+        cancelled += count
+        if len(found) < _PAGE or not count:
+            return cancelled

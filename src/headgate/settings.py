@@ -123,7 +123,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 30.0
     server_leases_seconds: Annotated[float, _s("How long a claim lasts without renewal.", ge=1)] = 20.0
     worker_heartbeat_seconds: Annotated[
-        float, _s("Time between a worker's heartbeats, each of which renews its leases.", gt=0)
+        float, _s("Time between the heartbeats of a worker or an agent, each of which renews its leases.", gt=0)
     ] = 5.0
     worker_query_seconds: Annotated[float, _s("Longest time that a worker goes without asking for work.", gt=0)] = 15.0
     worker_prefetch_seconds: Annotated[
@@ -131,8 +131,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 10.0
     worker_cancel_grace_seconds: Annotated[float, _s("Time between SIGTERM and SIGKILL when a run is stopped.", ge=0)] = 30.0
     worker_shutdown_grace_seconds: Annotated[
-        float, _s("How long a worker that was told to stop waits for its runs before it stops them.", ge=0)
+        float, _s("How long a worker or an agent that is stopped by a signal waits for its runs before it stops them.", ge=0)
     ] = 30.0
+    agent_query_interval: Annotated[float, _s("Longest time that an agent goes without asking for work.", gt=0)] = 15.0
+    agent_prefetch_seconds: Annotated[
+        float, _s("How long before its time an agent may start a run's infrastructure.", ge=0)
+    ] = 10.0
     runner_process_limit: Annotated[int, _s("Runs that `serve` starts at a time, at most.", ge=1)] = 5
 
     @property

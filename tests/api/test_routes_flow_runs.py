@@ -238,7 +238,7 @@ async def test_an_engine_keeps_its_runs_lease(api: Any) -> None:
     lease = grant["lease"]
     api.clock.advance(seconds=5)
     got = await api.post(f"/flow_runs/{lease['flow_run_id']}/lease", lease)
-    assert got.json == {"expires_at": "2026-03-02T09:00:25Z", "lost": [], "cancel": []}
+    assert got.json == {"expires_at": "2026-03-02T09:00:25Z", "lost": [], "cancel": [], "drain": False}
     stale = await api.post(f"/flow_runs/{lease['flow_run_id']}/lease", lease | {"fence": 0})
     assert stale.json["lost"] == [lease["flow_run_id"]]
 

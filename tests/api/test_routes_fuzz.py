@@ -28,10 +28,12 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = ["pool", "default", "hello", "nightly", "w"]
 """Of records that exist."""
 
-IDS = {
-    kind: str(UUID(int=n)) for n, kind in enumerate(("flow", "deployment", "schedule", "flow_run", "queue", "variable"), 1)
-}
+_KINDS = ("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent")
+IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 """What stands in generated calls for the ids of records that exist."""
+
+AGENT = str(UUID(int=99))
+"""An agent makes its id up itself."""
 
 DEEP = [json.loads("[" * depth + "]" * depth) for depth in (3, 60, 400)]
 
@@ -277,8 +279,10 @@ class Server:
         for noun in ("variables", "secrets"):
             self.made(f"/{noun}/", {"name": "pool", "value": "x"}, may_exist=True)
         [variable] = self.made("/variables/filter", {"variables": {"name": {"any_": ["pool"]}}})
-        ids = (flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"])
-        ids += (variable["id"],)
+        ids = [flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"]]
+        ids += [variable["id"], AGENT]
+        self.made("/work_pools/pool/claim", {"worker": "w", "room": 0})
+        self.made("/agents/claim", {"agent_id": AGENT, "pool": "pool", "room": 0})
         self.ids = dict(zip(IDS.values(), ids, strict=True))
 
     def work(self) -> None:

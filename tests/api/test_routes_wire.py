@@ -64,7 +64,7 @@ RECORDS: dict[type, tuple[str, str]] = {
     work_queues.HealthCheckPolicy: ("maximum_late_runs maximum_seconds_since_last_polled", ""),
     workers.Worker: (
         "id created updated name work_pool_id last_heartbeat_time heartbeat_interval_seconds status",
-        "type",
+        "type draining",
     ),
     variables.Variable: ("id created updated name value tags", ""),
     logs.Log: ("id created updated name level message timestamp flow_run_id task_run_id", ""),
@@ -180,6 +180,14 @@ OUR_OPERATIONS = {
     "GET /work_pools/{}/explain",
     "POST /work_pools/{}/leases/renew",
     "POST /work_pools/{}/leases/return",
+    "POST /work_pools/{}/workers/{}/drain",
+    "POST /agents/filter",
+    "POST /agents/claim",
+    "POST /agents/leases/renew",
+    "POST /agents/leases/return",
+    "GET /agents/{}",
+    "POST /agents/{}/drain",
+    "DELETE /agents/{}",
     "POST /work_pools/{}/preview",
 }
 

@@ -81,8 +81,9 @@ async def test_it_wakes_by_itself_when_a_run_falls_due(world: World, sleepers: S
     """At the run's time less the prefetch: no signal comes then, so the claim knows when to look."""
     live = World(replace(world.scope, clock=clocks.now), world.clock)
     await world.pool()
+    deployment = await world.deploy()
     world.clock.time = clocks.now()
-    run = await world.run(await world.deploy(), due=2.5)
+    run = await world.run(deployment, due=2.5)
     task = await sleepers.claim(live, prefetch_seconds=2)
     assert granted(await woken(task)) == [run.id]
     assert clocks.now() >= world.now + timedelta(seconds=0.5)

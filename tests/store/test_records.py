@@ -25,13 +25,14 @@ from store_records import (
 from headgate.core.states import Timing
 from headgate.ids import made_at
 from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentSchedule
-from headgate.schema.filters import FlowQuery, IdFilter, LogFilter, LogQuery, WorkerQuery
+from headgate.schema.filters import AgentQuery, FlowQuery, IdFilter, LogFilter, LogQuery, WorkerQuery
 from headgate.schema.flow_runs import CreatedBy, FlowRunPolicy
 from headgate.schema.pauses import Pause
 from headgate.schema.schedules import Schedule
 from headgate.schema.states import StateDetails, StateType
 from headgate.schema.work_pools import StorageConfiguration
 from headgate.store import (
+    agents,
     claims,
     deployment_schedules,
     deployments,
@@ -349,13 +350,34 @@ async def test_log_lines(database: Database) -> None:
     assert await database.read(lambda tx: logs.list_page(tx, of_run)) == [lines[0], lines[2]]
 
 
+async def test_an_agent_is_one_row(database: Database) -> None:
+    """What it polls is as it said last; its name and interval stay where it says nothing of them."""
+    id, later = stamped()["id"], NOW + timedelta(seconds=1)
+    first = agents.Beat(id, ODD, "pool", ["a", ODD], None, 2.5, NOW)
+    again = agents.Beat(id, None, None, [], "pre-", None, later)
+    assert not await database.write(lambda tx: agents.beat(tx, first))
+    saved = await database.read(lambda tx: agents.get(tx, id, now=NOW))
+    assert saved is not None
+    assert (saved.name, saved.work_pool_name, saved.work_queue_names) == (ODD, "pool", ["a", ODD])
+    assert not await database.write(lambda tx: agents.beat(tx, again))
+    [found] = await database.read(lambda tx: agents.list_page(tx, AgentQuery(), now=later))
+    assert (found.work_pool_name, found.work_queue_names, found.work_queue_prefix) == (None, [], "pre-")
+    assert (found.name, found.heartbeat_interval_seconds, found.last_heartbeat_time) == (ODD, 2.5, later)
+    assert await database.write(lambda tx: agents.drain(tx, id, now=later))
+    assert await database.write(lambda tx: agents.touch(tx, id, interval=None, now=later))
+    assert await database.write(lambda tx: agents.delete(tx, id))
+    assert not await database.write(lambda tx: agents.touch(tx, id, interval=None, now=later))
+    assert not await database.write(lambda tx: agents.drain(tx, id, now=later))
+    assert not await database.write(lambda tx: agents.delete(tx, id))
+
+
 async def test_a_worker_is_one_row(database: Database) -> None:
     """Heartbeats change it; what a later one leaves out stays as it was."""
     pool, _ = await save_pool(database)
     first = Beat(stamped()["id"], pool.id, ODD, "process", 2.5, NOW)
     again = Beat(stamped()["id"], pool.id, ODD, None, None, NOW + timedelta(seconds=1))
-    assert await database.write(lambda tx: workers.beat(tx, first)) == first.id
-    assert await database.write(lambda tx: workers.beat(tx, again)) == first.id
+    assert await database.write(lambda tx: workers.beat(tx, first)) == (first.id, False)
+    assert await database.write(lambda tx: workers.beat(tx, again)) == (first.id, False)
     [found] = await database.read(lambda tx: workers.list_page(tx, pool.id, WorkerQuery(), now=again.now))
     assert (found.id, found.name, found.type, found.heartbeat_interval_seconds) == (first.id, ODD, "process", 2.5)
     assert (found.created, found.last_heartbeat_time) == (NOW, again.now)

@@ -24,6 +24,7 @@ VALUES: dict[str, Any] = {
     **{name: {} for name in ("labels", "parameters", "job_variables", "schedule", "context", "state_details")},
     **{name: {} for name in ("empirical_policy", "storage_configuration", "base_job_template")},
     "tags": [],
+    "work_queue_names": [],
     "total_run_time": 0.5,
 }
 """Something that fits a parameter of that name; ids and further times are told by their names."""
@@ -75,6 +76,7 @@ SCANS = {
     *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
     *(f"retention.silent_{name}" for name in ("workers", "agents")),  # of which there are few
     "retention.count_old_lines",  # for a person who asks
+    "work_pools.untyped",  # of pools
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }
 """Statements that go through a whole index or table, and why they may."""

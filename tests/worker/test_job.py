@@ -46,7 +46,7 @@ def job(
     )
     template = template or ProcessInfrastructure().default_base_job_template()
     settings = settings or Settings(api_url="http://api/api", home="/home/of/headgate")
-    return prepare(grant, template, settings=settings, environ={}, on_line=print)
+    return prepare(grant, template, grant.layers, settings=settings, environ={}, on_line=print)
 
 
 def test_an_engine_gets_its_run_its_fence_and_the_api() -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from headgate.client.calls import deployments, flow_runs, flows, logs, secrets, variables, work_pools, workers
+from headgate.client.calls import agents, deployments, flow_runs, flows, logs, secrets, variables, work_pools, workers
 from headgate.client.client import AsyncClient
 from headgate.client.connect import connect_async
+from headgate.errors import NotFound
 from headgate.schema.deployments import DeploymentCreate
 from headgate.schema.filters import IdFilter, LogFilter, LogQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunPolicy
@@ -25,7 +27,10 @@ from headgate.schema.states import SetState, StateCreate, StateDetails, StateTyp
 from headgate.schema.variables import VariableCreate
 from headgate.schema.work_pools import WorkPoolCreate, WorkPoolUpdate
 from headgate.settings import Settings
+from headgate.worker.agent import Agent, Poll
+from headgate.worker.holder import Holder
 from headgate.worker.infra.process import ProcessInfrastructure
+from headgate.worker.types import WorkerType
 from headgate.worker.worker import Worker
 
 FLOWS = """
@@ -91,7 +96,7 @@ class Town:
         self.settings = settings
         self.directory = directory
         self.pool = f"pool-{os.urandom(4).hex()}"
-        self.working: dict[Worker, asyncio.Task[None]] = {}
+        self.working: dict[Holder, asyncio.Task[None]] = {}
 
     async def deploy(self, name: str, **fields: Any) -> UUID:
         """A deployment of the flow of that name, or of a `command`."""
@@ -120,6 +125,12 @@ class Town:
         )
         self.working[worker] = asyncio.create_task(worker.run(once=once))
         return worker
+
+    def work_as_agent(self) -> Agent:
+        types: dict[str, WorkerType] = {"process": ProcessInfrastructure()}
+        agent = Agent(poll=Poll(self.pool), types=types, client=self.client, settings=self.settings)
+        self.working[agent] = asyncio.create_task(agent.run())
+        return agent
 
     async def until(self, id: UUID, condition: Callable[[FlowRun], Any], seconds: float = 20.0) -> FlowRun:
         async with asyncio.timeout(seconds):
@@ -211,8 +222,9 @@ async def test_a_prefetched_flow_starts_at_its_time(town: Town) -> None:
     assert timedelta(0) <= run.start_time - run.expected_start_time < timedelta(seconds=0.5)
 
 
-async def test_cancel_stops_flow_and_command(town: Town) -> None:
-    town.work()
+@pytest.mark.parametrize("holder", [Town.work, Town.work_as_agent], ids=["worker", "agent"])
+async def test_cancel_stops_flow_and_command(town: Town, holder: Callable[[Town], Holder]) -> None:
+    holder(town)
     command = f"{sys.executable} -c 'import time; time.sleep(60)'"
     ids = [
         await town.create_run(await town.deploy("long")),
@@ -249,11 +261,35 @@ async def test_two_workers_never_run_the_same_run(town: Town, tmp_path: Path) ->
     assert sorted(int(file.name.split("-")[0]) for file in out.iterdir()) == list(range(20))
 
 
+async def test_an_agent_is_listed_until_it_leaves(town: Town) -> None:
+    agent = town.work_as_agent()
+    run = await town.ended(await town.create_run(await town.deploy("good")))
+    assert run.state_type is StateType.COMPLETED
+    known = await town.client.send(agents.get(agent.id))
+    assert (known.name, known.work_pool_name, known.status) == (agent.name, town.pool, "ONLINE")
+    agent.stop()
+    async with asyncio.timeout(10):
+        await town.working[agent]
+    with pytest.raises(NotFound):
+        await town.client.send(agents.get(agent.id))
+
+
+async def test_a_worker_that_is_told_to_drain_hears_of_it_at_once(town: Town) -> None:
+    """By its open call: its next heartbeat would be far away."""
+    far = msgspec.structs.replace(town.settings, worker_heartbeat_seconds=600.0, worker_query_seconds=30.0)
+    town.settings = far
+    worker = town.work()
+    await town.ended(await town.create_run(await town.deploy("quick", command="true")))
+    await town.client.send(workers.drain(town.pool, "w"))
+    async with asyncio.timeout(5):
+        await town.working[worker]
+
+
 async def test_drain_gives_claims_back_and_another_worker_takes_them(town: Town) -> None:
     id = await town.create_run(await town.deploy("wait", command="true"), due_in=2.0)
     first = town.work(name="first")
     await town.until(id, lambda run: run.state_type is StateType.PENDING)
-    first.drain()
+    first.stop()
     await town.until(id, lambda run: run.state_type is StateType.SCHEDULED)
     town.work(name="second")
     run = await town.ended(id)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+from msgspec import UNSET
 
 from headgate.cli.find import every, find_deployment, find_pool, flow_names
 from headgate.cli.flow_run_bulk import run_many
@@ -21,6 +22,7 @@ from headgate.cli.output import (
     warning_line,
 )
 from headgate.cli.pauses import By, Reason, note_of, said
+from headgate.cli.serving import server_of, start_command
 from headgate.cli.times import moment_of, seconds_of
 from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
 from headgate.cli.watch import watch, watched_text
@@ -28,7 +30,7 @@ from headgate.client.calls import deployments
 from headgate.client.client import Client
 from headgate.core import schedules, templates
 from headgate.core.placeholders import list_placeholders, to_pointer
-from headgate.schema.deployments import Deployment
+from headgate.schema.deployments import Deployment, DeploymentUpdate
 from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
@@ -50,6 +52,10 @@ StartAt = Annotated[
 ]
 RunName = Annotated[
     str | None, Parameter(name="--flow-run-name", help="What to call the run; without it a name is made up.")
+]
+NewPool = Annotated[str, Parameter(name=["--pool", "-p"], help="The work pool that its runs go to.")]
+NewQueue = Annotated[
+    str | None, Parameter(name=["--queue", "-q"], help="A queue of that pool, made if missing; without it the default one.")
 ]
 
 Count = Annotated[int, Parameter(name="--count", metavar="N", help="Create so many runs, all alike.")]
@@ -134,6 +140,26 @@ def run(
         elif output == "table":
             print(_created(created, deployment, due, session.now(), watch))
         return _watch(client, created, output) if watch else 0
+
+
+@app.command
+def set_pool(deployment: DeploymentName, /, *, pool: NewPool, queue: NewQueue = None, session: InSession) -> None:
+    """Send a deployment's runs to another work pool. Those that wait go with it; runs in progress go on where they are.
+
+    For example:
+        headgate deployment set-pool inventory/nightly --pool my-local-machine
+        headgate deployment set-pool inventory/nightly --pool local --queue urgent
+    """
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+        type = find_pool(client, pool).type
+        client.send(deployments.update(found.id, DeploymentUpdate(work_pool_name=pool, work_queue_name=queue or UNSET)))
+        changed = client.send(deployments.get(found.id))
+    print(f"Deployment {deployment!r} runs in work pool {changed.work_pool_name!r}, queue {changed.work_queue_name!r}")
+    print(f"\nTo execute its runs, start {server_of(type)}:\n    {start_command(repr(pool), type)}")
+    if found.work_pool_name and found.work_pool_name != pool:
+        back = f"--pool {found.work_pool_name!r} --queue {found.work_queue_name!r}"
+        print(f"To send them back:\n    headgate deployment set-pool {deployment!r} {back}")
 
 
 @app.command

@@ -18,6 +18,7 @@ from headgate.cli.pool_explanation import print_pool_explanation
 from headgate.cli.pool_templates import default_template, read_template, write_template
 from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.profiles import change_current
+from headgate.cli.serving import server_of, start_command
 from headgate.client.calls import work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
@@ -220,17 +221,14 @@ def _only_type() -> str:
 
 
 def _created(pool: WorkPool) -> str:
-    serve = ["Start a worker to pick up runs from the work pool:", f"headgate worker start --pool {pool.name!r}"]
-    if pool.type == UNTYPED:
-        serve = ["Start an agent to pick up flows from the work pool:", f"headgate agent start -p {pool.name!r}"]
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}
     id - {pool.id}
     concurrency limit - {pool.concurrency_limit}
 
-{serve[0]}
-    {serve[1]}
+Start {server_of(pool.type)} to pick up {"flows" if pool.type == UNTYPED else "runs"} from the work pool:
+    {start_command(repr(pool.name), pool.type)}
 
 Inspect the work pool:
     headgate work-pool inspect {pool.name!r}"""

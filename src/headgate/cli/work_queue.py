@@ -14,6 +14,7 @@ from headgate.cli.options import Description, Hours, InSession, Output, QueueLim
 from headgate.cli.output import Column, ago, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
 from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
+from headgate.cli.serving import server_of, start_command
 from headgate.cli.work_queue_runs import read_runs
 from headgate.client.calls import work_queues
 from headgate.client.client import Client
@@ -176,8 +177,7 @@ def _create(client: Client, pool: str | None, body: WorkQueueCreate) -> WorkQueu
         ) from None
 
 
-def _created(queue: WorkQueue, pool_type: str) -> str:
-    server = "agent" if pool_type == UNTYPED else "worker"
+def _created(queue: WorkQueue, type: str) -> str:
     return f"""\
 Created work queue with properties:
     name - {queue.name!r}
@@ -186,8 +186,8 @@ Created work queue with properties:
     priority - {queue.priority}
     concurrency limit - {queue.concurrency_limit}
 
-Start {"an" if server == "agent" else "a"} {server} to pick up runs from the work queue:
-    headgate {server} start --pool {queue.work_pool_name!r} --work-queue {queue.name!r}
+Start {server_of(type)} to pick up runs from the work queue:
+    {start_command(repr(queue.work_pool_name), type, queue=repr(queue.name))}
 
 Inspect the work queue:
     headgate work-queue inspect {queue.name!r} --pool {queue.work_pool_name!r}"""

@@ -188,6 +188,15 @@ class SecretFilter(Filter):
     name: NameFilter | None = None
 
 
+class AgentFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: TextsFilter | None = None
+    work_pool_name: TextsFilter | None = None
+    last_heartbeat_time: TimeFilter | None = None
+    status: WorkerStatusFilter | None = None
+
+
 class LevelFilter(Filter):
     ge_: Level | None = None
     le_: Level | None = None
@@ -296,6 +305,10 @@ class VariableQuery(Page, kw_only=True):
 
 class SecretQuery(Page, kw_only=True):
     secrets: SecretFilter | None = None
+
+
+class AgentQuery(Page, kw_only=True):
+    agents: AgentFilter | None = None
 
 
 class LogQuery(Page, kw_only=True):

@@ -19,7 +19,7 @@ class Others(Protocol):
 
 
 class Wakeups:
-    """Waiters by pool. A signal wakes all who wait for the pool now; who looks for work subscribes before looking."""
+    """Waiters by pool, or by agent. A signal wakes all who wait for it now; who looks for work subscribes before looking."""
 
     def __init__(self, others: Others | None = None) -> None:
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
@@ -51,20 +51,22 @@ class Wakeups:
         self.ring(None)
 
     @contextmanager
-    def waiting(self, pool: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set at the next signal for `pool`."""
+    def waiting(self, pools: Collection[UUID]) -> Iterator[asyncio.Event]:
+        """An event that is set at the next signal for any of `pools`."""
         if self._others is not None and not self._listens:  # most processes never wait
             self._listens = True
             self._others.listen(self.ring)
         event = asyncio.Event()
-        waiters = self._waiters.setdefault(pool, set())
-        waiters.add(event)
+        for pool in pools:
+            self._waiters.setdefault(pool, set()).add(event)
         try:
             yield event
         finally:
-            waiters.discard(event)
-            if not waiters:
-                self._waiters.pop(pool, None)
+            for pool in pools:
+                waiters = self._waiters[pool]
+                waiters.discard(event)
+                if not waiters:
+                    del self._waiters[pool]
 
 
 async def wait_until_set(event: asyncio.Event, seconds: float) -> bool:

@@ -25,13 +25,13 @@ RESERVED = "prefect"
 
 async def create(scope: Scope, body: WorkPoolCreate) -> WorkPool:
     """Create a pool with its default queue; `Conflict` when the name is taken."""
-    if body.name.lower().startswith(RESERVED):
-        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
     templates.check(body.base_job_template)
     return await scope.store.write(lambda tx: _create(scope, tx, body))
 
 
 async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
+    if body.name.lower().startswith(RESERVED):
+        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
     now = scope.now
     queue_id = uuid7(now)
     pool = WorkPool(
@@ -64,11 +64,16 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
 
 async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
     """The pool of queues that are named without one, locked; made if there is none."""
-    pool = await rows.lock(tx, DEFAULT_POOL)
+    return await ensure(scope, tx, DEFAULT_POOL)
+
+
+async def ensure(scope: Scope, tx: Tx, name: str) -> LockedPool:
+    """The pool of that name, locked; made, without a type, if there is none."""
+    pool = await rows.lock(tx, name)
     if pool is None:
         with suppress(Conflict):  # another server made it meanwhile
-            await _create(scope, tx, WorkPoolCreate(name=DEFAULT_POOL))
-        pool = await rows.lock(tx, DEFAULT_POOL)
+            await _create(scope, tx, WorkPoolCreate(name=name))
+        pool = await rows.lock(tx, name)
     assert pool is not None
     return pool
 
@@ -87,7 +92,9 @@ async def create_queue(scope: Scope, body: WorkQueueCreate) -> WorkQueue:
             return await work_queues.change(scope, tx, pool.default_queue_id, WorkQueueUpdate(**given))
         return await work_queues.insert(scope, tx, pool, body)
 
-    return await scope.store.write(unit)
+    queue = await scope.store.write(unit)
+    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    return queue
 
 
 async def get(scope: Scope, name: str) -> WorkPool:

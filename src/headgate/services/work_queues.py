@@ -27,7 +27,9 @@ async def create(scope: Scope, pool_name: str, body: WorkQueueCreate) -> WorkQue
     async def unit(tx: Tx) -> WorkQueue:
         return await insert(scope, tx, await locked_pool(tx, pool_name), body)
 
-    return await scope.store.write(unit)
+    queue = await scope.store.write(unit)
+    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    return queue
 
 
 async def ensure(scope: Scope, tx: Tx, pool: LockedPool, name: str) -> WorkQueue:

@@ -1,4 +1,4 @@
-"""One claimed run, from its grant to the worker's last word about it."""
+"""One claimed run, from its grant to its holder's last word about it."""
 
 import asyncio
 import logging
@@ -10,12 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
 
 from headgate.client.calls import flow_runs
 from headgate.errors import HeadgateError
 from headgate.flows.processes import StillAlive, explain_exit
-from headgate.schema.claims import Grant
+from headgate.schema.claims import Grant, PolledPool
 from headgate.schema.flow_runs import FlowRunUpdate
 from headgate.schema.states import OrchestrationResult, OrchestrationStatus, StateType
 from headgate.settings import Settings
@@ -23,6 +22,7 @@ from headgate.worker.channel import Channel
 from headgate.worker.echo import Echo
 from headgate.worker.job import prepare, secrets_of
 from headgate.worker.masking import Masking
+from headgate.worker.placement import Place
 from headgate.worker.proposals import accepted, due_at, held, propose, scheduled_time
 from headgate.worker.run_logs import WORKER, RunLogs
 from headgate.worker.types import Job, Running, WorkerType
@@ -38,7 +38,7 @@ logger = logging.getLogger(WORKER)
 
 
 class Ending(Enum):
-    """Why a worker ends a run before it ends itself."""
+    """Why a worker or an agent ends a run before it ends itself."""
 
     CANCELLED = auto()
     """A user cancelled it."""
@@ -46,19 +46,19 @@ class Ending(Enum):
     """The lease is someone else's, or the run is gone: nothing is reported."""
     RETURNED = auto()
     """It was not begun and goes back to its queue: nothing is reported."""
-    WORKER_STOPPED = auto()
-    """The worker leaves and does not wait any longer."""
+    HOLDER_STOPPED = auto()
+    """The worker or agent leaves and does not wait any longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What all runs of one worker share."""
+    """What all runs of one worker or agent share; `holder` says which: `Worker 'night'`."""
 
-    worker: str
+    holder: str
     settings: Settings
     channel: Channel
     logs: RunLogs
-    infrastructure: WorkerType
+    place: Place
     echo: Echo
     clock: Callable[[], datetime]
 
@@ -66,11 +66,11 @@ class Station:
 class Execution:
     """Starts a granted run, watches it, reports for it. `run` returns when nothing of the run is left on this worker."""
 
-    def __init__(self, grant: Grant, template: dict[str, Any], station: Station) -> None:
+    def __init__(self, grant: Grant, pool: PolledPool, station: Station) -> None:
         self.lease = held(grant)
         self.ending: Ending | None = None
         self._grant = grant
-        self._template = template
+        self._pool = pool
         self._station = station
         self._ordered = asyncio.Event()
         self._started = False
@@ -94,8 +94,8 @@ class Execution:
 
     def end(self, ending: Ending, *, grace: float) -> None:
         """Have the run end: SIGTERM now, SIGKILL after `grace` seconds. Again with a shorter grace to hurry it."""
-        if self.ending is None and ending is Ending.WORKER_STOPPED:
-            self._say(logging.WARNING, f"Worker {self._station.worker!r} leaves and ends this run.")
+        if self.ending is None and ending is Ending.HOLDER_STOPPED:
+            self._say(logging.WARNING, f"{self._station.holder} leaves and ends this run.")
         if self.ending is None or ending is Ending.LOST:
             self.ending = ending
         self._ordered.set()
@@ -121,20 +121,27 @@ class Execution:
         return self._grant.deployment is not None and bool(self._grant.deployment.command)
 
     async def _run(self) -> None:
-        station = self._station
-        template = self._template or station.infrastructure.default_base_job_template()
-        job = prepare(self._grant, template, settings=station.settings, environ=os.environ, on_line=self._on_line)
+        settings = self._station.settings
+        placement = self._station.place(self._grant, self._pool)
+        job = prepare(
+            self._grant,
+            placement.template,
+            placement.layers,
+            settings=settings,
+            environ=os.environ,
+            on_line=self._on_line,
+        )
         self._echoes = job.configuration.get("stream_output") is not False
         if self._is_command:
-            await self._run_command(job)
+            await self._run_command(job, placement.infrastructure)
         else:
-            await self._conclude_engine(await self._execute(job))
+            await self._conclude_engine(await self._execute(job, placement.infrastructure))
 
-    async def _run_command(self, job: Job) -> None:
+    async def _run_command(self, job: Job, infrastructure: WorkerType) -> None:
         """For a command the worker does what the engine does for a flow: wait for the time, report, try again."""
         due = due_at(self._grant)
         while await self._begin(due):
-            answer = await self._conclude_command(await self._execute(job))
+            answer = await self._conclude_command(await self._execute(job, infrastructure))
             if answer is None or not _is_retry(answer):
                 return
             due = scheduled_time(answer)
@@ -165,12 +172,12 @@ class Execution:
                 await self._ordered.wait()
         return not self._ordered.is_set()
 
-    async def _execute(self, job: Job) -> int:
+    async def _execute(self, job: Job, infrastructure: WorkerType) -> int:
         """The exit code of one start; nothing is left of it, unless it ended well and left something on purpose."""
         if self.ending is not None:
             return 0
         self._started = True
-        running = self._running = await self._station.infrastructure.start(job)
+        running = self._running = await infrastructure.start(job)
         try:
             if self._ordered.is_set():
                 await self._stop(running, 0.0)
@@ -233,8 +240,8 @@ class Execution:
             case Ending.CANCELLED:
                 self._say(logging.INFO, f"{self._title} was cancelled.")
                 await self._report(StateType.CANCELLED, _CANCELLED)
-            case Ending.WORKER_STOPPED:
-                await self._crash(f"Worker {self._station.worker!r} was stopped before the run had ended.")
+            case Ending.HOLDER_STOPPED:
+                await self._crash(f"{self._station.holder} was stopped before the run had ended.")
             case Ending.LOST | Ending.RETURNED:
                 logger.info("%s was ended here without a report.", self._title)
 

@@ -4,11 +4,11 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headgate.core.placeholders import Kind
-from headgate.core.templates import check_references, render, validate_variables
+from headgate.core.templates import Layer, check_references, render, validate_variables
 from headgate.errors import Invalid
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
@@ -23,11 +23,17 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 
 
 def prepare(
-    grant: Grant, template: dict[str, Any], *, settings: Settings, environ: Mapping[str, str], on_line: Callable[[str], None]
+    grant: Grant,
+    template: dict[str, Any],
+    layers: Sequence[Layer],
+    *,
+    settings: Settings,
+    environ: Mapping[str, str],
+    on_line: Callable[[str], None],
 ) -> Job:
-    """The job of a granted run. Raises `HeadgateError` when its variables or its command are wrong."""
+    """The job of a granted run. `layers` are its job variables. Raises `HeadgateError` if they or its command are wrong."""
     run, deployment = grant.flow_run, grant.deployment
-    layers, references = grant.layers, grant.references
+    references = grant.references
     check_references(template, *layers, references=references, unresolved=grant.unresolved)
     validate_variables(template, *layers, references=references)
     configuration = render(template, *layers, environ=environ, references=references)

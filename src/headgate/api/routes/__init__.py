@@ -2,6 +2,7 @@
 
 from headgate.api.routes import (
     admin,
+    agents,
     claims,
     deployments,
     flow_run_states,
@@ -28,6 +29,7 @@ ROUTERS = (
     work_queues.router,
     workers.router,
     claims.router,
+    agents.router,
     logs.router,
     variables.router,
     secrets.router,

@@ -22,6 +22,13 @@ FROM work_pool WHERE name = :name
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
 FROM work_pool WHERE name = :name FOR UPDATE
 
+-- name: untyped
+-- Pools of agents, and whether a queue of theirs begins with a prefix.
+SELECT p.id, p.name,
+       EXISTS (SELECT 1 FROM work_queue q WHERE q.work_pool_id = p.id AND substr(q.name, 1, length(:prefix::text)) = :prefix::text)
+           AS matches
+FROM work_pool p WHERE p.type = :type
+
 -- name: update
 UPDATE work_pool
 SET updated = :updated, description = :description, is_paused = :is_paused, base_job_template = :base_job_template,

@@ -32,7 +32,7 @@ from headgate.schema.claims import (
 )
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import UNTYPED
-from headgate.services import agents, references, work_pools, work_queues
+from headgate.services import agents, holdups, references, work_pools, work_queues
 from headgate.services.admission import EVER, admissible
 from headgate.services.agents import Missing, Polled
 from headgate.services.scope import Scope
@@ -118,7 +118,15 @@ async def _wait_for_work(scope: Scope, pool_name: str | None, body: AnyClaim) ->
             await wait_until_set(event, _pause(scope.now, deadline, claimed.next_due, body))
         if await scope.is_gone():
             break
+    if body.room and _nothing(claimed.found):
+        claimed.found.held = await holdups.tell(scope, [pool.id for pool in claimed.pools], lambda name: _takes(body, name))
     return claimed
+
+
+def _takes(body: AnyClaim, queue: str) -> bool:
+    """Whether a claim is for runs of queues of that name, as far as the name goes."""
+    prefix = (body.match or "") if isinstance(body, AgentClaimRequest) else ""
+    return queue.startswith(prefix) and (not body.queues or queue in body.queues)
 
 
 def _nothing(found: Found) -> bool:
@@ -247,16 +255,13 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
 
 async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> dict[UUID, Lane]:
     """The queues that are polled at present; those that are named are made if need be."""
-    body, prefix = claim.body, ""
-    if isinstance(body, AgentClaimRequest):
-        if body.types is not None and pool.type not in (UNTYPED, *body.types):
-            return {}
-        prefix = body.match or ""
+    body = claim.body
+    if isinstance(body, AgentClaimRequest) and body.types is not None and pool.type not in (UNTYPED, *body.types):
+        return {}
     for name in body.queues:
         await work_queues.ensure(claim.scope, tx, pool, name)
     queues = await rows.queues(tx, pool.id)
-    names = body.queues
-    return {id: lane for id, (name, lane) in queues.items() if name.startswith(prefix) and (not names or name in names)}
+    return {id: lane for id, (name, lane) in queues.items() if _takes(body, name)}
 
 
 def _horizon(claim: Claim) -> datetime:

@@ -174,7 +174,8 @@ class Holder(ABC):
         events = (self._stopping,) if room else (self._draining, self._roster.freed)
         look = await first_of(self._look(room=room, wait=wait), *events)
         if look is not None:
-            self._notices.answered(look.pools, look.found.held)
+            # Only a look that had room and found nothing can tell what holds runs back.
+            self._notices.answered(look.pools, look.found.held if room and not look.found.grants else None)
         return look
 
     def _room(self) -> int:

@@ -26,11 +26,15 @@ class Notices:
             unforeseen = None if isinstance(error, HeadgateError) else error
             self._logger.error("Nothing is picked up: %s It is tried again.", text, exc_info=unforeseen)
 
-    def answered(self, pools: Iterable[PolledPool], held: Iterable[str]) -> None:
-        """A look for work succeeded: these pools were looked into, and these sentences say why due runs are held back."""
+    def answered(self, pools: Iterable[PolledPool], held: Iterable[str] | None) -> None:
+        """A look for work succeeded: these pools were looked into, and these sentences say why due runs are held back.
+
+        None: the look could not tell.
+        """
         self._trouble = None
         self._note_paused({pool.name for pool in pools if pool.paused})
-        self._note_held(list(held))
+        if held is not None:
+            self._note_held(list(held))
 
     def once(self, level: int, text: str) -> None:
         """Say this, and never again."""

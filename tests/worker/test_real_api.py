@@ -18,12 +18,12 @@ from headgate.client.calls import agents, deployments, flow_runs, flows, logs, s
 from headgate.client.client import AsyncClient
 from headgate.client.connect import connect_async
 from headgate.errors import NotFound
-from headgate.schema.deployments import DeploymentCreate
+from headgate.schema.deployments import DeploymentCreate, InfraRetries
 from headgate.schema.filters import IdFilter, LogFilter, LogQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunPolicy
 from headgate.schema.flows import FlowCreate
 from headgate.schema.secrets import SecretCreate
-from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
+from headgate.schema.states import CrashReason, SetState, StateCreate, StateDetails, StateType
 from headgate.schema.variables import VariableCreate
 from headgate.schema.work_pools import WorkPoolCreate, WorkPoolUpdate
 from headgate.settings import Settings
@@ -306,3 +306,41 @@ async def test_a_paused_pool_delivers_nothing_until_it_is_resumed(town: Town) ->
     town.work()
     await town.client.send(work_pools.update(town.pool, WorkPoolUpdate(is_paused=False)))
     assert (await town.ended(id)).state_type is StateType.COMPLETED
+
+
+async def test_a_run_that_lost_its_infrastructure_is_given_other(town: Town) -> None:
+    """As its deployment says: killed, it waits to be claimed anew; and the crash stands once the policy is used up."""
+    policy = InfraRetries(max=1, delay_seconds=0)
+    deployment = await town.deploy("dies", infra_retries=policy)
+    town.work()
+    run = await town.ended(await town.create_run(deployment))
+    assert (run.state_name, run.run_count) == ("Crashed", 2)
+    history = [state.name for state in await town.client.send(flow_runs.get_states(run.id))]
+    assert history.count("AwaitingInfraRetry") == 1
+    assert run.state
+    assert run.state.state_details.crash_reason is CrashReason.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"command": "no-such-program"}, CrashReason.LAUNCH_ERROR),
+        ({"command": "sh -c 'kill -TERM $$'"}, CrashReason.PREEMPTED),
+        ({"command": "sh -c 'kill -KILL $$'"}, CrashReason.OUT_OF_MEMORY),
+        ({"command": "sh -c 'kill -SEGV $$'"}, CrashReason.OTHER),
+    ],
+)
+async def test_a_crash_tells_its_reason(town: Town, fields: dict[str, Any], reason: CrashReason) -> None:
+    town.work()
+    run = await town.ended(await town.create_run(await town.deploy("crashes", **fields)))
+    assert run.state
+    assert (run.state_type, run.state.state_details.crash_reason) == (StateType.CRASHED, reason)
+
+
+async def test_a_command_that_was_killed_does_not_wait_at_its_worker(town: Town) -> None:
+    """Its next attempt is anybody's: this worker is free meanwhile, and takes it as it takes any other run."""
+    policy = InfraRetries(max=2, delay_seconds=0)
+    deployment = await town.deploy("killed", command="sh -c 'kill -KILL $$'", infra_retries=policy)
+    town.work(limit=1)
+    run = await town.ended(await town.create_run(deployment))
+    assert (run.state_name, run.run_count, run.fence) == ("Crashed", 3, 5)

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from msgspec import UNSET
+
 from headgate.client.calls import flow_runs
+from headgate.core.states import AWAITING_RETRY
 from headgate.errors import HeadgateError
-from headgate.flows.processes import StillAlive, explain_exit
+from headgate.flows.processes import StillAlive, crash_reason, explain_exit
 from headgate.schema.claims import Grant, PolledPool
 from headgate.schema.flow_runs import FlowRunUpdate
-from headgate.schema.states import OrchestrationResult, OrchestrationStatus, StateType
+from headgate.schema.states import CrashReason, OrchestrationResult, OrchestrationStatus, StateType
 from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.echo import Echo
@@ -79,6 +82,7 @@ class Execution:
         self._stops: list[asyncio.Task[None]] = []
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._echoes = False
+        self._crash_reason = CrashReason.OTHER
         self._masked = Masking(secrets_of(grant))
 
     async def run(self) -> None:
@@ -177,7 +181,11 @@ class Execution:
         if self.ending is not None:
             return 0
         self._started = True
-        running = self._running = await infrastructure.start(job)
+        try:
+            running = self._running = await infrastructure.start(job)
+        except HeadgateError:
+            self._crash_reason = CrashReason.LAUNCH_ERROR
+            raise
         try:
             if self._ordered.is_set():
                 await self._stop(running, 0.0)
@@ -221,6 +229,7 @@ class Execution:
         if self.ending is not None:
             await self._report_ending()
         elif code != 0:
+            self._crash_reason = crash_reason(code)
             await self._crash(f"The process of the run ended with {explain_exit(code)}.")
 
     async def _conclude_command(self, code: int) -> OrchestrationResult | None:
@@ -233,6 +242,7 @@ class Execution:
         await self._station.logs.flush(self.lease.flow_run_id)
         if code == 0:
             return await self._report(StateType.COMPLETED, None)
+        self._crash_reason = crash_reason(code)
         return await self._report(StateType.CRASHED if code < 0 else StateType.FAILED, message)
 
     async def _report_ending(self) -> None:
@@ -241,6 +251,7 @@ class Execution:
                 self._say(logging.INFO, f"{self._title} was cancelled.")
                 await self._report(StateType.CANCELLED, _CANCELLED)
             case Ending.HOLDER_STOPPED:
+                self._crash_reason = CrashReason.PREEMPTED
                 await self._crash(f"{self._station.holder} was stopped before the run had ended.")
             case Ending.LOST | Ending.RETURNED:
                 logger.info("%s was ended here without a report.", self._title)
@@ -260,7 +271,8 @@ class Execution:
 
     async def _report(self, type: StateType, message: str | None) -> OrchestrationResult | None:
         """Propose a final state; a cancel that came in between is concluded as such."""
-        answer = await propose(self._station.channel, self.lease, type, message=message)
+        reason = self._crash_reason if type is StateType.CRASHED else UNSET
+        answer = await propose(self._station.channel, self.lease, type, message=message, crash_reason=reason)
         if answer is not None and _is_refused_as(answer, StateType.CANCELLING):
             return await propose(self._station.channel, self.lease, StateType.CANCELLED, message=_CANCELLED)
         return answer
@@ -294,4 +306,4 @@ def _is_refused_as(answer: OrchestrationResult, type: StateType) -> bool:
 
 def _is_retry(answer: OrchestrationResult) -> bool:
     """FAILED with retries left is answered with the time of the next try; the lease is kept until then."""
-    return _is_refused_as(answer, StateType.SCHEDULED)
+    return _is_refused_as(answer, StateType.SCHEDULED) and answer.state is not None and answer.state.name == AWAITING_RETRY

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench import machine, page, results, table
-from bench.environments import PEER, ROOT, install_extensions, install_peer
+from bench.environments import FOLDER, PEER, ROOT, install_extensions, install_peer
 from bench.postgresql import Postgresql
 from bench.processes import Trouble, alone
 from bench.scenarios import NAMES, SCENARIOS
@@ -19,7 +19,6 @@ from bench.session import Choice, Session
 from bench.sides import Side, ours, peer
 from bench.system import POSTGRESQL, SQLITE, Stores
 
-FOLDER = ROOT / ".bench"
 PAGE = ROOT / "docs" / "performance.md"
 EXAMPLES = """\
 For example:

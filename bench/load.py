@@ -88,6 +88,15 @@ class Caller:
         """Whether there is time left, and no caller has said that all is done."""
         return not self._clockwork.done and time.perf_counter() < self._clockwork.end
 
+    @property
+    def seconds(self) -> float:
+        """Since the load began."""
+        return time.perf_counter() - self._clockwork.begin
+
+    async def sleep(self, seconds: float) -> None:
+        """Do nothing, but not beyond the end."""
+        await asyncio.sleep(min(seconds, max(self._clockwork.end - time.perf_counter(), 0)))
+
     def finish(self) -> None:
         """Tell all callers that there is nothing left to be done."""
         self._clockwork.done = True

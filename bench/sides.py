@@ -24,6 +24,11 @@ class Side:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def environment_path(self) -> Path:
+        """The virtual environment that its program is in."""
+        return Path(self.program[0]).parents[1]
+
+    @property
     def is_ours(self) -> bool:
         """Whether it is the one that is built here."""
         return self.name == OURS

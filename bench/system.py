@@ -142,10 +142,12 @@ class System:
 
     # Programs
 
-    def start(self, name: str, argv: Sequence[str], environment: dict[str, str] | None = None) -> Program:
-        """Start any program in the project's folder."""
+    def start(
+        self, name: str, argv: Sequence[str], environment: dict[str, str] | None = None, folder: Path | None = None
+    ) -> Program:
+        """Start any program, in the project's folder unless in another."""
         log = self.home.parent / f"{name}-{len(self.programs)}.log"
-        program = Program(argv, environment=environment or self.environment, folder=self.project, log=log)
+        program = Program(argv, environment=environment or self.environment, folder=folder or self.project, log=log)
         self.programs.append(program)
         return program
 

@@ -11,6 +11,7 @@ import asyncpg
 
 from bench.sides import Side
 from bench.system import PostgresqlStore, SqliteStore, System
+from bench.world import FAR
 
 CHUNK = 20_000
 """Runs in one transaction: the server's own writes get their turn in between."""
@@ -26,7 +27,7 @@ class Table:
     changed: Mapping[str, str]
 
 
-_STATES = Table("flow_run_state", "flow_run_id", {"id": "state", "flow_run_id": "run"})
+_STATES = Table("flow_run_state", "flow_run_id", {"id": "state", "flow_run_id": "run", "state_details": "details"})
 OURS = (
     Table("flow_run", "id", {"id": "run", "state_id": "state", "due_at": "due", "expected_start_time": "due"}),
     Table("flow_run_detail", "flow_run_id", {"flow_run_id": "run", "idempotency_key": "null"}),
@@ -53,7 +54,7 @@ def load(system: System, template: str, *, first: int, last: int, due: datetime)
     prefix = _prefix()
     for start in range(first, last + 1, CHUNK):
         statements = [
-            _insert(table, system.side, system.store.kind, _columns(system, table.name), template=template, prefix=prefix)
+            _insert(table, system, template=template, prefix=prefix, due=due)
             for table in (OURS if system.side.is_ours else PEERS)
         ]
         _execute(system, statements, first=start, last=min(start + CHUNK - 1, last), due=due)
@@ -72,12 +73,14 @@ def _prefix() -> str:
     return f"{millis[:8]}-{millis[8:]}-7000"
 
 
-def _insert(table: Table, side: Side, kind: str, columns: list[str], *, template: str, prefix: str) -> str:
+def _insert(table: Table, system: System, *, template: str, prefix: str, due: datetime) -> str:
     """One statement that copies `:first` to `:last`, `$1` to `$2` on PostgreSQL."""
+    kind, columns = system.store.kind, _columns(system, table.name)
     values = {
         "run": _id(kind, f"{prefix}-8000-"),
         "state": _id(kind, f"{prefix}-8001-"),
-        "due": _due(kind, side),
+        "due": _due(kind, system.side),
+        "details": _details(kind, due),
         "null": "NULL",
     }
     picked = [values[table.changed[name]] if name in table.changed else f't."{name}"' for name in columns]
@@ -106,6 +109,12 @@ def _due(kind: str, side: Side) -> str:
     if side.is_ours:
         return ":due + s.n * 1000"
     return "strftime('%Y-%m-%d %H:%M:%f', :due / 1000000.0 + s.n / 1000.0, 'unixepoch') || '000'"
+
+
+def _details(kind: str, due: datetime) -> str:
+    """The state's details with the time in them at which, or after which, the copies are due."""
+    column, to = ("t.state_details", "") if kind == "sqlite" else ("t.state_details::text", "::json")
+    return f"replace({column}, '{FAR}', '{due:%Y-%m-%dT%H:%M:%S}'){to}"
 
 
 def _columns(system: System, table: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The load generator: a process of its own, in which callers make calls as fast as they are answered.
 
 What callers do is a function of a scenario's module, `async def load(caller, **arguments)`, which goes on while
-`caller.goes_on()`. Read from standard input: a `Plan`; written to standard output: a `Loaded`.
+`caller.goes_on()`. Read from standard input: a `Plan`; written to the file that is named: a `Loaded`.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -169,7 +170,7 @@ def main() -> None:
     """Run the plan of standard input."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     loaded = uvloop.run(run(plan))
-    sys.stdout.buffer.write(msgspec.json.encode(loaded))
+    Path(sys.argv[1]).write_bytes(msgspec.json.encode(loaded))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from traceback import format_exception
 
 from bench.processes import Trouble
 from bench.results import Turn
@@ -49,9 +50,9 @@ class Session:
         folder = self.folder / f"{next(self._numbers)}-{scenario.name}-{side.name}"
         try:
             self._measure(scenario, database or self.choice.databases[0], side, folder, turn)
-        except Trouble as trouble:
-            turn.trouble = str(trouble)
-            self.say(f"  no figures: {trouble}")
+        except Exception as error:  # whatever it is, the other turns are worth having
+            turn.trouble = str(error) if isinstance(error, Trouble) else "".join(format_exception(error))
+            self.say(f"  no figures: {turn.trouble}")
         turn.seconds = round(time.monotonic() - start, 1)
         shutil.rmtree(folder, ignore_errors=True)
         return turn

@@ -198,6 +198,7 @@ class System:
 
     def load(self, function: str, *, callers: int, seconds: float, warm_up: float = 0.0, **arguments: Any) -> Loaded:
         """Run the load `function`, `module:name` below `bench.scenarios`, in a process of its own."""
+        found = self.home.parent / "loaded.json"
         plan = Plan(
             function=f"bench.scenarios.{function}",
             port=self.port,
@@ -208,7 +209,7 @@ class System:
         )
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "bench.load"],
+                [sys.executable, "-m", "bench.load", str(found)],
                 cwd=ROOT,
                 input=msgspec.json.encode(plan),
                 capture_output=True,
@@ -219,7 +220,7 @@ class System:
             raise Trouble(f"{function}: calls were not answered within {LOAD_GRACE:g} s after the end.") from None
         if done.returncode != 0:
             raise Trouble(f"the load {function} failed.\n{done.stderr.decode()[-1000:]}")
-        loaded = msgspec.json.decode(done.stdout, type=Loaded)
+        loaded = msgspec.json.decode(found.read_bytes(), type=Loaded)
         self.loads.append(loaded)
         return loaded
 

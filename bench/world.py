@@ -28,6 +28,10 @@ def pass_by(number: int) -> None:
 '''
 
 
+FAR = "2999-01-01T00:00:00"
+"""When a run is due that is only there to be copied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """A deployment and the flow that it is of."""
@@ -72,3 +76,8 @@ def create_run(system: System, deployed: Deployed, *, due: str | None = None, **
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}} if due else {"type": "SCHEDULED"}
     run_id: str = system.call("POST", f"/deployments/{deployed.id}/create_flow_run", {"state": state, **more})["id"]
     return run_id
+
+
+def create_template(system: System, deployed: Deployed) -> str:
+    """A run for `backlog.load` to copy, which nobody will ever find due; its id."""
+    return create_run(system, deployed, due=f"{FAR}Z")

@@ -10,7 +10,7 @@ from bench.numbers import percentile
 from bench.scenarios.transitions import propose
 from bench.shape import Better, Figure, Scenario, rate
 from bench.system import POOL
-from bench.world import create_pool, create_run, deploy
+from bench.world import create_pool, create_template, deploy
 
 WORKERS = 50
 ROOM = 5
@@ -33,7 +33,7 @@ class Drain(Scenario):
 
     def prepare(self) -> None:
         create_pool(self.system, limit=self.limit)
-        self.template = create_run(self.system, deploy(self.system), due="2999-01-01T00:00:00Z")
+        self.template = create_template(self.system, deploy(self.system))
         self.count = int(self.choose(2000, 400))
         self.filled = 0
         self.drained: dict[str, Loaded] = {}

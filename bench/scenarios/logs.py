@@ -6,7 +6,7 @@ import msgspec
 
 from bench.load import Caller
 from bench.shape import Figure, Scenario, latencies, rate, refusals
-from bench.world import create_pool, create_run, deploy
+from bench.world import create_pool, create_template, deploy
 
 CALLERS = 4
 LINES = 500
@@ -24,7 +24,7 @@ class Logs(Scenario):
     def prepare(self) -> None:
         create_pool(self.system)
         deployment = deploy(self.system)
-        self.runs = [create_run(self.system, deployment, due="2999-01-01T00:00:00Z") for _ in range(CALLERS)]
+        self.runs = [create_template(self.system, deployment) for _ in range(CALLERS)]
 
     def run(self) -> None:
         self.written = self.system.load(

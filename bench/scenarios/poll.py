@@ -10,7 +10,7 @@ from bench.load import Caller, Loaded
 from bench.scenarios.transitions import propose
 from bench.shape import Figure, Scenario, latencies
 from bench.system import POOL
-from bench.world import create_pool, create_run, deploy
+from bench.world import create_pool, create_template, deploy
 
 AHEAD = timedelta(hours=1)
 """The backlog is due in an hour, and asked for two hours ahead: so nothing in it becomes late while it is measured."""
@@ -30,7 +30,7 @@ class Poll(Scenario):
 
     def prepare(self) -> None:
         create_pool(self.system)
-        self.template = create_run(self.system, deploy(self.system), due="2999-01-01T00:00:00Z")
+        self.template = create_template(self.system, deploy(self.system))
         self.found: dict[int, Loaded] = {}
 
     def run(self) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from bench import backlog
 from bench.load import Caller
 from bench.shape import Figure, Scenario, latencies
-from bench.world import create_pool, create_run, deploy
+from bench.world import create_pool, create_template, deploy
 
 QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "filter, newest 50": ("/flow_runs/filter", {"limit": 50, "sort": "EXPECTED_START_TIME_DESC"}),
@@ -34,7 +34,7 @@ class Queries(Scenario):
 
     def prepare(self) -> None:
         create_pool(self.system)
-        template = create_run(self.system, deploy(self.system), due="2999-01-01T00:00:00Z")
+        template = create_template(self.system, deploy(self.system))
         due = datetime.now(UTC) + timedelta(hours=1)
         backlog.load(self.system, template, first=1, last=int(self.choose(100_000, 10_000)), due=due)
         backlog.analyze(self.system)

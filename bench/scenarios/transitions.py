@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from bench import backlog
 from bench.load import Caller, share
 from bench.shape import Figure, Scenario, latencies, rate, refusals
-from bench.world import create_pool, create_run, deploy
+from bench.world import create_pool, create_template, deploy
 
 CALLERS = 16
 LEAD = timedelta(seconds=10)
@@ -23,8 +23,7 @@ class Transitions(Scenario):
 
     def prepare(self) -> None:
         create_pool(self.system)
-        deployment = deploy(self.system)
-        template = create_run(self.system, deployment, due="2999-01-01T00:00:00Z")
+        template = create_template(self.system, deploy(self.system))
         self.seconds, self.warm_up = self.choose(10, 4), self.choose(3, 1)
         count = int((self.seconds + self.warm_up) * self.system.side.calls_a_second / len(STATES))
         due = datetime.now(UTC) + LEAD
@@ -47,11 +46,12 @@ class Transitions(Scenario):
             rate("transitions", self.loaded.rate("set_state"), target=5000),
             *latencies("set_state", self.loaded.calls.get("set_state", ())),
             Figure(name="server CPU per transition", value=self._milliseconds(self.cpu_seconds), unit="ms", target=0.2),
+            Figure(name="proposals that were not accepted", value=len(self.loaded.notes), unit="", target=0),
             refusals(self.loaded),
         ]
         if self.database_cpu_seconds:
             value = self._milliseconds(self.database_cpu_seconds)
-            figures.insert(-1, Figure(name="database CPU per transition", value=value, unit="ms"))
+            figures.insert(-2, Figure(name="database CPU per transition", value=value, unit="ms"))
         return figures
 
     def _milliseconds(self, cpu_seconds: float) -> float:
@@ -64,7 +64,8 @@ async def load(caller: Caller, *, runs: list[str]) -> None:
         for state in STATES:
             if not caller.goes_on():
                 return
-            await propose(caller, run, state)
+            if not await propose(caller, run, state):
+                caller.note({"refused": state})
 
 
 async def propose(caller: Caller, run: str, state: str, *, name: str | None = "set_state") -> bool:

@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
         with Postgresql(extensions) as postgresql:
             if POSTGRESQL in choice.databases:
                 kept.versions["PostgreSQL"] = postgresql.version()
-            Session(choice, Stores(work, postgresql), work, say).run(kept.turns.append)
+            profiles = FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}" if options.profile else None
+            Session(choice, Stores(work, postgresql), work, say, profiles).run(kept.turns.append)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if kept.turns:

@@ -3,12 +3,14 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from traceback import format_exception
 
 from bench.processes import Trouble
+from bench.profiling import Profiler
 from bench.results import Turn
 from bench.shape import Scenario
 from bench.sides import Side
@@ -36,6 +38,8 @@ class Session:
     stores: Stores
     folder: Path
     say: Say
+    profiles: Path | None = None
+    """Where profiles of our servers go, when they are wanted."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def run(self, keep: Keep) -> None:
@@ -61,12 +65,17 @@ class Session:
         make = self.stores.with_schema if scenario.needs_server else self.stores.empty
         store = make(side, database)
         try:
+            profiler = Profiler(self.profiles / f"{scenario.name}-{database}") if self.profiles else None
             with System(side, store, folder) as system:
+                if profiler is not None:
+                    system.server_program = profiler.program(side)
+                    self.say(f"  profile: {profiler.folder}")
                 if scenario.needs_server:
                     system.start_server()
                 measured = scenario(system, quick=self.choice.quick)
                 measured.prepare()
-                measured.run()
+                with profiler.watch(system.server) if profiler is not None else nullcontext():
+                    measured.run()
                 turn.figures = measured.measure()
                 turn.load_cpu_share = max((round(load.cpu_share, 2) for load in system.loads), default=None)
         finally:

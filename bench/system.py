@@ -123,6 +123,7 @@ class System:
         for each in (self.home, self.project):
             each.mkdir(parents=True)
         self.port = free_port()
+        self.server_program = side.program
         self.environment = self.env()
         self.programs: list[Program] = []
         self.loads: list[Loaded] = []
@@ -153,7 +154,7 @@ class System:
 
     def start_server(self) -> float:
         """Start the server; the seconds until it answered."""
-        command = [*self.side.program, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*self.server_program, "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         self.server = self.start("server", command)
         self.server.wait_until(lambda: answers(self.port), what=f"{self.side.name}'s server to answer")
         return time.perf_counter() - self.server.started_at

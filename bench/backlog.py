@@ -49,12 +49,17 @@ PEERS = (
 )
 
 
-def load(system: System, template: str, *, first: int, last: int, due: datetime) -> list[str]:
-    """Copies number `first` to `last` of the run `template`, due a millisecond apart from `due` on; their ids."""
+def load(
+    system: System, template: str, *, first: int, last: int, due: datetime, begins: datetime | None = None
+) -> list[str]:
+    """Copies number `first` to `last` of the run `template`, due a millisecond apart from `due` on; their ids.
+
+    They may be Running from `begins` on, which is `due` unless it is given. With `due` behind it, nobody calls them late.
+    """
     prefix = _prefix()
     for start in range(first, last + 1, CHUNK):
         statements = [
-            _insert(table, system, template=template, prefix=prefix, due=due)
+            _insert(table, system, template=template, prefix=prefix, begins=begins or due)
             for table in (OURS if system.side.is_ours else PEERS)
         ]
         _execute(system, statements, first=start, last=min(start + CHUNK - 1, last), due=due)
@@ -73,14 +78,14 @@ def _prefix() -> str:
     return f"{millis[:8]}-{millis[8:]}-7000"
 
 
-def _insert(table: Table, system: System, *, template: str, prefix: str, due: datetime) -> str:
+def _insert(table: Table, system: System, *, template: str, prefix: str, begins: datetime) -> str:
     """One statement that copies `:first` to `:last`, `$1` to `$2` on PostgreSQL."""
     kind, columns = system.store.kind, _columns(system, table.name)
     values = {
         "run": _id(kind, f"{prefix}-8000-"),
         "state": _id(kind, f"{prefix}-8001-"),
         "due": _due(kind, system.side),
-        "details": _details(kind, due),
+        "details": _details(kind, begins),
         "null": "NULL",
     }
     picked = [values[table.changed[name]] if name in table.changed else f't."{name}"' for name in columns]
@@ -111,10 +116,10 @@ def _due(kind: str, side: Side) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f', :due / 1000000.0 + s.n / 1000.0, 'unixepoch') || '000'"
 
 
-def _details(kind: str, due: datetime) -> str:
-    """The state's details with the time in them at which, or after which, the copies are due."""
+def _details(kind: str, begins: datetime) -> str:
+    """The state's details, with the time in them that Running waits for."""
     column, to = ("t.state_details", "") if kind == "sqlite" else ("t.state_details::text", "::json")
-    return f"replace({column}, '{FAR}', '{due:%Y-%m-%dT%H:%M:%S}'){to}"
+    return f"replace({column}, '{FAR}', '{begins:%Y-%m-%dT%H:%M:%S}'){to}"
 
 
 def _columns(system: System, table: str) -> list[str]:

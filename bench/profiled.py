@@ -1,4 +1,4 @@
-"""Runs `headgate` with a profile of each of its threads: `python bench/profiled.py FOLDER server start ...`.
+"""Runs `headgate` with a profile of each of its threads: `python -P bench/profiled.py FOLDER server start ...`.
 
 When it ends, FOLDER holds a text for each thread, and the profile that it was written from. For Python 3.12 and later, which
 allow one profile at a time, that is the main thread alone.

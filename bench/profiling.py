@@ -31,7 +31,7 @@ class Profiler:
         """What to start the server by. A sampler looks on from outside; cProfile has to start it."""
         if self._sampler is not None:
             return side.program
-        return (sys.executable, str(ROOT / "bench" / "profiled.py"), str(self.folder))
+        return (sys.executable, "-P", str(ROOT / "bench" / "profiled.py"), str(self.folder))
 
     @contextmanager
     def watch(self, server: Program | None) -> Iterator[None]:

@@ -1,6 +1,5 @@
 """Moving runs from state to state."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 from bench import backlog
@@ -9,12 +8,13 @@ from bench.shape import Figure, Scenario, latencies, rate, refusals
 from bench.world import create_pool, create_template, deploy
 
 CALLERS = 16
-LEAD = timedelta(seconds=10)
+AHEAD = timedelta(hours=1)
+"""No run becomes late while it is measured."""
 STATES = ("PENDING", "RUNNING", "COMPLETED")
 
 
 class Transitions(Scenario):
-    """State transitions. 16 callers take runs that are due through Pending, Running and Completed, a `set_state` each.
+    """State transitions. 16 callers take runs through Pending, Running and Completed, a `set_state` each.
 
     The server's processor time is that of its process over the whole load, by the number of all calls.
     """
@@ -26,10 +26,9 @@ class Transitions(Scenario):
         template = create_template(self.system, deploy(self.system))
         self.seconds, self.warm_up = self.choose(10, 4), self.choose(3, 1)
         count = int((self.seconds + self.warm_up) * self.system.side.calls_a_second / len(STATES))
-        due = datetime.now(UTC) + LEAD
-        self.runs = backlog.load(self.system, template, first=1, last=count, due=due - timedelta(milliseconds=count))
+        now = datetime.now(UTC)
+        self.runs = backlog.load(self.system, template, first=1, last=count, due=now + AHEAD, begins=now)
         backlog.analyze(self.system)
-        time.sleep(max((due - datetime.now(UTC)).total_seconds(), 0))
 
     def run(self) -> None:
         server, store = self.system.server, self.system.store

@@ -58,6 +58,8 @@ class Session:
             turn.trouble = str(error) if isinstance(error, Trouble) else "".join(format_exception(error))
             self.say(f"  no figures: {turn.trouble}")
         turn.seconds = round(time.monotonic() - start, 1)
+        if turn.load_cpu_share is not None:
+            self.say(f"  {turn.seconds:g} s; the load generator took {turn.load_cpu_share:g} of a core")
         shutil.rmtree(folder, ignore_errors=True)
         return turn
 

@@ -11,8 +11,10 @@ from bench.scenarios.limit import Limit
 from bench.scenarios.logs import Logs
 from bench.scenarios.poll import Poll
 from bench.scenarios.queries import Queries
+from bench.scenarios.recovery import Recovery
 from bench.scenarios.schedules import Schedules
 from bench.scenarios.size import Size
+from bench.scenarios.slot import Slot
 from bench.scenarios.start import Start
 from bench.scenarios.transitions import Transitions
 from bench.scenarios.trigger import Trigger
@@ -24,6 +26,8 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Poll,
     Drain,
     Limit,
+    Slot,
+    Recovery,
     Trigger,
     Burst,
     Schedules,

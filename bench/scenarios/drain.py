@@ -43,7 +43,7 @@ class Drain(Scenario):
             self.drained["drain"] = self.drain("claim_all")
             self.drained["drain by polling"] = self.drain("poll_all")
         else:
-            self.drained["drain"] = self.drain("poll_all")
+            self.drained["drain"] = self.drained["drain by polling"] = self.drain("poll_all")
 
     def drain(self, function: str) -> Loaded:
         """Load as many runs as are wanted, due now, and let the workers at them."""

@@ -51,8 +51,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
     @property
     def times_better(self) -> float | None:
-        """How many times better ours is."""
-        if self.ours is None or self.theirs is None:
+        """How many times better ours is; None for a count, which is right or wrong."""
+        if self.ours is None or self.theirs is None or not self.unit:
             return None
         return times_better(self.ours, self.theirs, more_is_better=self.better is Better.MORE)
 

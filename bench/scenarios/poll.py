@@ -15,6 +15,8 @@ from bench.world import create_pool, create_template, deploy
 AHEAD = timedelta(hours=1)
 """The backlog is due in an hour, and asked for two hours ahead: so nothing in it becomes late while it is measured."""
 ROOM = 10
+POLLS = 3
+"""For each claim, as a claim of the peer's takes as long as ten polls."""
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 
@@ -41,7 +43,7 @@ class Poll(Scenario):
             backlog.analyze(self.system)
             filled = size
             self.found[size] = self.system.load(
-                "poll:load", callers=1, seconds=self.choose(8, 3), warm_up=1, claims=self.system.side.is_ours
+                "poll:load", callers=1, seconds=self.choose(15, 3), warm_up=1, claims=self.system.side.is_ours
             )
 
     def measure(self) -> list[Figure]:
@@ -54,9 +56,10 @@ class Poll(Scenario):
 
 
 async def load(caller: Caller, *, claims: bool) -> None:
-    """Polls and claims in turn; what was claimed goes back, where the side can do that."""
+    """Polls, and a claim now and then; what was claimed goes back, where the side can do that."""
     while caller.goes_on():
-        await poll(caller, "poll")
+        for _ in range(POLLS):
+            await poll(caller, "poll")
         if claims:
             await claim_and_return(caller)
         else:

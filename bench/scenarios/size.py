@@ -23,6 +23,6 @@ class Size(Scenario):
 
     def measure(self) -> list[Figure]:
         return [
-            Figure(name="distributions", value=self.count, unit="", target=40),
+            Figure(name="distributions", value=self.count, unit="packages", target=40),
             Figure(name="on disk", value=self.megabytes, unit="MB", target=70),
         ]

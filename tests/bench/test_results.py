@@ -6,6 +6,7 @@ import pytest
 from bench.scenarios import SCENARIOS
 from bench.shape import Better, Figure
 from bench_results import results as made
+from msgspec import structs
 
 from bench import page, results, table
 
@@ -30,6 +31,12 @@ def test_a_side_that_gave_no_figure_leaves_a_gap() -> None:
     assert row.theirs is None
     assert row.times_better is None
     assert table.cells(row)[4] == "-"
+
+
+def test_a_count_is_not_compared() -> None:
+    """Two runs executed twice are not half as good as one."""
+    (row,) = results.rows(made())
+    assert structs.replace(row, unit="").times_better is None
 
 
 @pytest.mark.parametrize(("better", "reached"), [(Better.MORE, [False, True, True]), (Better.LESS, [True, True, False])])

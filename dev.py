@@ -1,6 +1,6 @@
-"""The two commands of a clone: `python3 dev.py demo` shows the main job, `python3 dev.py check` runs what CI runs.
+"""The commands of a clone: `python3 dev.py demo` shows the main job, `python3 dev.py check` runs what CI runs.
 
-Needs Python 3.11 and pip, nothing else: both make `.venv` beside this file and install what the lock files name.
+Needs Python 3.11 and pip, nothing else: each makes `.venv` beside this file and installs what the lock files name.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ USAGE = """Usage: python3 dev.py COMMAND [ARGUMENTS]
   demo    install, start a server and a worker, and watch real runs (demo --help tells its options)
   check   install, then check format, lint, types, floors and tests, as CI does
           [--fast] leaves out the tests that start real processes; other arguments go to pytest
+  bench   install, then measure Headgate side by side with the peer (bench --help tells its options)
   lock    write the lock files anew; needs uv, which gets the arguments, such as --upgrade"""
 
 
@@ -77,6 +78,13 @@ def check(rest: Sequence[str]) -> int:
     return 0
 
 
+def bench(rest: Sequence[str]) -> int:
+    """Install what the tests need, then become the package `bench`."""
+    install(DEVELOPMENT_LOCK)
+    os.chdir(ROOT)
+    return become([str(PYTHON), "-m", "bench", *rest])
+
+
 def lock(rest: Sequence[str]) -> int:
     """Write both lock files anew, for every platform and Python that the project supports."""
     if shutil.which("uv") is None:
@@ -88,7 +96,7 @@ def lock(rest: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"demo": demo, "check": check, "lock": lock}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"demo": demo, "check": check, "bench": bench, "lock": lock}
 
 
 def install(lock: Path) -> None:

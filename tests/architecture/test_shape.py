@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "headgate"
-MODULES = sorted([*SOURCE.rglob("*.py"), *(ROOT / "examples").glob("*.py"), ROOT / "dev.py"])
+BESIDE = ("examples", "bench")
+MODULES = sorted(
+    [*SOURCE.rglob("*.py"), *(file for each in BESIDE for file in (ROOT / each).rglob("*.py")), ROOT / "dev.py"]
+)
 
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 60

@@ -1,0 +1,80 @@
+"""Where the time of our server goes while a scenario runs: by py-spy where it is installed, else by cProfile."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.environments import ROOT
+from bench.processes import Program
+from bench.sides import Side
+
+SAMPLES_A_SECOND = 200
+SHOWN = 40
+WAITING = ("_worker (", "SqliteDatabase._write_until_closed (", "wait (")
+"""Innermost functions in which a thread waits for work; a sampler does not always see that it does."""
+
+
+class Profiler:
+    """Writes into `folder`, which each turn has for itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        beside = Path(sys.executable).with_name("py-spy")
+        self._sampler = str(beside) if beside.exists() else shutil.which("py-spy")
+
+    def program(self, side: Side) -> tuple[str, ...]:
+        """What to start the server by. A sampler looks on from outside; cProfile has to start it."""
+        if self._sampler is not None:
+            return side.program
+        return (sys.executable, "-P", str(ROOT / "bench" / "profiled.py"), str(self.folder))
+
+    @contextmanager
+    def watch(self, server: Program | None) -> Iterator[None]:
+        """Sample what the server does inside; only when it is not idle does it count."""
+        if self._sampler is None or server is None:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stacks = self.folder / "stacks.txt"
+        options = ["--format", "raw", "--rate", str(SAMPLES_A_SECOND), "--threads", "--duration", "3600"]
+        command = [self._sampler, "record", "--pid", str(server.pid), "--output", str(stacks), *options]
+        with (self.folder / "py-spy.log").open("wb") as log:
+            sampler = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            sampler.send_signal(signal.SIGINT)
+            sampler.wait()
+            if stacks.exists():
+                (self.folder / "hot.txt").write_text(summary(stacks.read_text("utf-8", "replace").splitlines()))
+
+
+def summary(stacks: Iterable[str]) -> str:
+    """The functions of stacks `outer;inner COUNT`, by their share of samples: by themselves, and with what they called."""
+    own: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
+    for line in stacks:
+        stack, _, number = line.rpartition(" ")
+        functions = [_without_line(frame) for frame in stack.split(";")]
+        if functions[-1].startswith(WAITING):
+            continue
+        own[functions[-1]] += int(number)
+        for function in set(functions):
+            whole[function] += int(number)
+    total = max(own.total(), 1)
+    parts = []
+    for title, counts in (("by themselves", own), ("with what they called", whole)):
+        lines = [f"{count / total:6.1%}  {function}" for function, count in counts.most_common(SHOWN)]
+        parts.append(f"{total} samples; functions {title}:\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _without_line(frame: str) -> str:
+    """`run (store/sqlite.py:88)` is the same function on every line."""
+    head, colon, line = frame.rpartition(":")
+    return f"{head})" if colon and line.removesuffix(")").isdigit() else frame

@@ -1,0 +1,104 @@
+"""What a benchmark found, as it is kept in a file, and brought together in rows of both sides."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from bench.machine import Machine
+from bench.numbers import median, times_better
+from bench.shape import Better, Figure
+from bench.sides import OURS, PEER
+
+
+class Turn(Struct, kw_only=True):
+    """One scenario on one side and database, once. `trouble` says why there are no figures."""
+
+    scenario: str
+    side: str
+    database: str | None
+    round: int
+    figures: list[Figure] = field(default_factory=list)
+    load_cpu_share: float | None = None
+    """How much of one core the load generator took, at most."""
+    seconds: float = 0.0
+    trouble: str | None = None
+
+
+class Results(Struct, kw_only=True):
+    """All turns of one benchmark, with what they were measured on."""
+
+    date: datetime
+    quick: bool
+    machine: Machine
+    versions: dict[str, str]
+    turns: list[Turn] = field(default_factory=list)
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One figure of both sides: each the median of its rounds."""
+
+    scenario: str
+    database: str | None
+    figure: str
+    unit: str
+    better: Better
+    ours: float | None
+    theirs: float | None
+    target: float | None
+
+    @property
+    def times_better(self) -> float | None:
+        """How many times better ours is; None for a count, which is right or wrong."""
+        if self.ours is None or self.theirs is None or not self.unit:
+            return None
+        return times_better(self.ours, self.theirs, more_is_better=self.better is Better.MORE)
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether ours is as good as the target; None without one, or without a figure."""
+        if self.ours is None:
+            return None
+        return Figure(name="", value=self.ours, unit="", better=self.better, target=self.target).is_reached
+
+
+def write(results: Results, folder: Path) -> Path:
+    """Keep the results in a file named after their time; the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{results.date:%Y%m%d-%H%M%S}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    return file
+
+
+def read(file: Path) -> Results:
+    """The results in a file."""
+    return msgspec.json.decode(file.read_bytes(), type=Results)
+
+
+def rows(results: Results) -> Iterator[Row]:
+    """A row for each scenario, database and figure, in the order in which they were measured."""
+    values: dict[tuple[str, str | None, str], dict[str, list[float]]] = {}
+    figures: dict[tuple[str, str | None, str], Figure] = {}
+    for turn in results.turns:
+        for figure in turn.figures:
+            key = turn.scenario, turn.database, figure.name
+            figures.setdefault(key, figure)
+            values.setdefault(key, {}).setdefault(turn.side, []).append(figure.value)
+    for key, figure in figures.items():
+        scenario, database, name = key
+        yield Row(
+            scenario=scenario,
+            database=database,
+            figure=name,
+            unit=figure.unit,
+            better=figure.better,
+            ours=_median(values[key].get(OURS)),
+            theirs=_median(values[key].get(PEER)),
+            target=figure.target,
+        )
+
+
+def _median(values: list[float] | None) -> float | None:
+    return median(values) if values else None

@@ -17,7 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from headgate import clock
 from headgate.client.calls import admin, deployments, flow_runs
@@ -73,7 +76,7 @@ def measure(who: str, directory: Path, options: argparse.Namespace) -> list[floa
     with ExitStack() as stack:
         client = stack.enter_context(connect(load(environ=env).settings, patience=PATIENCE))
         log = stack.enter_context((directory / "log").open("wb"))
-        common = {"cwd": directory, "env": env, "stdout": log, "stderr": log}
+        common: dict[str, Any] = {"cwd": directory, "env": env, "stdout": log, "stderr": log}
         stack.enter_context(stopped(subprocess.Popen(headgate("server", "start", "--port", str(port)), **common)))
         wait_for(lambda: answers(client))
         subprocess.run(headgate("work-pool", "create", "bench", "--type", "process"), check=True, **common)
@@ -89,8 +92,13 @@ def measure(who: str, directory: Path, options: argparse.Namespace) -> list[floa
             body = DeploymentFlowRunCreate(state=state, parameters={"file": str(file)})
             files[client.send(deployments.create_flow_run(deployment.id, body)).id] = (due, file)
         for id in files:
-            wait_for(lambda id=id: client.send(flow_runs.get(id)).state_type is StateType.COMPLETED)
+            wait_for(partial(has_completed, client, id))
         return [float(file.read_text()) - due.timestamp() for due, file in files.values()]
+
+
+def has_completed(client: Client, id: UUID) -> bool:
+    """Whether a run has come to its end."""
+    return client.send(flow_runs.get(id)).state_type is StateType.COMPLETED
 
 
 def summary(seconds: list[float]) -> str:

@@ -22,8 +22,9 @@ from headgate.settings import load
 
 
 @pytest.fixture
-def fill(run: Run, home: Path) -> None:
-    """Three ended runs with four lines each, one that has not ended, and a worker that was seen just now."""
+def fill(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three ended runs with four lines each, and one that has not ended."""
+    monkeypatch.setattr("headgate.ids._last", 0)  # lines are as old as their ids, which other tests may have driven on
     with connect(load().settings, patience=0) as client:
         flow_id = client.send(flows.create(FlowCreate(name="hello"))).id
         for number in range(4):

@@ -13,7 +13,7 @@ from bench.session import Choice, Session
 from bench.sides import OURS, Side
 from bench.system import SQLITE, Stores
 
-SIDE = Side(OURS, (str(Path(sys.executable).with_name("headgate")),), "HEADGATE_", "postgresql", calls_a_second=1000)
+SIDE = Side(OURS, (str(Path(sys.executable).with_name("headgate")),), "HEADGATE_", "postgresql", calls_a_second=10_000)
 
 
 class Small(Transitions):

@@ -11,7 +11,7 @@ from headgate.cli.output import confirm, print_json
 from headgate.cli.session import Session, open_client
 from headgate.client.calls import admin
 from headgate.errors import Conflict, HeadgateError, NotFound
-from headgate.settings import PREFIX, Settings, env_name
+from headgate.settings import NAMES, PREFIX, Settings, env_name
 
 # `headgate.server` takes 0.3 s and more to import. Only the commands that run it or open its database pay that:
 # its imports stand in their functions.
@@ -181,14 +181,12 @@ def _refuse_while_running(settings: Settings) -> None:
 def _flags(host: str | None, port: int | None, database_url: str | None, no_services: bool) -> dict[str, Any]:
     """The settings that the flags give; what is None is not given."""
     services = False if no_services else None
+    jobs = [name for name in NAMES if name.startswith("server_services_") and name.endswith("_enabled")]
     return {
         "server_api_host": host,
         "server_api_port": port,
         "server_database_connection_url": database_url,
-        "server_services_scheduler_enabled": services,
-        "server_services_late_runs_enabled": services,
-        "server_services_lifeline_enabled": services,
-        "server_services_pruner_enabled": services,
+        **dict.fromkeys(jobs, services),
     }
 
 

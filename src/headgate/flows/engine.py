@@ -1,4 +1,7 @@
-"""The engine's process: `python -m headgate.flows.engine` executes the one run that its environment names, over HTTP."""
+"""The engine's process: `python -m headgate.flows.engine` executes the one run that its environment names, over HTTP.
+
+Started as a worker's helper, it forks such processes instead of being one; see `headgate.flows.warm`.
+"""
 
 import os
 import sys
@@ -18,7 +21,6 @@ EXIT_UNREPORTED = 75
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
     """Execute the run that `HEADGATE__FLOW_RUN_ID` names, with the fence in `HEADGATE__FENCE`; answers the exit code."""
-    stdio.protect()
     try:
         settings = load().settings
         run_id, fence = _orders(environ)
@@ -49,4 +51,9 @@ def _orders(environ: Mapping[str, str]) -> tuple[UUID, int | None]:
 
 
 if __name__ == "__main__":
+    stdio.protect()
+    if (_line := os.environ.pop("HEADGATE__HELPER", None)) is not None:
+        from headgate.flows.warm.helper import serve
+
+        serve(int(_line))
     sys.exit(main())

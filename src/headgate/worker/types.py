@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from headgate.errors import ConfigError
+from headgate.flows.loading import Code
 
 GROUP = "headgate.workers"
 
@@ -19,7 +20,8 @@ class Job:
     `configuration` is the pool's rendered job configuration. `env` goes over the infrastructure's own environment;
     a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started however suits
     the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where it runs; None means a
-    fresh one. Every line of output goes to `on_line`, which never blocks and never raises.
+    fresh one. `code` is what the engine will load there, None where that is not known; a type may have it loaded before.
+    Every line of output goes to `on_line`, which never blocks and never raises.
     """
 
     flow_run_id: UUID
@@ -29,6 +31,7 @@ class Job:
     on_line: Callable[[str], None]
     argv: tuple[str, ...] | None = None
     directory: str | None = None
+    code: Code | None = None
 
 
 class Running(Protocol):

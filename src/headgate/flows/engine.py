@@ -50,10 +50,16 @@ def _orders(environ: Mapping[str, str]) -> tuple[UUID, int | None]:
         ) from None
 
 
+def _help_if_told() -> None:
+    """Return at once in a process for one run; in a helper, return in the processes that it forks for runs."""
+    line = os.environ.pop("HEADGATE__HELPER", None)
+    if line is not None:
+        from headgate.flows.warm.helper import serve  # a process for one run is spared this
+
+        serve(int(line))
+
+
 if __name__ == "__main__":
     stdio.protect()
-    if (_line := os.environ.pop("HEADGATE__HELPER", None)) is not None:
-        from headgate.flows.warm.helper import serve
-
-        serve(int(_line))
+    _help_if_told()
     sys.exit(main())

@@ -21,6 +21,8 @@ _EXIT_UNBORN = 70
 def serve(descriptor: int) -> None:
     """Obey a worker until it is gone. Returns only in a process that was forked for a run, which goes on as its engine."""
     preload.import_ahead()
+    gc.collect()
+    gc.freeze()  # the engine stays as it is: collections in children, the last at their exit, would cost them 30 ms
     helper = _Helper(socket.socket(fileno=descriptor))
     helper.announce(Ready(files=list(map(stamp_of, traces.sites())), memory=traces.memory()))
     while not helper.obey_next():
@@ -33,8 +35,6 @@ class _Helper:
         self._adopt(line)
 
     def _adopt(self, line: socket.socket) -> None:
-        gc.collect()
-        gc.freeze()  # what is here stays: a collection in a child would copy all of it, the last one at its exit (30 ms)
         self._line = line
         self._children: dict[int, tuple[int, int]] = {}
         self._poll = select.poll()

@@ -89,7 +89,7 @@ _watching: dict[str, Stamp] | None = None
 
 @contextmanager
 def _watched() -> Iterator[dict[str, Stamp]]:
-    """The files that are opened inside, each with the stamp that it had just before."""
+    """The files that are read inside, each with the stamp that it had just before."""
     global _watching
     sys.addaudithook(_note_open)
     files: dict[str, Stamp] = {}
@@ -103,9 +103,15 @@ def _watched() -> Iterator[dict[str, Stamp]]:
 def _note_open(event: str, arguments: tuple[Any, ...]) -> None:
     if _watching is None or event != "open" or not isinstance(arguments[0], str | bytes):
         return
+    if _is_for_writing(*arguments[1:3]):
+        return
     path = _source_of(os.path.abspath(os.fsdecode(arguments[0])))
     if path not in _watching and not _is_given(path):
         _watching[path] = stamp_of(path)
+
+
+def _is_for_writing(mode: str | None, flags: int) -> bool:
+    return bool(set(mode) & set("wax+")) if mode else bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
 def _source_of(path: str) -> str:

@@ -42,7 +42,7 @@ def left_since(before: Traces) -> str | None:
     """What is different now and would not be the same in a fork, as the end of a sentence about the code; else None."""
     after = taken()
     if opened := after.descriptors - before.descriptors:
-        return f"leaves open {', '.join(sorted(map(_name_of, opened)))}"
+        return f"leaves open {', '.join(sorted(set(map(_name_of, opened))))}"
     if _has_children():
         return "starts processes"
     for differs, what in _CHANGES:

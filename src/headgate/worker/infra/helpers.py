@@ -5,7 +5,6 @@ import itertools
 import os
 import signal
 import socket
-import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -117,7 +116,7 @@ class Helper:
 
     def is_current(self) -> bool:
         """Whether it still is what a new one would be: none of the files that it read has changed since."""
-        return not self.is_gone and all(file.is_current() for file in self.answer.result().files)
+        return not (self.is_gone or self._retired) and all(file.is_current() for file in self.answer.result().files)
 
     async def ready(self) -> Ready | Unfit:
         """What the helper says of itself, once it can be given orders. Raises `NotWarm`."""
@@ -134,8 +133,10 @@ class Helper:
                 with theirs:
                     await self._send(Birth(order, _encoded(environment), directory), theirs.fileno(), output)
                 await _begun(ours, child)
-            except BaseException:
+            except BaseException as error:
                 self._children.pop(order, None)
+                if isinstance(error, NotWarm):
+                    self.retire()
                 raise
         if self.is_gone:
             child.orphan()
@@ -206,10 +207,10 @@ async def start_helper(environment: Mapping[str, str]) -> Helper:
     try:
         async with asyncio.timeout(_START_PATIENCE):
             await helper.ready()
-    except TimeoutError:
-        raise NotWarm(f"A helper was not ready within {_START_PATIENCE:g} s.") from None
-    except BaseException:
+    except BaseException as error:
         helper.close()
+        if isinstance(error, TimeoutError):
+            raise NotWarm(f"A helper was not ready within {_START_PATIENCE:g} s.") from None
         raise
     return helper
 
@@ -220,7 +221,7 @@ _LINE = 3
 def _spawn(environment: Mapping[str, str], line: int) -> int:
     """Like `headgate.flows.processes.spawn`, but nobody waits for it; it writes where this process writes."""
     return os.posix_spawn(
-        sys.executable,
+        ENGINE_ARGV[0],
         ENGINE_ARGV,
         environment,
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, line, _LINE)],
@@ -252,12 +253,13 @@ async def _begun(socket_: socket.socket, child: WarmChild) -> None:
     try:
         async with asyncio.timeout(_BIRTH_PATIENCE):
             await asyncio.shield(said)
-    except BaseException as error:
-        socket_.shutdown(socket.SHUT_RDWR)  # from here on it cannot say so, and ends by itself
-        line.read()
-        if child.pid and not isinstance(error, TimeoutError):
+    except TimeoutError:
+        _hush(line, socket_)
+    except BaseException:
+        _hush(line, socket_)
+        if child.pid:
             os.killpg(child.pid, signal.SIGKILL)
-            raise
+        raise
     finally:
         line.detach()
     match said.result() if said.done() else Refused(0, "it took too long"):
@@ -265,6 +267,12 @@ async def _begun(socket_: socket.socket, child: WarmChild) -> None:
             raise NotWarm(f"A process could not be forked: {reason}.")
         case None:
             raise NotWarm("A forked process died before it began.")
+
+
+def _hush(line: "_Line", socket_: socket.socket) -> None:
+    """Hear what the child has said; from here on it cannot say anything, and ends by itself."""
+    socket_.shutdown(socket.SHUT_RDWR)
+    line.read()
 
 
 class _Line:

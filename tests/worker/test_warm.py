@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from warm_runs import PATIENCE, Runs, load_fake_api
 
 from headgate.settings import Settings
-from headgate.worker.infra import helpers
+from headgate.worker.infra import births, helpers
 
 fake_api = load_fake_api()
 
@@ -376,7 +376,7 @@ async def test_runs_go_on_when_their_helper_is_killed(make: Callable[..., Runs],
 
 
 async def test_a_run_that_ends_is_noticed_even_when_its_helper_hangs(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helpers, "_TELLING_PATIENCE", 0.05)
+    monkeypatch.setattr(births, "_TELLING_PATIENCE", 0.05)
     runs.write(STAYS)
     started = await runs.start()
     await started.printed("begun")
@@ -423,7 +423,7 @@ async def test_a_helper_that_forks_no_more_is_given_up(runs: Runs, monkeypatch: 
         f"open('executions', 'a').write('x')\n{PARENT}".replace("def go():", "def go(): open('runs', 'a').write('x');")
     )
     [parent] = await runs.run()
-    monkeypatch.setattr(helpers, "_BIRTH_PATIENCE", 0.05)
+    monkeypatch.setattr(births, "_BIRTH_PATIENCE", 0.05)
     os.kill(int(parent), signal.SIGSTOP)
     assert await runs.run() == [str(os.getpid())]
     os.kill(int(parent), signal.SIGCONT)

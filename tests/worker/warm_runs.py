@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any
 from uuid import UUID
 
-from headgate.flows.loading import code_of
+from headgate.client.transport import Request, Response
+from headgate.flows.reporter import Assignment
 from headgate.settings import Settings
 from headgate.worker.infra.process import ProcessInfrastructure, RunningProcess
 from headgate.worker.types import Job
@@ -73,6 +74,8 @@ class Runs:
     url: str
     directory: Path
     settings: Settings = field(default_factory=Settings)
+    relayed: bool = True
+    forwarded: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kind = ProcessInfrastructure(self.settings)
@@ -103,9 +106,15 @@ class Runs:
                 **env,
             },
             on_line=lines.append,
-            code=code_of(run, self.api.deployments[run.deployment_id]),
+            assignment=Assignment(run, "program", self.api.deployments[run.deployment_id]),
+            forward=self.forward if self.relayed else None,
         )
         return Started(run.id, await self.kind.start(job), lines, self)
+
+    async def forward(self, request: Request) -> Response:
+        """What the worker's line to the API does."""
+        self.forwarded.append(f"{request.method} {request.target}")
+        return await asyncio.to_thread(self.api.send, request)
 
     async def run(self, entrypoint: str = "warm_flows.py:go", **about: Any) -> list[str]:
         """What a run prints that has to end well."""

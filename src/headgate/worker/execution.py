@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
@@ -125,6 +125,7 @@ class Execution:
         if self._is_command:
             await self._run_command(job)
         else:
+            job = replace(job, forward=station.channel.forward)
             await self._conclude_engine(await self._execute(job))
 
     async def _run_command(self, job: Job) -> None:

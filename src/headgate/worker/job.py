@@ -9,7 +9,7 @@ from typing import Any
 
 from headgate.core.templates import render, validate_variables
 from headgate.errors import Invalid
-from headgate.flows.loading import code_of
+from headgate.flows.reporter import Assignment
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
 from headgate.settings import Settings, database_url, env_name
@@ -44,7 +44,7 @@ def prepare(
         on_line=on_line,
         argv=command_argv(command, run.parameters) if command else None,
         directory=directory,
-        code=None if command else code_of(run, deployment),
+        assignment=None if command else Assignment(run, grant.flow.name, deployment),
     )
 
 

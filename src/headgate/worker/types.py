@@ -1,16 +1,20 @@
 """What a worker type is, and which are installed (entry points of the group `headgate.workers`)."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 from uuid import UUID
 
+from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError
-from headgate.flows.loading import Code
+from headgate.flows.reporter import Assignment
 
 GROUP = "headgate.workers"
+
+Forward = Callable[[Request], Awaitable[Response]]
+"""Sends a request to the API once; `Unreachable` when there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,7 @@ class Job:
     `configuration` is the pool's rendered job configuration. `env` goes over the infrastructure's own environment;
     a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started however suits
     the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where it runs; None means a
-    fresh one. `code` is what the engine will load there, None where that is not known; a type may have it loaded before.
-    Every line of output goes to `on_line`, which never blocks and never raises.
+    fresh one. Every line of output goes to `on_line`, which never blocks and never raises.
     """
 
     flow_run_id: UUID
@@ -31,7 +34,8 @@ class Job:
     on_line: Callable[[str], None]
     argv: tuple[str, ...] | None = None
     directory: str | None = None
-    code: Code | None = None
+    assignment: Assignment | None = None
+    forward: Forward | None = None
 
 
 class Running(Protocol):

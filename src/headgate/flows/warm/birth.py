@@ -5,18 +5,23 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
+import msgspec
+
+from headgate.flows.reporter import Assignment
 from headgate.flows.warm import chance, traces
 from headgate.flows.warm.preload import Imported
+from headgate.flows.warm.relay import Provision
 from headgate.flows.warm.wire import Begun, Birth, Refused, send
 
 PER_RUN = frozenset({"HEADGATE__FLOW_RUN_ID", "HEADGATE__FENCE"})
 """What differs between runs of the same code in the same environment."""
 
 
-def begin(order: Birth, line: int, output: int, *, imported: Imported | None) -> None:
-    """Become the process that the order describes and say so; ends the process when the worker does not want it any more.
+def begin(order: Birth, line: int, output: int, *, imported: Imported | None) -> Provision:
+    """Become the process that the order describes, and say so on `line`.
 
     A session of its own, nothing to read on stdin, stdout and stderr at `output`, no other open file but `line`.
+    Raises when that is not possible, or nobody wants it any more; the process must not go on then.
     """
     worker = socket.socket(fileno=line)
     try:
@@ -26,15 +31,18 @@ def begin(order: Birth, line: int, output: int, *, imported: Imported | None) ->
         traces.close_all_but(0, 1, 2, line)
         _enter_environment(order.environment, kept=imported is not None)
         chance.renew(imported.generators if imported else ())
+        assignment = msgspec.json.decode(order.assignment, type=Assignment) if order.assignment else None
         pidfd = os.pidfd_open(os.getpid())
-    except OSError as error:
+    except (OSError, msgspec.DecodeError) as error:
         send(worker, Refused(order.order, str(error)))
         raise
     send(worker, Begun(os.getpid()), [pidfd])
     os.close(pidfd)
-    worker.close()
+    if not order.relayed:
+        worker.close()
     if imported is not None:
         _repeat(imported.output)
+    return Provision(assignment, worker if order.relayed else None)
 
 
 def _connect(output: int) -> None:

@@ -11,6 +11,7 @@ import select
 import socket
 
 from headgate.flows.warm import birth, preload, traces
+from headgate.flows.warm.relay import Provision
 from headgate.flows.warm.wire import Birth, Ended, Preload, Ready, Refused, receive, send, stamp_of
 
 HELPER = "HEADGATE__HELPER"
@@ -18,15 +19,16 @@ HELPER = "HEADGATE__HELPER"
 _EXIT_UNBORN = 70
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int) -> Provision:
     """Obey a worker until it is gone. Returns only in a process that was forked for a run, which goes on as its engine."""
     preload.import_ahead()
     gc.collect()
     gc.freeze()  # the engine stays as it is: collections in children, the last at their exit, would cost them 30 ms
     helper = _Helper(socket.socket(fileno=descriptor))
     helper.announce(Ready(files=list(map(stamp_of, traces.sites())), memory=traces.memory()))
-    while not helper.obey_next():
+    while (provision := helper.obey_next()) is None:
         pass
+    return provision
 
 
 class _Helper:
@@ -47,8 +49,8 @@ class _Helper:
         except OSError:
             os._exit(0)
 
-    def obey_next(self) -> bool:
-        """Wait for an order, or for the end of a child; true in the process of a run."""
+    def obey_next(self) -> Provision | None:
+        """Wait for an order, or for the end of a child; an answer comes in the process of a run only."""
         for descriptor, _ in self._poll.poll():
             if descriptor != self._line.fileno():
                 self._bury(descriptor)
@@ -58,7 +60,7 @@ class _Helper:
                 os._exit(0)
             order, descriptors = received
             return self._obey(order, descriptors)
-        return False
+        return None
 
     def _bury(self, descriptor: int) -> None:
         order, pid = self._children.pop(descriptor)
@@ -67,7 +69,7 @@ class _Helper:
         _, status = os.waitpid(pid, 0)
         self.announce(Ended(order, os.waitstatus_to_exitcode(status)))
 
-    def _obey(self, order: Birth | Preload, descriptors: list[int]) -> bool:
+    def _obey(self, order: Birth | Preload, descriptors: list[int]) -> Provision | None:
         pid = self._fork(order.order)
         if pid == 0:
             return self._live(order, descriptors)
@@ -77,7 +79,7 @@ class _Helper:
             child = os.pidfd_open(pid)
             self._children[child] = order.order, pid
             self._poll.register(child, select.POLLIN)
-        return False
+        return None
 
     def _fork(self, order: int) -> int | None:
         """As `os.fork`; None when that is not possible."""
@@ -90,17 +92,16 @@ class _Helper:
             self.announce(Refused(order, f"a process cannot be forked: {error}"))
             return None
 
-    def _live(self, order: Birth | Preload, descriptors: list[int]) -> bool:
+    def _live(self, order: Birth | Preload, descriptors: list[int]) -> Provision | None:
         """In a forked child. It must not come back as the helper that it was forked from, whatever goes wrong."""
         try:
             self._line.detach()
             match order:
                 case Birth():
-                    birth.begin(order, *descriptors, imported=self._imported)
-                    return True
+                    return birth.begin(order, *descriptors, imported=self._imported)
                 case Preload():
                     self._become(order, descriptors[0])
-                    return False
+                    return None
         except BaseException:  # whoever waits for this child sees that its line ends
             os._exit(_EXIT_UNBORN)
 

@@ -38,11 +38,17 @@ def stamp_of(path: str) -> Stamp:
 
 
 class Birth(Struct, tag=True, array_like=True):
-    """To a helper: fork a process that executes a run. Beside it: the run's own line, and where its output goes."""
+    """To a helper: fork a process that executes a run. Beside it: the run's own line, and where its output goes.
+
+    `assignment` is that of the run as JSON, empty when the process has to ask the API; `relayed`: whether the line stays
+    open and carries its requests to the API.
+    """
 
     order: int
     environment: dict[bytes, bytes]
     directory: str
+    assignment: bytes = b""
+    relayed: bool = False
 
 
 class Preload(Struct, tag=True, array_like=True):
@@ -93,7 +99,31 @@ class Ended(Struct, tag=True, array_like=True):
     code: int
 
 
-Record = Birth | Preload | Ready | Unfit | Begun | Refused | Ended
+class Ask(Struct, tag=True, array_like=True):
+    """From a run's process: a request to the API. The next is only sent after its answer."""
+
+    method: str
+    target: str
+    body: bytes | None
+    headers: dict[str, str]
+    timeout: float
+
+
+class Answer(Struct, tag=True, array_like=True):
+    """To a run's process: what the API answered."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class Silence(Struct, tag=True, array_like=True):
+    """To a run's process: the API did not answer."""
+
+    reason: str
+
+
+Record = Birth | Preload | Ready | Unfit | Begun | Refused | Ended | Ask | Answer | Silence
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode

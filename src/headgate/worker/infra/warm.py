@@ -9,11 +9,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from headgate.clock import monotonic
-from headgate.flows.loading import Code
+from headgate.flows.loading import Code, code_of
 from headgate.flows.warm.birth import PER_RUN
 from headgate.flows.warm.wire import Unfit
 from headgate.settings import Settings
-from headgate.worker.infra.helpers import Helper, NotWarm, WarmChild, start_helper
+from headgate.worker.infra.births import NotWarm, WarmChild
+from headgate.worker.infra.helpers import Helper, start_helper
 from headgate.worker.types import Job
 
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "OPENSSL_", "SSL_", "HOME", "TZ")
@@ -95,7 +96,7 @@ class WarmStarts:
         try:
             engine = await self._engine(environment)
             helper = await self._flow(engine, job, environment) or engine
-            child = await helper.bear(environment, _absolute(directory), output)
+            child = await helper.bear(job, environment, _absolute(directory), output)
         except NotWarm as error:
             self._note_failure(str(error))
             return None
@@ -215,13 +216,14 @@ class WarmStarts:
 
 
 def _place_of(job: Job) -> _Place | None:
-    """None when the place depends on the run: its directory is one of its own."""
-    if job.code is None:
+    """None when the place is not known, or depends on the run: its directory is one of its own."""
+    code = code_of(job.assignment.flow_run, job.assignment.deployment) if job.assignment is not None else None
+    if code is None:
         return None
     if job.directory is not None:
-        return _Place(_absolute(job.directory), job.code)
-    first = job.code.directories[0] if job.code.directories else ""
-    return _Place("/", job.code) if os.path.isabs(os.path.expanduser(first)) else None
+        return _Place(_absolute(job.directory), code)
+    first = code.directories[0] if code.directories else ""
+    return _Place("/", code) if os.path.isabs(os.path.expanduser(first)) else None
 
 
 def _absolute(directory: str) -> str:

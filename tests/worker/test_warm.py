@@ -183,6 +183,40 @@ async def test_what_is_not_closed_is_written_when_a_run_ends(runs: Runs) -> None
     assert (runs.directory / "file").read_text() == "text"
 
 
+LAST_THINGS = """
+import atexit, ctypes, json, sys, threading, time
+class Held:
+    def __init__(self, name): self.name = name
+    def __del__(self): print("gave up", self.name, ready)
+ready, held, cycle = True, Held("held"), []
+cycle.append((cycle, Held("in a cycle")))
+json.patched = lambda: held
+def last():
+    while not main_is_done.wait(0.01): pass
+    print("the thread ended")
+main_is_done = threading.Event()
+def go():
+    threading.Thread(target=last).start()
+    atexit.register(print, "second")
+    atexit.register(print, "first")
+    threading._register_atexit(main_is_done.set)
+    ctypes.CDLL(None).printf(b"from C\\n")
+    sys.stdout.write("done\\n")
+"""
+
+
+async def test_a_run_ends_as_an_interpreter_does(make: Callable[..., Runs]) -> None:
+    """Threads, exit handlers, what modules hold, and what the C library has buffered."""
+    shown = []
+    for settings in ({"worker_warm_processes": False}, {"worker_warm_flows": 0}, {}):
+        runs = make(**settings)
+        runs.write(LAST_THINGS)
+        shown += [await runs.run() for _ in range(2)]
+    assert shown == [shown[0]] * 6
+    wanted = {"done", "the thread ended", "first", "second", "gave up held True", "gave up in a cycle True", "from C"}
+    assert set(shown[0]) == wanted
+
+
 async def test_pools_and_event_loops_work(runs: Runs) -> None:
     runs.write("""
 import asyncio, multiprocessing

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
 from headgate.client.client import Client
@@ -86,6 +86,15 @@ def _help_if_told() -> "Provision | None":
     return serve(int(line))
 
 
+def _leave(code: int, provision: "Provision | None") -> NoReturn:
+    if provision is None:
+        sys.exit(code)
+    from headgate.flows.warm.ending import leave  # imported already, in this case
+
+    leave(code)
+
+
 if __name__ == "__main__":
     stdio.protect()
-    sys.exit(main(provision=_help_if_told()))
+    _provision = _help_if_told()
+    _leave(main(provision=_provision), _provision)

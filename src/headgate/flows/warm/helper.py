@@ -5,12 +5,11 @@ forks is, down to its `__main__`, an engine's process. It has one thread, runs n
 ends when its worker does; what it has forked goes on.
 """
 
-import gc
 import os
 import select
 import socket
 
-from headgate.flows.warm import birth, preload, traces
+from headgate.flows.warm import birth, ending, preload, traces
 from headgate.flows.warm.relay import Provision
 from headgate.flows.warm.wire import Birth, Ended, Preload, Ready, Refused, receive, send, stamp_of
 
@@ -22,8 +21,7 @@ _EXIT_UNBORN = 70
 def serve(descriptor: int) -> Provision:
     """Obey a worker until it is gone. Returns only in a process that was forked for a run, which goes on as its engine."""
     preload.import_ahead()
-    gc.collect()
-    gc.freeze()  # the engine stays as it is: collections in children, the last at their exit, would cost them 30 ms
+    ending.spare_what_is_here()
     helper = _Helper(socket.socket(fileno=descriptor))
     helper.announce(Ready(files=list(map(stamp_of, traces.sites())), memory=traces.memory()))
     while (provision := helper.obey_next()) is None:

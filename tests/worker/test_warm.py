@@ -50,6 +50,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 async def gone(pid: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while is_alive(pid):  # noqa: ASYNC110 - not our child
@@ -430,6 +438,52 @@ async def test_many_runs_at_once(runs: Runs) -> None:
     assert [await each.ended() for each in started] == [0] * 30
     assert [each.lines for each in started] == [[str(each.pid)] for each in started]
     assert len({each.pid for each in started}) == 30
+
+
+async def test_nothing_of_a_helper_is_inherited_by_programs(runs: Runs) -> None:
+    """Neither by those of the run, nor by those of the worker."""
+    runs.write("import os, subprocess\ndef go(): subprocess.run(['ls', '-l', '/proc/self/fd'], close_fds=False, check=True)")
+    for _ in range(2):
+        lines = await runs.run()
+        assert not any("socket" in line or "pidfd" in line for line in lines), lines
+        assert all(not os.get_inheritable(int(fd)) for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and is_open(int(fd)))
+
+
+# What they send to the API
+
+
+async def test_a_run_asks_for_nothing_and_reports_through_its_worker(runs: Runs) -> None:
+    runs.write("from headgate import get_run_logger\ndef go(): get_run_logger().info('logged')")
+    await runs.run()
+    assert [line.rpartition("/")[2] for line in runs.forwarded] == ["set_state", "", "set_state"]
+    assert len(runs.api.calls) == 3
+    assert runs.api.messages() == ["logged"]
+
+
+async def test_a_run_reports_itself_when_its_worker_is_gone(runs: Runs) -> None:
+    runs.write(STAYS)
+    started = await runs.start()
+    await started.printed("begun")
+    started.running._process._process._line.close()  # type: ignore[attr-defined]
+    (runs.directory / "gate").touch()
+    assert await started.ended() == 0
+    assert started.state == "Completed"
+    assert len(runs.forwarded) == 1
+
+
+async def test_a_run_waits_for_an_api_that_its_worker_does_not_reach(runs: Runs) -> None:
+    runs.write("def go(): ...")
+    runs.unreachable = 3
+    await runs.run()
+    assert runs.unreachable == 0
+    assert len(runs.forwarded) >= 5
+
+
+async def test_a_run_without_a_worker_that_forwards_speaks_http_itself(runs: Runs) -> None:
+    runs.relayed = False
+    runs.write(PARENT)
+    assert (await runs.run())[-1] != str(os.getpid())
+    assert len(runs.api.calls) == 2
 
 
 # When they are started cold

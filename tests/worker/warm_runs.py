@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from headgate.client.transport import Request, Response
+from headgate.errors import Unreachable
 from headgate.flows.reporter import Assignment
 from headgate.settings import Settings
 from headgate.worker.infra.process import ProcessInfrastructure, RunningProcess
@@ -76,6 +77,7 @@ class Runs:
     settings: Settings = field(default_factory=Settings)
     relayed: bool = True
     forwarded: list[str] = field(default_factory=list)
+    unreachable: int = 0
 
     def __post_init__(self) -> None:
         self.kind = ProcessInfrastructure(self.settings)
@@ -114,6 +116,9 @@ class Runs:
     async def forward(self, request: Request) -> Response:
         """What the worker's line to the API does."""
         self.forwarded.append(f"{request.method} {request.target}")
+        if self.unreachable:
+            self.unreachable -= 1
+            raise Unreachable("No answer from the API, says the test.")
         return await asyncio.to_thread(self.api.send, request)
 
     async def run(self, entrypoint: str = "warm_flows.py:go", **about: Any) -> list[str]:

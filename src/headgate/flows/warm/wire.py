@@ -2,6 +2,7 @@
 
 import os
 import socket
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -167,10 +168,24 @@ def send(line: socket.socket, record: Record, descriptors: Sequence[int] = ()) -
         line.sendall(data, socket.MSG_NOSIGNAL)
 
 
+def receive_piece(line: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """What there is to read, up to `size` bytes, with the descriptors beside it, which programs do not inherit.
+
+    (`socket.recv_fds` does not pass flags on.)
+    """
+    descriptors = array("i")
+    room = socket.CMSG_LEN(MOST_DESCRIPTORS * descriptors.itemsize)
+    piece, beside, _, _ = line.recvmsg(size, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, data in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return piece, list(descriptors)
+
+
 def receive(line: socket.socket) -> tuple[Any, list[int]] | None:
     """The next record and its descriptors, blocking; None when the other side is gone."""
     try:
-        header, descriptors, _, _ = socket.recv_fds(line, _HEADER, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        header, descriptors = receive_piece(line, _HEADER)
         header += _exactly(line, _HEADER - len(header))
         return _decode(_exactly(line, int.from_bytes(header))), descriptors
     except (EOFError, ConnectionError):

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from headgate.flows.warm.wire import CHUNK, MOST_DESCRIPTORS, Record, Unframer, framed
+from headgate.flows.warm.wire import CHUNK, Record, Unframer, framed, receive_piece
 
 
 class Line:
@@ -41,10 +41,9 @@ class Line:
 
     def read(self) -> None:
         """Hand on what has come."""
-        flags = socket.MSG_CMSG_CLOEXEC
         while True:
             try:
-                piece, descriptors, _, _ = socket.recv_fds(self._socket, CHUNK, MOST_DESCRIPTORS, flags)
+                piece, descriptors = receive_piece(self._socket, CHUNK)
                 self._descriptors += descriptors
                 records = self._unframer.feed(piece)
             except BlockingIOError:

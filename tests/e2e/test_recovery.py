@@ -40,7 +40,7 @@ def test_a_run_outlives_its_worker(hasty: System, tmp_path: Path) -> None:
     run = pid_of(hasty.flow_run(id))
     worker.kill()
     expected = {run, hasty.programs[0].process.pid}
-    hasty.until(lambda: set(filter(is_alive, hasty.strays())) == expected, "the worker's helpers to end with it")
+    hasty.until(lambda: set(filter(is_alive, hasty.strays())) == expected, "the worker's zygotes to end with it")
     until = clock.monotonic() + 2.5 * LEASE["server_leases_seconds"]
     hasty.until(
         lambda: clock.monotonic() > until or hasty.flow_run(id).state_type is not StateType.RUNNING, "leases to pass"

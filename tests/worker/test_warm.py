@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from warm_runs import PATIENCE, Runs, load_fake_api
 
+from headgate.flows.processes import LaunchError
 from headgate.settings import Settings
-from headgate.worker.infra import births, helpers
+from headgate.worker.infra import births, zygotes
 
 fake_api = load_fake_api()
 
@@ -252,6 +253,7 @@ LEFTOVERS = {
     "changes the working directory": "import os; os.chdir('/')",
     "changes settings of Headgate in its environment": "import os; os.environ['HEADGATE_LOGGING_LEVEL'] = 'DEBUG'",
     "changes the logger of runs": "import logging; logging.getLogger('headgate.flow_runs').setLevel('ERROR')",
+    "reads files that change meanwhile": "import os; open('t', 'w').close(); open('t').close(); os.remove('t')",
     "draws or seeds random numbers": "import random; random.random()",
 }
 
@@ -264,7 +266,7 @@ async def test_code_that_leaves_something_behind_is_imported_by_every_run(
     caplog.set_level(logging.INFO, "headgate.worker")
     runs.write(f"open('imports', 'a').write('x')\n{LEFTOVERS[reason]}\n{PARENT}")
     parents = {(await runs.run())[-1] for _ in range(3)}
-    assert len(parents) == 1, "they are still forked from the helper with the engine"
+    assert len(parents) == 1, "they are still forked from the zygote with the engine"
     assert (runs.directory / "imports").read_text() == "xxxx"
     said = [record.message for record in caplog.records]
     assert said == [f"Each run of 'warm_flows.py:go' imports its code itself: the import {reason}."]
@@ -334,7 +336,7 @@ async def test_the_code_that_was_not_used_for_longest_makes_room(make: Callable[
 async def test_code_is_not_imported_ahead_for_environments_that_never_come_again(runs: Runs) -> None:
     runs.write(f"open('imports', 'a').write('x')\n{PARENT}")
     parents = [(await runs.run(env={"N": str(n)}))[-1] for n in range(4)]
-    assert len(set(parents[1:])) == 1, "all but the first from the helper with the engine"
+    assert len(set(parents[1:])) == 1, "all but the first from the zygote with the engine"
     assert (runs.directory / "imports").read_text() == "xxxx"
     await runs.run(env={"N": "3"})
     assert (await runs.run(env={"N": "3"}))[-1] not in parents
@@ -399,37 +401,37 @@ async def test_what_does_not_listen_is_killed(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("whose", ["engine", "code"])
-async def test_runs_go_on_when_their_helper_is_killed(make: Callable[..., Runs], whose: str) -> None:
-    """They end as they would have; later runs are forked from another helper."""
+async def test_runs_go_on_when_their_zygote_is_killed(make: Callable[..., Runs], whose: str) -> None:
+    """They end as they would have; later runs are forked from another zygote."""
     runs = make(worker_warm_flows=0 if whose == "engine" else 16)
     runs.write(STAYS)
     started = [await runs.start() for _ in range(2)]
     for each in started:
         await each.printed("begun")
-    helper = started[0].parent
-    os.kill(helper, signal.SIGKILL)
-    await gone(helper)
+    zygote = started[0].parent
+    os.kill(zygote, signal.SIGKILL)
+    await gone(zygote)
     (runs.directory / "gate").touch()
     for each in started:
         await each.ended()
         assert each.state == "Completed"
     parents = {(await runs.run())[-1].split()[1] for _ in range(3)}
-    assert not parents & {str(helper), str(os.getpid())}
+    assert not parents & {str(zygote), str(os.getpid())}
 
 
-async def test_a_run_that_ends_is_noticed_even_when_its_helper_hangs(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_that_ends_is_noticed_even_when_its_zygote_hangs(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(births, "_TELLING_PATIENCE", 0.05)
     runs.write(STAYS)
     started = await runs.start()
     await started.printed("begun")
-    helper = started.parent
-    os.kill(helper, signal.SIGSTOP)
+    zygote = started.parent
+    os.kill(zygote, signal.SIGSTOP)
     try:
         (runs.directory / "gate").touch()
         assert await started.ended() == -9, "nobody can know its code"
         assert started.state == "Completed"
     finally:
-        os.kill(helper, signal.SIGKILL)
+        os.kill(zygote, signal.SIGKILL)
 
 
 async def test_many_runs_at_once(runs: Runs) -> None:
@@ -440,7 +442,7 @@ async def test_many_runs_at_once(runs: Runs) -> None:
     assert len({each.pid for each in started}) == 30
 
 
-async def test_nothing_of_a_helper_is_inherited_by_programs(runs: Runs) -> None:
+async def test_nothing_of_a_zygote_is_inherited_by_programs(runs: Runs) -> None:
     """Neither by those of the run, nor by those of the worker."""
     runs.write("import os, subprocess\ndef go(): subprocess.run(['ls', '-l', '/proc/self/fd'], close_fds=False, check=True)")
     for _ in range(2):
@@ -495,17 +497,17 @@ async def test_commands_are_started_cold(runs: Runs) -> None:
     assert await runs.run(configuration=job) == [str(os.getpid())]
 
 
-async def test_no_run_fails_when_helpers_cannot_be_started(
+async def test_no_run_fails_when_zygotes_cannot_be_started(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After some tries it is said, and not tried again for a while."""
-    monkeypatch.setattr(helpers, "ENGINE_ARGV", ("/bin/false",))
+    monkeypatch.setattr(zygotes, "ENGINE_ARGV", ("/bin/false",))
     runs.write(PARENT)
     assert {(await runs.run())[-1] for _ in range(4)} == {str(os.getpid())}
     assert caplog.text.count("Warm starts do not work here") == 1
 
 
-async def test_a_helper_that_forks_no_more_is_given_up(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_zygote_that_forks_no_more_is_given_up(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it was asked for is started cold, and will not begin a second time when it wakes up."""
     runs.write(
         f"open('executions', 'a').write('x')\n{PARENT}".replace("def go():", "def go(): open('runs', 'a').write('x');")
@@ -519,6 +521,15 @@ async def test_a_helper_that_forks_no_more_is_given_up(runs: Runs, monkeypatch: 
     await gone(int(parent))
     assert (await runs.run())[-1] != str(os.getpid())
     assert (runs.directory / "runs").read_text() == "xxx"
+
+
+async def test_a_working_directory_that_is_missing_is_the_error_of_a_cold_start(runs: Runs) -> None:
+    """And nothing against warmth."""
+    runs.write(PARENT)
+    for _ in range(4):
+        with pytest.raises(LaunchError, match="The working directory '/nowhere' does not exist"):
+            await runs.start(directory="/nowhere")
+    assert (await runs.run())[-1] != str(os.getpid())
 
 
 async def test_a_missing_directory_is_reported_as_ever(runs: Runs) -> None:

@@ -104,7 +104,7 @@ def test_the_facts_are_facts(seen: dict[str, list[Any]]) -> None:
 
 
 def test_runs_are_forked_at_all(seen: dict[str, list[Any]], tmp_path: Path) -> None:
-    """From the engine's helper, which is a child of this process, or from the code's, which is a child of that."""
+    """From the engine's zygote, which is a child of this process, or from the code's, which is a child of that."""
     (tmp_path / "warm_flows.py").write_text("import os\ndef go(): print(os.getppid())")
 
     async def parents(url: str, **settings: Any) -> set[str]:

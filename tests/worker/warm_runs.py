@@ -92,6 +92,7 @@ class Runs:
         self, entrypoint: str = "warm_flows.py:go", *, env: Mapping[str, str | None] = {}, **about: Any
     ) -> Started:
         """Start a run of a new deployment."""
+        directory = about.pop("directory", None)
         configuration = about.pop("configuration", {})
         deployment = {"path": str(self.directory), **about.pop("deployment", {})}
         run = self.api.add_run(entrypoint, deployment=deployment, **about)
@@ -108,6 +109,7 @@ class Runs:
                 **env,
             },
             on_line=lines.append,
+            directory=directory,
             assignment=Assignment(run, "program", self.api.deployments[run.deployment_id]),
             forward=self.forward if self.relayed else None,
         )

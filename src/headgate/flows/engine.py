@@ -1,6 +1,6 @@
 """The engine's process: `python -m headgate.flows.engine` executes the one run that its environment names, over HTTP.
 
-Started as a worker's helper, it forks such processes instead of being one; see `headgate.flows.warm`.
+Started as a worker's zygote, it forks such processes instead of being one; see `headgate.flows.warm`.
 """
 
 import os
@@ -76,12 +76,12 @@ def _orders(environ: Mapping[str, str]) -> tuple[UUID, int | None]:
         ) from None
 
 
-def _help_if_told() -> "Provision | None":
-    """Return at once in a process for one run; in a helper, return in the processes that it forks for runs."""
-    line = os.environ.pop("HEADGATE__HELPER", None)
+def _fork_if_told() -> "Provision | None":
+    """Return at once in a process for one run; in a zygote, return in the processes that it forks for runs."""
+    line = os.environ.pop("HEADGATE__ZYGOTE", None)
     if line is None:
         return None
-    from headgate.flows.warm.helper import serve  # a process for one run is spared this
+    from headgate.flows.warm.zygote import serve  # a process for one run is spared this
 
     return serve(int(line))
 
@@ -96,5 +96,5 @@ def _leave(code: int, provision: "Provision | None") -> NoReturn:
 
 if __name__ == "__main__":
     stdio.protect()
-    _provision = _help_if_told()
+    _provision = _fork_if_told()
     _leave(main(provision=_provision), _provision)

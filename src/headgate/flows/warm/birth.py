@@ -60,7 +60,7 @@ def _repeat(output: bytes) -> None:
 
 
 def _enter_environment(environment: Mapping[bytes, bytes], *, kept: bool) -> None:
-    """Have exactly this environment; `kept`: the helper has it already, with what the flow's code changed in it."""
+    """Have exactly this environment; `kept`: the zygote has it already, with what the flow's code changed in it."""
     if kept:
         os.environb.update({name: environment[name] for name in map(os.fsencode, PER_RUN) if name in environment})
         return

@@ -1,6 +1,6 @@
 """The end of a forked process: all that a flow can see of an interpreter's end, without taking the engine apart.
 
-Taking apart touches every page of what the helper shares: two thirds of what a no-op run costs (15 of 22 ms of CPU).
+Taking apart touches every page of what the zygote shares: two thirds of what a no-op run costs (15 of 22 ms of CPU).
 """
 
 import atexit

@@ -55,6 +55,8 @@ def imported(order: Preload) -> Imported | Unfit:
         reason = _difference(before, state)
     if reason is not None:
         return Unfit(reason, _stamps(files))
+    if not all(stamp.is_current() for stamp in files.values()):
+        return Unfit("reads files that change meanwhile", [], failed=True)
     return Imported(_stamps(files), output[0], generators)
 
 

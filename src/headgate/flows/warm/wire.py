@@ -1,4 +1,4 @@
-"""What a worker and its helpers say to each other: framed records over a socket pair, file descriptors beside them."""
+"""What a worker and its zygotes say to each other: framed records over a socket pair, file descriptors beside them."""
 
 import os
 import socket
@@ -39,7 +39,7 @@ def stamp_of(path: str) -> Stamp:
 
 
 class Birth(Struct, tag=True, array_like=True):
-    """To a helper: fork a process that executes a run. Beside it: the run's own line, and where its output goes.
+    """To a zygote: fork a process that executes a run. Beside it: the run's own line, and where its output goes.
 
     `assignment` is that of the run as JSON, empty when the process has to ask the API; `relayed`: whether the line stays
     open and carries its requests to the API.
@@ -53,7 +53,7 @@ class Birth(Struct, tag=True, array_like=True):
 
 
 class Preload(Struct, tag=True, array_like=True):
-    """To a helper: fork a helper that has a flow's code imported. Beside it: that one's line to the worker."""
+    """To a zygote: fork a zygote that has a flow's code imported. Beside it: that one's line to the worker."""
 
     order: int
     environment: dict[bytes, bytes]
@@ -63,16 +63,16 @@ class Preload(Struct, tag=True, array_like=True):
 
 
 class Ready(Struct, tag=True, array_like=True):
-    """From a helper: it is good for runs until one of `files` changes. `memory` is what it takes, in bytes."""
+    """From a zygote: it is good for runs until one of `files` changes. `memory` is what it takes, in bytes."""
 
     files: list[Stamp]
     memory: int
 
 
 class Unfit(Struct, tag=True, array_like=True):
-    """From a helper that was to import a flow's code: why runs had better import it themselves.
+    """From a zygote that was to import a flow's code: why runs had better import it themselves.
 
-    `failed` when the import raised, which another try may not do.
+    `failed` when another try may have another result though no file has changed.
     """
 
     reason: str
@@ -87,14 +87,14 @@ class Begun(Struct, tag=True, array_like=True):
 
 
 class Refused(Struct, tag=True, array_like=True):
-    """From a helper, or from a forked process on the run's line: the order is not carried out, nothing has begun."""
+    """From a zygote, or from a forked process on the run's line: the order is not carried out, nothing has begun."""
 
     order: int
     reason: str
 
 
 class Ended(Struct, tag=True, array_like=True):
-    """From a helper: the process of that order has ended with an exit code, `-n` for signal n."""
+    """From a zygote: the process of that order has ended with an exit code, `-n` for signal n."""
 
     order: int
     code: int

@@ -1,4 +1,4 @@
-"""Processes that helpers fork: how they begin, what they send to the API, how they end."""
+"""Processes that zygotes fork: how they begin, what they send to the API, how they end."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ _UNKNOWN = -int(signal.SIGKILL)
 
 
 class NotWarm(HeadgateError):
-    """A helper did not do what it was asked for; nothing of it has begun."""
+    """A zygote did not do what it was asked for; nothing of it has begun."""
 
 
 class WarmChild:
-    """A process that a helper forks; a `Child` of `headgate.flows.processes`.
+    """A process that a zygote forks; a `Child` of `headgate.flows.processes`.
 
-    The helper is its parent and tells its exit code. That it has ended is seen without the helper as well. Its requests to
+    The zygote is its parent and tells its exit code. That it has ended is seen without the zygote as well. Its requests to
     the API, which come over its `line`, are sent by `forward`.
     """
 
@@ -46,7 +46,7 @@ class WarmChild:
         return self._code.result() if self._code.done() else None
 
     async def wait(self) -> int:
-        """The exit code; that of SIGKILL when the helper died before, so that nobody can know."""
+        """The exit code; that of SIGKILL when the zygote died before, so that nobody can know."""
         return await asyncio.shield(self._code)
 
     async def begun(self) -> None:
@@ -72,7 +72,7 @@ class WarmChild:
 
     def end(self, code: int) -> None:
         """It has ended."""
-        if not self._said.done():  # its helper's word came before its own
+        if not self._said.done():  # its zygote's word came before its own
             self._line.read()
         if not self._code.done():
             self._code.set_result(code)
@@ -81,7 +81,7 @@ class WarmChild:
         self.close()
 
     def orphan(self) -> None:
-        """Its helper is gone."""
+        """Its zygote is gone."""
         self._is_orphan = True
         if self._timer is not None:
             self.end(_UNKNOWN)

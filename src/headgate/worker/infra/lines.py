@@ -1,4 +1,4 @@
-"""Lines to helpers, and to the processes that they fork, in the worker's event loop."""
+"""Lines to zygotes, and to the processes that they fork, in the worker's event loop."""
 
 import asyncio
 import socket

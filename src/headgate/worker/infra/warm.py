@@ -1,4 +1,4 @@
-"""Which helper a run is forked from: one that has the engine imported, or one that has the flow's code as well."""
+"""Which zygote a run is forked from: one that has the engine imported, or one that has the flow's code as well."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from headgate.flows.warm.birth import PER_RUN
 from headgate.flows.warm.wire import Unfit
 from headgate.settings import Settings
 from headgate.worker.infra.births import NotWarm, WarmChild
-from headgate.worker.infra.helpers import Helper, start_helper
+from headgate.worker.infra.zygotes import Zygote, start_zygote
 from headgate.worker.types import Job
 
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_", "OPENSSL_", "SSL_", "HOME", "TZ")
@@ -45,15 +45,15 @@ class _Place:
 
 @dataclass(slots=True)
 class _Template:
-    """A helper that has a flow's code, or the reason why there is none."""
+    """A zygote that has a flow's code, or the reason why there is none."""
 
-    preloading: asyncio.Task[Helper | Unfit]
+    preloading: asyncio.Task[Zygote | Unfit]
     begun: float = field(default_factory=monotonic)
     idle: asyncio.TimerHandle | None = None
 
-    def has_helper(self) -> bool:
+    def has_zygote(self) -> bool:
         """Whether it takes memory, now or soon."""
-        return not self.preloading.done() or _helper_of(self.preloading) is not None
+        return not self.preloading.done() or _zygote_of(self.preloading) is not None
 
     def is_over(self, uses: int) -> bool:
         """Whether its time has come: another try may have another result."""
@@ -64,22 +64,22 @@ class _Template:
         match self.preloading.result():
             case Unfit(_, files, failed):
                 return (failed and monotonic() > self.begun + _REST) or not all(file.is_current() for file in files)
-            case helper:
-                return helper.uses >= uses or not helper.is_current()
+            case zygote:
+                return zygote.uses >= uses or not zygote.is_current()
 
     def drop(self) -> None:
-        """Give the helper up."""
+        """Give the zygote up."""
         if self.idle is not None:
             self.idle.cancel()
         self.preloading.add_done_callback(_retire)
 
 
 class WarmStarts:
-    """Forks the processes of runs, from helpers that it starts when they are needed and gives up when they are not."""
+    """Forks the processes of runs, from zygotes that it starts when they are needed and gives up when they are not."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engines: OrderedDict[Hashable, asyncio.Task[Helper]] = OrderedDict()
+        self._engines: OrderedDict[Hashable, asyncio.Task[Zygote]] = OrderedDict()
         self._templates: OrderedDict[Hashable, _Template] = OrderedDict()
         self._seen: OrderedDict[Hashable, int] = OrderedDict()
         self._said: set[str] = set()
@@ -91,12 +91,12 @@ class WarmStarts:
 
         Never raises for what goes wrong with warmth.
         """
-        if monotonic() < self._resting_until:
+        if monotonic() < self._resting_until or not _is_there(directory):
             return None
         try:
             engine = await self._engine(environment)
-            helper = await self._flow(engine, job, environment) or engine
-            child = await helper.bear(job, environment, _absolute(directory), output)
+            zygote = await self._flow(engine, job, environment) or engine
+            child = await zygote.bear(job, environment, _absolute(directory), output)
         except NotWarm as error:
             self._note_failure(str(error))
             return None
@@ -114,24 +114,24 @@ class WarmStarts:
             self._failures, self._resting_until = 0, monotonic() + _REST
             logger.warning("Warm starts do not work here; for %g s runs are started cold. %s", _REST, reason)
 
-    # Helpers with the engine
+    # Zygotes with the engine
 
-    async def _engine(self, environment: Mapping[str, str]) -> Helper:
+    async def _engine(self, environment: Mapping[str, str]) -> Zygote:
         key = frozenset(item for item in environment.items() if item[0].startswith(_READ_AT_START))
         task = self._engines.get(key)
         if task is None or _is_spent(task):
             if task is not None:
                 task.add_done_callback(_retire)
-            task = self._engines[key] = asyncio.create_task(start_helper(_lasting(environment)))
+            task = self._engines[key] = asyncio.create_task(start_zygote(_lasting(environment)))
             self._engines.move_to_end(key)
             if len(self._engines) > _MOST_ENGINES:
                 self._engines.popitem(last=False)[1].add_done_callback(_retire)
         return await asyncio.shield(task)
 
-    # Helpers with a flow's code
+    # Zygotes with a flow's code
 
-    async def _flow(self, engine: Helper, job: Job, environment: Mapping[str, str]) -> Helper | None:
-        """The helper for this run's code; None when the run imports it itself."""
+    async def _flow(self, engine: Zygote, job: Job, environment: Mapping[str, str]) -> Zygote | None:
+        """The zygote for this run's code; None when the run imports it itself."""
         place = _place_of(job)
         if place is None or not self._settings.worker_warm_flows:
             return None
@@ -147,19 +147,20 @@ class WarmStarts:
             template = self._add(key, asyncio.create_task(self._preload(engine, place, lasting)))
         return await self._use(key, template)
 
-    async def _use(self, key: Hashable, template: _Template) -> Helper | None:
-        """The helper, if it is there soon: an import takes as long as it would in the run."""
+    async def _use(self, key: Hashable, template: _Template) -> Zygote | None:
+        """The zygote, if it is there soon: an import takes as long as it would in the run."""
         left = template.begun + _LONGEST_WAIT - monotonic()
-        await asyncio.wait({template.preloading}, timeout=max(left, 0.0))
-        helper = _helper_of(template.preloading) if template.preloading.done() else None
-        if helper is None or self._templates.get(key) is not template:
+        if left > 0 and not template.preloading.done():
+            await asyncio.wait({template.preloading}, timeout=left)
+        zygote = _zygote_of(template.preloading) if template.preloading.done() else None
+        if zygote is None or self._templates.get(key) is not template:
             return None
         self._templates.move_to_end(key)
         if template.idle is not None:
             template.idle.cancel()
         idle = self._settings.worker_warm_idle_seconds
         template.idle = asyncio.get_running_loop().call_later(idle, self._drop, key)
-        return helper
+        return zygote
 
     def _is_worth_it(self, place: _Place, key: Hashable) -> bool:
         """Whether an import is likely to be used again: not where each run of the same code has another environment."""
@@ -172,10 +173,10 @@ class WarmStarts:
             self._seen.popitem(last=False)
         return count
 
-    def _add(self, key: Hashable, preloading: asyncio.Task[Helper | Unfit]) -> _Template:
+    def _add(self, key: Hashable, preloading: asyncio.Task[Zygote | Unfit]) -> _Template:
         """Hold a new one; those that were not used for longest make room."""
         template = self._templates[key] = _Template(preloading)
-        holding = [other for other, each in self._templates.items() if each.has_helper()]
+        holding = [other for other, each in self._templates.items() if each.has_zygote()]
         for other in holding[: -self._settings.worker_warm_flows]:
             self._drop(other)
         while len(self._templates) > _MOST_REMEMBERED:
@@ -185,25 +186,25 @@ class WarmStarts:
     def _drop(self, key: Hashable) -> None:
         self._templates.pop(key).drop()
 
-    async def _preload(self, engine: Helper, place: _Place, environment: Mapping[str, str]) -> Helper | Unfit:
-        helper = await engine.preload(environment, place.directory, place.code)
+    async def _preload(self, engine: Zygote, place: _Place, environment: Mapping[str, str]) -> Zygote | Unfit:
+        zygote = await engine.preload(environment, place.directory, place.code)
         try:
-            answer = await self._judged(helper)
+            answer = await self._judged(zygote)
         except BaseException:
-            helper.close()
+            zygote.close()
             raise
         if not isinstance(answer, Unfit):
-            return helper
-        helper.close()
+            return zygote
+        zygote.close()
         text = f"Each run of {place.code.entrypoint!r} imports its code itself: the import {answer.reason}."
         if text not in self._said:
             self._said.add(text)
             logger.info("%s", text)
         return answer
 
-    async def _judged(self, helper: Helper) -> Unfit | None:
+    async def _judged(self, zygote: Zygote) -> Unfit | None:
         try:
-            answer = await helper.ready()
+            answer = await zygote.ready()
         except NotWarm:
             return Unfit("ends the process", [], failed=True)
         if isinstance(answer, Unfit):
@@ -226,8 +227,13 @@ def _place_of(job: Job) -> _Place | None:
     return _Place("/", code) if os.path.isabs(os.path.expanduser(first)) else None
 
 
+def _is_there(directory: str) -> bool:
+    """A cold start says best what is wrong with it."""
+    return os.path.isdir(directory)
+
+
 def _absolute(directory: str) -> str:
-    """A helper keeps the directory that the worker was in when it was started."""
+    """A zygote keeps the directory that the worker was in when it was started."""
     return os.path.abspath(directory)
 
 
@@ -236,22 +242,22 @@ def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in PER_RUN}
 
 
-def _helper_of(task: asyncio.Task[Helper] | asyncio.Task[Helper | Unfit]) -> Helper | None:
+def _zygote_of(task: asyncio.Task[Zygote] | asyncio.Task[Zygote | Unfit]) -> Zygote | None:
     """What a task that is done has come to."""
     if task.cancelled() or task.exception() is not None:
         return None
     result = task.result()
-    return result if isinstance(result, Helper) else None
+    return result if isinstance(result, Zygote) else None
 
 
-def _is_spent(task: asyncio.Task[Helper]) -> bool:
+def _is_spent(task: asyncio.Task[Zygote]) -> bool:
     """Whether there will be nothing that can be given orders."""
     if not task.done():
         return False
-    helper = _helper_of(task)
-    return helper is None or not helper.is_current()
+    zygote = _zygote_of(task)
+    return zygote is None or not zygote.is_current()
 
 
-def _retire(task: asyncio.Task[Helper] | asyncio.Task[Helper | Unfit]) -> None:
-    if (helper := _helper_of(task)) is not None:
-        helper.retire()
+def _retire(task: asyncio.Task[Zygote] | asyncio.Task[Zygote | Unfit]) -> None:
+    if (zygote := _zygote_of(task)) is not None:
+        zygote.retire()

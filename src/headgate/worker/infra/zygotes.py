@@ -1,4 +1,4 @@
-"""The worker's end of its helpers: starting one, giving it orders, and the processes that it forks."""
+"""The worker's end of its zygotes: starting one, giving it orders, and the processes that it forks."""
 
 import asyncio
 import itertools
@@ -13,8 +13,8 @@ import msgspec
 
 from headgate.flows.loading import Code
 from headgate.flows.processes import ENGINE_ARGV
-from headgate.flows.warm.helper import HELPER
 from headgate.flows.warm.wire import Birth, Ended, Preload, Ready, Record, Unfit
+from headgate.flows.warm.zygote import ZYGOTE
 from headgate.worker.infra.births import NotWarm, WarmChild
 from headgate.worker.infra.lines import Line
 from headgate.worker.types import Job
@@ -22,8 +22,8 @@ from headgate.worker.types import Job
 _START_PATIENCE = 60.0
 
 
-class Helper:
-    """A helper process. It ends when it is closed, or when this process does."""
+class Zygote:
+    """A zygote process. It ends when it is closed, or when this process does."""
 
     def __init__(self, line: socket.socket, pid: int | None) -> None:
         self.uses = 0
@@ -44,7 +44,7 @@ class Helper:
         return not (self.is_gone or self._retired) and all(file.is_current() for file in self.answer.result().files)
 
     async def ready(self) -> Ready | Unfit:
-        """What the helper says of itself, once it can be given orders. Raises `NotWarm`."""
+        """What the zygote says of itself, once it can be given orders. Raises `NotWarm`."""
         return await asyncio.shield(self.answer)
 
     async def bear(self, job: Job, environment: Mapping[str, str], directory: str, output: int) -> WarmChild:
@@ -68,18 +68,18 @@ class Helper:
             child.orphan()
         return child
 
-    async def preload(self, environment: Mapping[str, str], directory: str, code: Code) -> "Helper":
-        """Another helper, which imports `code`; see its `ready`. `environment` is that of runs, without what names one."""
+    async def preload(self, environment: Mapping[str, str], directory: str, code: Code) -> "Zygote":
+        """Another zygote, which imports `code`; see its `ready`. `environment` is that of runs, without what names one."""
         ours, theirs = socket.socketpair()
-        helper = Helper(ours, None)
+        zygote = Zygote(ours, None)
         order = Preload(next(self._orders), _encoded(environment), directory, code.entrypoint, code.directories)
         try:
             with theirs:
                 await self._send(order, theirs.fileno())
         except BaseException:
-            helper.close()
+            zygote.close()
             raise
-        return helper
+        return zygote
 
     def retire(self) -> None:
         """Close it as soon as it has no children, whose ends it has to tell."""
@@ -88,7 +88,7 @@ class Helper:
             self.close()
 
     def close(self) -> None:
-        """End the helper; what it has forked goes on."""
+        """End the zygote; what it has forked goes on."""
         if self._close.alive:
             self._line.detach()
             self._close()
@@ -98,7 +98,7 @@ class Helper:
         try:
             await self._line.send(record, descriptors)
         except OSError as error:
-            raise NotWarm(f"A helper takes no orders: {error}.") from error
+            raise NotWarm(f"A zygote takes no orders: {error}.") from error
 
     def _take(self, record: Record, descriptors: list[int]) -> None:
         match record:
@@ -110,35 +110,35 @@ class Helper:
                     self.retire()
 
     def _lose(self) -> None:
-        """The helper is gone. Its children go on without it."""
+        """The zygote is gone. Its children go on without it."""
         self._close()
         if not self.answer.done():
-            self.answer.set_exception(NotWarm("A helper ended before it was ready."))
+            self.answer.set_exception(NotWarm("A zygote ended before it was ready."))
             self.answer.exception()  # nobody need have asked
         children, self._children = self._children, {}
         for child in children.values():
             child.orphan()
 
 
-async def start_helper(environment: Mapping[str, str]) -> Helper:
+async def start_zygote(environment: Mapping[str, str]) -> Zygote:
     """A new process with the engine imported, once it is ready. Raises `NotWarm`."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            pid = _spawn({**environment, HELPER: str(_LINE)}, theirs.fileno())
+            pid = _spawn({**environment, ZYGOTE: str(_LINE)}, theirs.fileno())
         except OSError as error:
             ours.close()
-            raise NotWarm(f"A helper cannot be started: {error}.") from error
-    helper = Helper(ours, pid)
+            raise NotWarm(f"A zygote cannot be started: {error}.") from error
+    zygote = Zygote(ours, pid)
     try:
         async with asyncio.timeout(_START_PATIENCE):
-            await helper.ready()
+            await zygote.ready()
     except BaseException as error:
-        helper.close()
+        zygote.close()
         if isinstance(error, TimeoutError):
-            raise NotWarm(f"A helper was not ready within {_START_PATIENCE:g} s.") from None
+            raise NotWarm(f"A zygote was not ready within {_START_PATIENCE:g} s.") from None
         raise
-    return helper
+    return zygote
 
 
 _LINE = 3

@@ -1,6 +1,6 @@
-"""The helper's process: it keeps still and forks, for each run a process, for each flow's code another helper.
+"""The zygote's process: it keeps still and forks, for each run a process, for each flow's code another zygote.
 
-A helper is started as an engine is (`HEADGATE__HELPER` names the descriptor of its line to the worker), so that what it
+A zygote is started as an engine is (`HEADGATE__ZYGOTE` names the descriptor of its line to the worker), so that what it
 forks is, down to its `__main__`, an engine's process. It has one thread, runs no user code but a flow's imports, and
 ends when its worker does; what it has forked goes on.
 """
@@ -13,7 +13,7 @@ from headgate.flows.warm import birth, ending, preload, traces
 from headgate.flows.warm.relay import Provision
 from headgate.flows.warm.wire import Birth, Ended, Preload, Ready, Refused, receive, send, stamp_of
 
-HELPER = "HEADGATE__HELPER"
+ZYGOTE = "HEADGATE__ZYGOTE"
 
 _EXIT_UNBORN = 70
 
@@ -22,14 +22,14 @@ def serve(descriptor: int) -> Provision:
     """Obey a worker until it is gone. Returns only in a process that was forked for a run, which goes on as its engine."""
     preload.import_ahead()
     ending.spare_what_is_here()
-    helper = _Helper(socket.socket(fileno=descriptor))
-    helper.announce(Ready(files=list(map(stamp_of, traces.sites())), memory=traces.memory()))
-    while (provision := helper.obey_next()) is None:
+    zygote = _Zygote(socket.socket(fileno=descriptor))
+    zygote.announce(Ready(files=list(map(stamp_of, traces.sites())), memory=traces.memory()))
+    while (provision := zygote.obey_next()) is None:
         pass
     return provision
 
 
-class _Helper:
+class _Zygote:
     def __init__(self, line: socket.socket) -> None:
         self._imported: preload.Imported | None = None
         self._adopt(line)
@@ -91,7 +91,7 @@ class _Helper:
             return None
 
     def _live(self, order: Birth | Preload, descriptors: list[int]) -> Provision | None:
-        """In a forked child. It must not come back as the helper that it was forked from, whatever goes wrong."""
+        """In a forked child. It must not come back as the zygote that it was forked from, whatever goes wrong."""
         try:
             self._line.detach()
             match order:
@@ -104,7 +104,7 @@ class _Helper:
             os._exit(_EXIT_UNBORN)
 
     def _become(self, order: Preload, descriptor: int) -> None:
-        """Become the helper of a flow's code, or say why that is not possible and end."""
+        """Become the zygote of a flow's code, or say why that is not possible and end."""
         traces.close_all_but(0, 1, 2, descriptor)
         line = socket.socket(fileno=descriptor)
         os.setsid()

@@ -419,6 +419,23 @@ async def test_runs_go_on_when_their_zygote_is_killed(make: Callable[..., Runs],
     assert not parents & {str(zygote), str(os.getpid())}
 
 
+@pytest.mark.parametrize("flows", [0, 16], ids=["engine", "code"])
+async def test_signals_to_the_whole_service_do_not_end_a_zygote(make: Callable[..., Runs], flows: int) -> None:
+    """Its runs get them as well, and how they end is still to be told."""
+    runs = make(worker_warm_flows=flows)
+    runs.write(STAYS)
+    started = await runs.start()
+    await started.printed("begun")
+    zygote = started.parent
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(zygote, number)
+    os.kill(started.pid, signal.SIGTERM)
+    assert await started.ended() == 143
+    await started.running.stop(0.0)
+    (runs.directory / "gate").touch()
+    assert (await runs.run())[-1] == f"done {zygote}"
+
+
 async def test_a_run_that_ends_is_noticed_even_when_its_zygote_hangs(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(births, "_TELLING_PATIENCE", 0.05)
     runs.write(STAYS)

@@ -3,10 +3,14 @@
 A zygote is started as an engine is (`HEADGATE__ZYGOTE` names the descriptor of its line to the worker), so that what it
 forks is, down to its `__main__`, an engine's process. It has one thread, runs no user code but a flow's imports, and
 ends when its worker does; what it has forked goes on.
+
+Signals that ask processes to end are held back from it: a service manager that stops a worker sends them to every process
+of the service, and the worker still wants to hear how its runs end.
 """
 
 import os
 import select
+import signal
 import socket
 
 from headgate.flows.warm import birth, ending, preload, traces
@@ -16,6 +20,7 @@ from headgate.flows.warm.wire import Birth, Ended, Preload, Ready, Refused, rece
 ZYGOTE = "HEADGATE__ZYGOTE"
 
 _EXIT_UNBORN = 70
+_HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def serve(descriptor: int) -> Provision:
@@ -32,6 +37,7 @@ def serve(descriptor: int) -> Provision:
 class _Zygote:
     def __init__(self, line: socket.socket) -> None:
         self._imported: preload.Imported | None = None
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         self._adopt(line)
 
     def _adopt(self, line: socket.socket) -> None:
@@ -93,6 +99,7 @@ class _Zygote:
     def _live(self, order: Birth | Preload, descriptors: list[int]) -> Provision | None:
         """In a forked child. It must not come back as the zygote that it was forked from, whatever goes wrong."""
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             self._line.detach()
             match order:
                 case Birth():
@@ -113,5 +120,6 @@ class _Zygote:
             send(line, answer)
             os._exit(0)
         self._imported = answer
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         self._adopt(line)
         self.announce(Ready(files=answer.files, memory=traces.memory()))

@@ -72,7 +72,9 @@ class Bench:
     def worker(self, kind: str) -> Iterator[int]:
         """A worker that starts runs cold or warm, once it has done a run of each flow; its process id."""
         env = self.env | {"HEADGATE_WORKER_WARM_PROCESSES": str(kind == "warm")}
-        with subprocess.Popen(_argv("worker", "start", "--pool", "bench"), env=env, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            _argv("worker", "start", "--pool", "bench"), env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
             try:
                 self.latency()
                 self.burst(1)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.ids import made_at, uuid7
+from headgate.ids import first_at, made_at, uuid7
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_456, UTC)
 
@@ -65,6 +65,19 @@ def test_an_id_tells_the_millisecond_of_its_making(steps: list[int]) -> None:
     for step in steps:
         at += timedelta(microseconds=step)
         assert made_at(uuid7(at)) == at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def test_a_bound_parts_ids_by_their_millisecond() -> None:
+    at = made_at(uuid7(NOW)) + timedelta(milliseconds=2)  # later than all that this process made
+    before, first, later = (uuid7(at + timedelta(microseconds=step)) for step in (-1, 0, 999))
+    for within in (0, 1, 999):
+        assert before < first_at(at + timedelta(microseconds=within)) < first < later
+    assert made_at(first_at(at)) == at
+    assert first_at(at + timedelta(milliseconds=1)) > later
+
+
+def test_a_bound_of_long_ago_is_below_all_ids() -> None:
+    assert first_at(datetime(1, 1, 1, tzinfo=UTC)) == UUID(int=0)
 
 
 def test_the_random_part_is_random() -> None:

@@ -48,7 +48,7 @@ from headgate.telemetry import Event, LoopPassed
 PATIENCE = 30.0
 """Seconds after which what has not happened is taken not to happen. Reached by failing tests only."""
 
-LOOPS = ("scheduler", "late_runs", "lifeline", "collisions")
+LOOPS = ("scheduler", "late_runs", "lifeline", "collisions", "misfires", "pruner")
 NO_LOOPS = {f"server_services_{loop}_enabled": False for loop in LOOPS}
 
 
@@ -63,7 +63,7 @@ async def settings(tmp_path: Path, sqlite_template: Any) -> Settings:
 
 
 def background_jobs() -> set[str]:
-    return {task.get_name() for task in asyncio.all_tasks()} & {"scheduler", "late runs", "lifeline", "collisions"}
+    return {task.get_name() for task in asyncio.all_tasks()} & {loop.replace("_", " ") for loop in LOOPS}
 
 
 async def test_background_jobs_run_while_the_system_is_open(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from headgate.telemetry import Event, LoopFailed, LoopPassed, StateChanged, Telemetry, log_events
+from headgate.telemetry import Event, LoopFailed, LoopPassed, PartitionsPostponed, StateChanged, Telemetry, log_events
 
 CHANGED = StateChanged(uuid4(), "PENDING", "RUNNING", "Running")
 
@@ -54,6 +54,13 @@ def test_failed_passes_are_logged_as_errors_with_their_traceback(caplog: pytest.
     assert record.levelno == logging.ERROR
     assert "late runs" in record.getMessage()
     assert record.exc_info is not None
+
+
+def test_partitions_that_have_to_wait_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    log_events(logging.getLogger("test"))(PartitionsPostponed("log", TimeoutError("somebody reads")))
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    assert record.getMessage() == "partitions of log are made and dropped later: somebody reads"
 
 
 def test_all_else_is_logged_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@
     │   └── Unreachable         the client got no answer
     ├── DatabaseError           the database cannot be opened or is not ours to use
     └── ConfigError             a setting, profile or file of the user's is wrong
+        └── NotConfigured  501  the server lacks a setting that the call needs; its caller is told which
 
 Messages say what is wrong, with the value, and what to do next.
 """
@@ -78,6 +79,10 @@ class ConfigError(HeadgateError):
     """A setting, a profile or a file of the user's is wrong."""
 
 
+class NotConfigured(ConfigError):
+    """The server lacks a setting that the call needs, or has one that does not fit."""
+
+
 BY_STATUS: Mapping[int, type[HeadgateError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -86,6 +91,7 @@ BY_STATUS: Mapping[int, type[HeadgateError]] = {
     409: Conflict,
     413: TooLarge,
     422: Invalid,
+    501: NotConfigured,
     503: Unavailable,
 }
 """The error that a client raises for a status; the server's mapping is its inverse."""

@@ -23,6 +23,11 @@ def uuid7(at: datetime) -> UUID:
     return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | tail)
 
 
+def first_at(at: datetime) -> UUID:
+    """The bound between ids: those made in an earlier millisecond are below, those of `at` and later are not."""
+    return UUID(int=max(int(at.timestamp() * 1_000_000) // 1000, 0) << 80)
+
+
 def made_at(id: UUID) -> datetime:
     """The millisecond that a UUIDv7 was made in."""
     return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)

@@ -26,9 +26,10 @@ from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError, DatabaseError, Unreachable
-from headgate.services.loops import collisions, late, scheduler
+from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
+from headgate.services.loops.pruner import Pruner
 from headgate.services.scope import Actor, Scope
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings, database_url
@@ -66,8 +67,16 @@ def loops_of(settings: Settings) -> list[Loop]:
             Loop("lifeline", Lifeline().tick, every=settings.server_services_lifeline_loop_seconds),
         ),
         (
+            settings.server_services_misfires_enabled,
+            Loop("misfires", misfires.tick, every=settings.server_services_misfires_loop_seconds),
+        ),
+        (
             settings.server_services_collisions_enabled,
             Loop("collisions", collisions.tick, every=settings.server_services_collisions_loop_seconds),
+        ),
+        (
+            settings.server_services_pruner_enabled,
+            Loop("pruner", Pruner().tick, every=settings.server_services_pruner_loop_seconds),
         ),
     )
     return [loop for enabled, loop in wanted if enabled]
@@ -79,8 +88,12 @@ async def running(settings: Settings, *, with_loops: bool = True, now: clock.Clo
     store = await open_store(settings)
     telemetry = Telemetry()
     telemetry.subscribe(log_events(log))
-    scope = Scope(store, now, settings, Wakeups(), telemetry)
-    jobs = [asyncio.create_task(loop.run(scope), name=loop.name) for loop in loops_of(settings)] if with_loops else []
+    scope = Scope(store, now, settings, Wakeups(store), telemetry)
+    loops = loops_of(settings) if with_loops else []
+    for loop in loops:
+        if loop.name == "misfires":  # before any call is answered: what an outage has made stale is not given out
+            await loop.once(scope)
+    jobs = [asyncio.create_task(loop.run(scope), name=loop.name) for loop in loops]
     try:
         yield Running(scope, app_of(scope))
     finally:

@@ -63,6 +63,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
     ] = None
     server_api_max_body_bytes: Annotated[int, _s("Largest request body.", ge=1)] = 10_000_000
+    server_encryption_key: Annotated[
+        str | None,
+        _s(
+            "Key of the secrets: 32 bytes in base64; earlier keys may follow after commas. Unset: a file "
+            "`$HEADGATE_HOME/encryption.key`, made when it is needed; on PostgreSQL a key must be set."
+        ),
+    ] = None
     server_database_connection_url: Annotated[
         str | None,
         _s("`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DB`. Unset: SQLite, `$HEADGATE_HOME/headgate.db`."),
@@ -87,15 +94,36 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_lifeline_loop_seconds: Annotated[float, _s("Time between passes that look for lapsed leases.", gt=0)] = (
         5.0
     )
+    server_services_misfires_enabled: Annotated[
+        bool, _s("Skip, in this server, runs that could not start in time, where their schedule's misfire policy says so.")
+    ] = True
+    server_services_misfires_loop_seconds: Annotated[
+        float, _s("Time between passes that look for runs that could not start in time.", gt=0)
+    ] = 5.0
     server_services_collisions_enabled: Annotated[
         bool, _s("Cancel, in this server, the runs that a deployment's collision strategy does not let wait.")
     ] = True
     server_services_collisions_loop_seconds: Annotated[
         float, _s("Time between passes that look for runs that may not wait for a slot.", gt=0)
     ] = 1.0
+    server_services_pruner_enabled: Annotated[bool, _s("Delete, in this server, what is older than it is to be kept.")] = (
+        True
+    )
+    server_services_pruner_loop_seconds: Annotated[
+        float, _s("Time between passes that delete old records; a pass takes half of it at most.", gt=0)
+    ] = 60.0
+    server_retention_runs_days: Annotated[
+        float, _s("Days that a run is kept after its end, with its states and log lines; 0 means for ever.", ge=0, le=36_500)
+    ] = 90.0
+    server_retention_logs_days: Annotated[
+        float, _s("Days that log lines are kept, also those of runs that stay; 0 means for ever.", ge=0, le=36_500)
+    ] = 30.0
+    server_retention_workers_days: Annotated[
+        float, _s("Days that a worker is remembered after it went offline; 0 means for ever.", ge=0, le=36_500)
+    ] = 30.0
     server_leases_seconds: Annotated[float, _s("How long a claim lasts without renewal.", ge=1)] = 20.0
     worker_heartbeat_seconds: Annotated[
-        float, _s("Time between a worker's heartbeats, each of which renews its leases.", gt=0)
+        float, _s("Time between the heartbeats of a worker or an agent, each of which renews its leases.", gt=0)
     ] = 5.0
     worker_query_seconds: Annotated[float, _s("Longest time that a worker goes without asking for work.", gt=0)] = 15.0
     worker_prefetch_seconds: Annotated[
@@ -103,7 +131,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 10.0
     worker_cancel_grace_seconds: Annotated[float, _s("Time between SIGTERM and SIGKILL when a run is stopped.", ge=0)] = 30.0
     worker_shutdown_grace_seconds: Annotated[
-        float, _s("How long a worker that was told to stop waits for its runs before it stops them.", ge=0)
+        float, _s("How long a worker or an agent that is stopped by a signal waits for its runs before it stops them.", ge=0)
     ] = 30.0
     worker_warm_processes: Annotated[
         bool, _s("Fork the processes of flows from one that has the engine, and the flow's code, imported already.")
@@ -116,6 +144,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_warm_idle_seconds: Annotated[float, _s("How long a flow's code is held imported after its last run.", gt=0)] = (
         900.0
     )
+    agent_query_interval: Annotated[float, _s("Longest time that an agent goes without asking for work.", gt=0)] = 15.0
+    agent_prefetch_seconds: Annotated[
+        float, _s("How long before its time an agent may start a run's infrastructure.", ge=0)
+    ] = 10.0
     runner_process_limit: Annotated[int, _s("Runs that `serve` starts at a time, at most.", ge=1)] = 5
 
     @property

@@ -56,6 +56,14 @@ class ScheduleUnreadable(Event):
     error: BaseException
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionsPostponed(Event):
+    """Partitions of a table could not be made or dropped now; rows go into the one for the rest meanwhile."""
+
+    table: str
+    error: BaseException
+
+
 Listener = Callable[[Event], None]
 
 
@@ -87,6 +95,8 @@ def log_events(logger: logging.Logger) -> Listener:
                 logger.error("%s failed; it goes on with its next pass", loop, exc_info=error)
             case ScheduleUnreadable(id, deployment, error):
                 logger.error("schedule %s of deployment %s makes no runs: %s", id, deployment, error)
+            case PartitionsPostponed(table, error):
+                logger.warning("partitions of %s are made and dropped later: %s", table, error)
             case _:
                 logger.debug("%s", event)
 

@@ -189,6 +189,7 @@ async def test_a_broken_rule_is_told_like_a_wrong_type(
         (errors.NotFound("no"), 404, {"detail": "no"}),
         (errors.Conflict("no"), 409, {"detail": "no"}),
         (errors.TooLarge("no"), 413, {"detail": "no"}),
+        (errors.NotConfigured("set it"), 501, {"exception_message": "set it"}),
         (errors.Unavailable("no"), 503, {"exception_message": "Service Unavailable"}),
     ],
 )

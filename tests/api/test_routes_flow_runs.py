@@ -238,6 +238,24 @@ async def test_an_engine_keeps_its_runs_lease(api: Any) -> None:
     lease = grant["lease"]
     api.clock.advance(seconds=5)
     got = await api.post(f"/flow_runs/{lease['flow_run_id']}/lease", lease)
-    assert got.json == {"expires_at": "2026-03-02T09:00:25Z", "lost": [], "cancel": []}
+    assert got.json == {"expires_at": "2026-03-02T09:00:25Z", "lost": [], "cancel": [], "drain": False}
     stale = await api.post(f"/flow_runs/{lease['flow_run_id']}/lease", lease | {"fence": 0})
     assert stale.json["lost"] == [lease["flow_run_id"]]
+
+
+# --- explanations
+
+
+async def test_a_run_explains_itself(api: Any) -> None:
+    await api.pool(is_paused=True)
+    run = await api.deployed_run(await api.deployment(work_pool_name="pool"))
+    got = await api.get(f"/flow_runs/{run['id']}/explain")
+    assert got.status == 200
+    assert (got.json["waiting"], got.json["summary"]) == (True, "Work pool 'pool' is paused since 2026-03-02 09:00:00 UTC.")
+    assert [gate["kind"] for gate in got.json["gates"]] == ["pool paused", "no worker"]
+    assert (got.json["position"], got.json["due_at"]) == ({"ahead": 0, "starting": 0, "more": False}, "2026-03-02T09:00:00Z")
+
+
+async def test_what_is_not_there_cannot_be_explained(api: Any) -> None:
+    got = await api.get("/flow_runs/019cad25-6000-7000-8000-000000000000/explain")
+    assert (got.status, got.json) == (404, {"detail": "Flow run not found"})

@@ -28,8 +28,12 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = ["pool", "default", "hello", "nightly", "w"]
 """Of records that exist."""
 
-IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(("flow", "deployment", "schedule", "flow_run", "queue"), 1)}
+_KINDS = ("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent")
+IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 """What stands in generated calls for the ids of records that exist."""
+
+AGENT = str(UUID(int=99))
+"""An agent makes its id up itself."""
 
 DEEP = [json.loads("[" * depth + "]" * depth) for depth in (3, 60, 400)]
 
@@ -110,6 +114,10 @@ GRAMMARS: dict[str, list[Any]] = {
     "timezone": ["UTC", "Europe/Berlin", "Mars/Base", "../../etc/passwd", "/etc/localtime", "", "EST5EDT", "\0"],
     "base_job_template": [
         {},
+        {
+            "job_configuration": {"a": "{{ headgate.variables.pool }}", "b": "x{{ prefect.blocks.secret.x }}"},
+            "variables": {},
+        },
         {"job_configuration": {"a": "{{ x }}"}, "variables": {"type": "object", "properties": {"x": {"type": "string"}}}},
         {"job_configuration": {"a": "{{ y }}"}, "variables": {"properties": {}}},
         {"job_configuration": [], "variables": 5},
@@ -174,6 +182,7 @@ class Fuzz:
         if kind is UUID:
             return self.id_of(noun if name == "id" else name)
         usual = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly"}.get(name)
+        usual = "pool" if noun in ("variables", "secrets") else usual
         return self.random.choice([*NAMES, "none", "\0", "a b", "é"]) if usual is None or self.rarely(8) else usual
 
     def id_of(self, name: str) -> str:
@@ -226,7 +235,7 @@ class Server:
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
         self.clock = FrozenClock(NOW)
-        self.settings = Settings(server_database_connection_url=url)
+        self.settings = Settings(server_database_connection_url=url, server_encryption_key="k" * 43 + "=")
         self.system: Running = self.run(
             self.stack.enter_async_context(running(self.settings, with_loops=False, now=self.clock))
         )
@@ -267,7 +276,13 @@ class Server:
         body = {"name": "nightly", "flow_id": flow["id"], "work_pool_name": "pool", "work_queue_name": "q", "paused": False}
         deployment = self.made("/deployments/", body | {"schedules": schedules, "enforce_parameter_schema": False})
         run = self.made(f"/deployments/{deployment['id']}/create_flow_run", {})
-        ids = (flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"])
+        for noun in ("variables", "secrets"):
+            self.made(f"/{noun}/", {"name": "pool", "value": "x"}, may_exist=True)
+        [variable] = self.made("/variables/filter", {"variables": {"name": {"any_": ["pool"]}}})
+        ids = [flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"]]
+        ids += [variable["id"], AGENT]
+        self.made("/work_pools/pool/claim", {"worker": "w", "room": 0})
+        self.made("/agents/claim", {"agent_id": AGENT, "pool": "pool", "room": 0})
         self.ids = dict(zip(IDS.values(), ids, strict=True))
 
     def work(self) -> None:
@@ -306,7 +321,7 @@ def check(call: tuple[str, str, bytes | None], route: Route, response: Response)
         msgspec.json.decode(response.body, type=route.returns)
 
 
-CALLS = 1200
+CALLS = 1600
 """Enough for every route to be answered; more, and other seeds, when something about the wire has changed."""
 
 

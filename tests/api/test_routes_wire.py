@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headgate.schema import deployments, flow_runs, flows, logs, states, work_pools, work_queues, workers
+from headgate.schema import deployments, flow_runs, flows, logs, states, variables, work_pools, work_queues, workers
 from headgate.schema.deployments import DeploymentSchedule
 from headgate.server import openapi_document
 
@@ -16,11 +16,11 @@ RECORDS: dict[type, tuple[str, str]] = {
         "concurrency_options job_variables parameters tags labels work_queue_name work_queue_id last_polled "
         "parameter_openapi_schema path pull_steps entrypoint storage_document_id infrastructure_document_id created_by "
         "updated_by work_pool_name status enforce_parameter_schema",
-        "command work_pool_id",
+        "command work_pool_id pause infra_retries",
     ),
     DeploymentSchedule: (
         "id created updated deployment_id schedule active max_scheduled_runs parameters slug",
-        "job_variables",
+        "misfire job_variables pause",
     ),
     deployments.ConcurrencyOptions: ("collision_strategy grace_period_seconds", ""),
     deployments.GlobalConcurrencyLimit: ("id created updated active name limit active_slots slot_decay_per_second", ""),
@@ -42,13 +42,13 @@ RECORDS: dict[type, tuple[str, str]] = {
         "flow_run_id task_run_id child_flow_run_id scheduled_time cache_key cache_expiration deferred "
         "untrackable_result pause_timeout pause_reschedule pause_key run_input_keyset refresh_cache retriable "
         "transition_id task_parameters_id traceparent deployment_concurrency_lease_id",
-        "",
+        "crash_reason",  # left out where there is none
     ),
     states.OrchestrationResult: ("state status details", "fence"),
     work_pools.WorkPool: (
         "id created updated name description type base_job_template is_paused concurrency_limit status "
         "default_queue_id storage_configuration active_slots",
-        "",
+        "pause",
     ),
     work_pools.StorageConfiguration: (
         "bundle_upload_step bundle_execution_step default_result_storage_block_id",
@@ -58,14 +58,15 @@ RECORDS: dict[type, tuple[str, str]] = {
     work_queues.WorkQueue: (
         "id created updated name description is_paused concurrency_limit priority work_pool_id filter last_polled "
         "work_pool_name status active_slots",
-        "",
+        "pause",
     ),
     work_queues.WorkQueueStatusDetail: ("healthy late_runs_count last_polled health_check_policy", ""),
     work_queues.HealthCheckPolicy: ("maximum_late_runs maximum_seconds_since_last_polled", ""),
     workers.Worker: (
         "id created updated name work_pool_id last_heartbeat_time heartbeat_interval_seconds status",
-        "type",
+        "type draining",
     ),
+    variables.Variable: ("id created updated name value tags", ""),
     logs.Log: ("id created updated name level message timestamp flow_run_id task_run_id", ""),
 }
 
@@ -141,20 +142,53 @@ OPERATIONS = {
     "POST /work_pools/{}/workers/heartbeat": "name heartbeat_interval_seconds",
     "POST /work_pools/{}/workers/filter": "workers limit offset",
     "DELETE /work_pools/{}/workers/{}": "",
+    "POST /work_queues/": "name description is_paused concurrency_limit priority filter",
+    "GET /work_queues/name/{}": "",
+    "POST /work_queues/{}/get_runs": "limit scheduled_before agent_id",
     "GET /work_queues/{}": "",
     "GET /work_queues/{}/status": "",
     "PATCH /work_queues/{}": "name description is_paused concurrency_limit priority last_polled filter",
     "DELETE /work_queues/{}": "",
     "POST /work_queues/filter": "work_queues limit offset",
+    "POST /deployments/{}/create_flow_run/bulk": "state name parameters tags idempotency_key job_variables labels",
+    "POST /flow_runs/bulk_delete": "flow_runs limit",
+    "POST /flow_runs/bulk_set_state": "flow_runs state force limit",
     "POST /logs/": "name level message timestamp flow_run_id task_run_id",
     "POST /logs/filter": "logs sort limit offset",
+    "POST /variables/": "name value tags",
+    "POST /variables/filter": "variables sort limit offset",
+    "POST /variables/count": "variables",
+    "GET /variables/{}": "",
+    "PATCH /variables/{}": "name value tags",
+    "DELETE /variables/{}": "",
+    "GET /variables/name/{}": "",
+    "PATCH /variables/name/{}": "name value tags",
+    "DELETE /variables/name/{}": "",
 }
 
 OUR_OPERATIONS = {
+    "GET /flow_runs/{}/explain",
+    "POST /flow_runs/bulk_create",
+    "POST /secrets/",
+    "POST /secrets/filter",
+    "POST /secrets/count",
+    "GET /secrets/{}",
+    "PATCH /secrets/{}",
+    "DELETE /secrets/{}",
     "POST /flow_runs/{}/lease",
     "POST /work_pools/{}/claim",
+    "GET /work_pools/{}/explain",
     "POST /work_pools/{}/leases/renew",
     "POST /work_pools/{}/leases/return",
+    "POST /work_pools/{}/workers/{}/drain",
+    "POST /agents/filter",
+    "POST /agents/claim",
+    "POST /agents/leases/renew",
+    "POST /agents/leases/return",
+    "GET /agents/{}",
+    "POST /agents/{}/drain",
+    "DELETE /agents/{}",
+    "POST /work_pools/{}/preview",
 }
 
 

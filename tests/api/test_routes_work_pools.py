@@ -35,6 +35,7 @@ async def test_a_pool_is_made_with_its_default_queue(api: Any) -> None:
             "default_result_storage_block_id": None,
         },
         "active_slots": pool["active_slots"],
+        "pause": None,
     }
     queue = (await api.get("/work_pools/pool/queues/default")).json
     assert queue["id"] == pool["default_queue_id"]
@@ -251,3 +252,62 @@ async def test_a_poll_for_no_runs_shows_none_and_for_less_is_refused(api: Any) -
         got = await api.post("/work_pools/pool/get_scheduled_flow_runs", {"limit": limit})
         assert got.status == 422
         assert got.json["exception_detail"][0]["loc"] == ["body", "limit"]
+
+
+# --- the preview
+
+
+async def test_a_preview_has_runs_and_projections_by_time(api: Any) -> None:
+    await api.pool()
+    schedule = {"schedule": {"interval": 3600, "anchor_date": "2026-03-02T09:00:00Z"}, "max_scheduled_runs": 1}
+    deployment = await api.deployment(work_pool_name="pool", schedules=[schedule])
+    late = await api.deployed_run(deployment, state={"type": "SCHEDULED"})
+    api.clock.advance(seconds=30)
+    got = await api.post("/work_pools/pool/preview", {"hours": 2})
+    assert (got.status, got.json["until"], got.json["cut"]) == (200, "2026-03-02T11:00:30Z", False)
+    entries = got.json["entries"]
+    assert [(each["scheduled_time"], each["projected"], each["late_by_seconds"]) for each in entries] == [
+        ("2026-03-02T09:00:00Z", False, 30.0),
+        ("2026-03-02T10:00:00Z", False, 0.0),
+        ("2026-03-02T11:00:00Z", True, 0.0),
+    ]
+    assert [each["flow_run"] and each["flow_run"]["id"] for each in entries][::2] == [late["id"], None]
+    assert {each["flow_name"] for each in entries} == {"hello"}
+    assert (await api.post("/work_pools/pool/preview")).json["entries"] == entries[:2]
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({"hours": 0}, "hours"),
+        ({"hours": 8785}, "hours"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"hours": 1, "until": "2026-03-02T10:00:00Z"}, "until"),
+    ],
+)
+async def test_a_preview_that_makes_no_sense_is_refused(api: Any, body: dict[str, Any], loc: str) -> None:
+    await api.pool()
+    got = await api.post("/work_pools/pool/preview", body)
+    assert got.status == 422
+    assert got.json["exception_detail"][0]["loc"] == ["body", loc]
+
+
+async def test_a_preview_of_nothing_that_exists_is_not_found(api: Any) -> None:
+    await api.pool()
+    assert (await api.post("/work_pools/nowhere/preview")).status == 404
+    assert (await api.post("/work_pools/pool/preview", {"work_queue_names": ["nowhere"]})).status == 404
+
+
+# --- the explanation
+
+
+async def test_a_pool_explains_itself(api: Any) -> None:
+    await api.pool(concurrency_limit=0)
+    run = await api.deployed_run(await api.deployment(work_pool_name="pool"))
+    got = await api.get("/work_pools/pool/explain")
+    assert got.status == 200
+    (queue,) = got.json["queues"]
+    assert (queue["name"], queue["due"], queue["served"]) == ("default", 1, False)
+    assert (queue["oldest"]["flow_run_id"], queue["oldest"]["gate"]["kind"]) == (run["id"], "no worker")
+    assert (await api.get("/work_pools/nowhere/explain")).status == 404

@@ -38,6 +38,7 @@ async def test_a_queue_is_made_in_its_pool(api: Any) -> None:
         "work_pool_name": "pool",
         "status": "NOT_READY",
         "active_slots": queue["active_slots"],
+        "pause": None,
     }
     assert (await api.get("/work_pools/pool/queues/q")).json == queue
     assert (await api.get(f"/work_queues/{queue['id']}")).json == queue
@@ -174,3 +175,43 @@ async def test_a_queues_health(api: Any) -> None:
     assert (await api.get(path)).json["healthy"] is True
     api.clock.advance(seconds=61)
     assert (await api.get(path)).json["healthy"] is False
+
+
+async def test_agents_create_and_find_queues_without_a_pool(api: Any) -> None:
+    """As an agent that is started with a queue's name does: it looks, and creates what is not there."""
+    assert (await api.get("/work_queues/name/legacy")).status == 404
+    body = {
+        "name": "legacy",
+        "description": None,
+        "is_paused": False,
+        "concurrency_limit": None,
+        "priority": None,
+        "filter": None,
+    }
+    got = await api.post("/work_queues/", body)
+    assert (got.status, got.json["work_pool_name"]) == (201, "default-agent-pool")
+    assert (await api.get("/work_queues/name/legacy")).json == got.json
+    assert (await api.get("/work_pools/default-agent-pool")).json["type"] == "prefect-agent"
+    assert (await api.post("/work_queues/", body)).status == 409
+
+
+async def test_a_queues_runs_are_listed_bare(api: Any) -> None:
+    """A list of runs, as agents and existing command lines read it."""
+    deployment = await api.deployment(work_queue_name="legacy")
+    run = await api.deployed_run(deployment)
+    path = f"/work_queues/{deployment['work_queue_id']}"
+    agent = "019cad25-6000-7000-8000-00000000a9e7"
+    due = {"limit": 10, "scheduled_before": "2026-03-02 09:00:15.5+00:00", "agent_id": agent}
+    for body in (due, {"limit": None, "scheduled_before": None}, b""):
+        got = await api.post(f"{path}/get_runs", body)
+        assert got.status == 200
+        assert [each["id"] for each in got.json] == [run["id"]]
+    assert got.json == [(await api.get(f"/flow_runs/{run['id']}")).json]
+    assert (await api.get(path)).json["last_polled"] == "2026-03-02T09:00:00Z"
+    before = {"scheduled_before": "2026-03-02T08:59:59+00:00"}
+    assert (await api.post(f"{path}/get_runs", before)).json == []
+
+
+async def test_runs_of_a_queue_that_is_not_there(api: Any, some_id: Any) -> None:
+    got = await api.post(f"/work_queues/{some_id}/get_runs", {})
+    assert (got.status, got.json) == (404, {"detail": "Work Queue not found."})

@@ -1,6 +1,7 @@
 """Workers and claims over HTTP."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -27,6 +28,7 @@ async def test_a_heartbeat_makes_a_worker_known_and_its_pool_ready(api: Any, int
         "last_heartbeat_time": "2026-03-02T09:00:00Z",
         "heartbeat_interval_seconds": interval,
         "status": "ONLINE",
+        "draining": False,
     }
     assert (await api.get("/work_pools/pool")).json["status"] == "READY"
 
@@ -52,6 +54,18 @@ async def test_workers_are_filtered(api: Any) -> None:
     assert await workers(api, status={"not_any_": ["ONLINE"]}) == ["old"]
     assert await workers(api, last_heartbeat_time={"before_": "2026-03-02T09:00:05Z"}) == ["old"]
     assert await workers(api, last_heartbeat_time={"after_": "2026-03-02T09:00:05Z"}) == ["new"]
+
+
+async def test_a_worker_is_drained(api: Any) -> None:
+    await api.pool()
+    await api.post("/work_pools/pool/leases/renew", {"worker": "w", "joins_as": str(uuid4())})
+    assert (await api.post("/work_pools/pool/workers/w/drain")).status == 204
+    (worker,) = (await api.post("/work_pools/pool/workers/filter")).json
+    assert worker["draining"] is True
+    assert (await api.post("/work_pools/pool/claim", {"worker": "w"})).json["drain"] is True
+    assert (await api.post("/work_pools/pool/leases/renew", {"worker": "w"})).json["drain"] is True
+    missing = await api.post("/work_pools/pool/workers/other/drain")
+    assert (missing.status, missing.json) == (404, {"detail": "Worker 'other' not found in pool 'pool'."})
 
 
 async def test_a_forgotten_worker_is_gone(api: Any) -> None:

@@ -84,7 +84,9 @@ class _Kept:
 @pytest.fixture
 def api(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """The real app without its background jobs; the command line talks to it, and so does the answered client."""
-    off = dict.fromkeys((f"server_services_{loop}_enabled" for loop in ("scheduler", "late_runs", "lifeline")), False)
+    off = dict.fromkeys(
+        (f"server_services_{loop}_enabled" for loop in ("scheduler", "late_runs", "lifeline", "pruner")), False
+    )
     app = open_ephemeral(structs.replace(Settings(), home=str(home), **off))
     monkeypatch.setattr(session, "connect", lambda settings, patience: Client(_Kept(app), patience=0))
     yield Client(_Kept(app), patience=0)

@@ -8,7 +8,7 @@ from command_line import Run, lines
 
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
-from headgate.schema.deployments import Deployment
+from headgate.schema.deployments import Deployment, InfraRetries
 
 TWO = """
 deployments:
@@ -20,6 +20,7 @@ deployments:
       - {cron: "0 3 * * *", timezone: Europe/Vienna}
       - {interval: 1h, active: false, slug: hourly}
     concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW}
+    infra_retries: 3
     work_pool: {name: local, work_queue_name: urgent, job_variables: {stream_output: false}}
   - name: disk
     command: df -h {{ path }}
@@ -58,6 +59,7 @@ def test_all_writes_everything_that_the_file_says(two: None, run: Run, api: Clie
     assert nightly.job_variables == {"stream_output": False}
     assert nightly.concurrency_options is not None
     assert nightly.concurrency_options.collision_strategy == "CANCEL_NEW"
+    assert nightly.infra_retries == InfraRetries(max=3)
     assert nightly.parameter_openapi_schema is not None
     assert set(nightly.parameter_openapi_schema["properties"]) == {"name", "times"}
     assert sorted((each.schedule.kind, each.active, each.slug) for each in nightly.schedules) == [
@@ -306,3 +308,100 @@ def test_without_a_file_it_says_what_to_give(run: Run, arguments: list[str]) -> 
 def test_a_file_that_is_not_there_is_named(run: Run) -> None:
     outcome = run("deploy", "--all", "--file", "nowhere.yaml")
     assert (outcome.code, outcome.err) == (1, "Error: There is no file nowhere.yaml.\n")
+
+
+# What a file says of the job.
+
+
+def variables_of(run: Run, content: str, *flags: str, file: str = "headgate.yaml") -> Any:
+    """The job variables of the deployment `hello/d` that a file makes."""
+    Path(file).write_text(content)
+    outcome = run("deploy", "--all", *flags, "-o", "json")
+    assert outcome.code == 0, outcome.err
+    return outcome.json[0]["job_variables"]
+
+
+@pytest.mark.parametrize("file", ["headgate.yaml", "prefect.yaml", "deployment.yaml"])
+def test_the_documents_deployment_file_turns_streaming_off(run: Run, file: str) -> None:
+    run("work-pool", "create", "--type", "process", "above-ground")
+    content = """\
+name: d
+entrypoint: flows.py:hello
+work_pool:
+    name: above-ground
+    work_queue_name: fast
+    job_variables:
+        stream_output: false
+"""
+    assert variables_of(run, content, file=file) == {"stream_output": False}
+    found = run("deployment", "inspect", "hello/d", "-o", "json").json
+    assert (found["work_pool_name"], found["work_queue_name"]) == ("above-ground", "fast")
+
+
+def test_the_older_name_of_job_variables_stands_in_three_places(run: Run) -> None:
+    """Each goes over the one before, `env` name by name; dotted keys reach into objects."""
+    content = """\
+name: d
+entrypoint: flows.py:hello
+infra_overrides:
+    env.A: top
+    env.B: top
+    stream_output: true
+work_pool:
+    name: local
+    infra_overrides: {env: {B: pool, C: pool}, env.D: pool, name: x}
+    job_variables: {env: {C: own}, stream_output: false}
+"""
+    env = {"A": "top", "B": "pool", "C": "own", "D": "pool"}
+    assert variables_of(run, content) == {"env": env, "stream_output": False, "name": "x"}
+    flags = ("-jv", 'env={"A": "flag"}', "-jv", "name=y")
+    assert variables_of(run, content, *flags) == {"env": env | {"A": "flag"}, "stream_output": False, "name": "y"}
+
+
+def test_a_dotted_key_that_leads_into_a_text_is_refused(run: Run) -> None:
+    Path("headgate.yaml").write_text(
+        "name: d\nentrypoint: flows.py:hello\nwork_pool: {name: local}\ninfra_overrides: {env: x, env.A: y}\n"
+    )
+    outcome = run("deploy", "--all")
+    assert outcome.code == 1
+    assert "headgate.yaml.infra_overrides: 'env.A' leads into 'env', which is 'x' and no object" in outcome.err
+
+
+def test_references_survive_a_deploy_and_the_environment_is_the_deployers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in every other value of the file."""
+    monkeypatch.setenv("GIT_SHA", "abc")
+    content = """\
+name: d
+entrypoint: flows.py:hello
+work_pool:
+    name: local
+    job_variables:
+        stream_output: "{{ headgate.variables.stream }}"
+        env:
+            SHA: "{{ $GIT_SHA }}"
+            TOKEN: "{{ prefect.blocks.secret.token }}"
+            URL: "https://{{ headgate.variables.host }}/{{ $GIT_SHA }}"
+            OTHER: "{{ other }}"
+"""
+    assert variables_of(run, content) == {
+        "stream_output": "{{ headgate.variables.stream }}",
+        "env": {
+            "SHA": "abc",
+            "TOKEN": "{{ prefect.blocks.secret.token }}",
+            "URL": "https://{{ headgate.variables.host }}/abc",
+            "OTHER": "{{ other }}",
+        },
+    }
+    monkeypatch.delenv("GIT_SHA")
+    outcome = run("deploy", "--all")
+    assert outcome.code == 1
+    assert (
+        "work_pool.job_variables.env.SHA: the environment variable GIT_SHA is not set. It is filled in here" in outcome.err
+    )
+
+
+def test_a_reference_that_is_none_is_refused_before_anything_is_written(run: Run) -> None:
+    outcome = run("deploy", "flows.py:hello", "-n", "d", "-p", "local", "-jv", "name={{ headgate.variable.x }}")
+    assert outcome.code == 1
+    assert "/name: {{ headgate.variable.x }} is no reference; known are" in outcome.err
+    assert run("deployment", "ls").out == "Deployments: none\n"

@@ -120,6 +120,25 @@ def test_pause_and_resume(deployed: None, run: Run) -> None:
     assert run("deployment", "inspect", "hello/nightly", "-o", "json").json["paused"] is False
 
 
+def test_set_pool_sends_its_runs_elsewhere_and_says_how_to_send_them_back(deployed: None, api: Client, run: Run) -> None:
+    run("work-pool", "create", "my-local-machine")
+    run("deployment", "run", "hello/nightly")
+    assert lines(run("deployment", "set-pool", "hello/nightly", "--pool", "my-local-machine").out) == [
+        "Deployment 'hello/nightly' runs in work pool 'my-local-machine', queue 'default'",
+        "",
+        "To execute its runs, start an agent:",
+        "    headgate agent start -p 'my-local-machine'",
+        "To send them back:",
+        "    headgate deployment set-pool 'hello/nightly' --pool 'local' --queue 'default'",
+    ]
+    assert {each.work_pool_name for each in _runs(api)} == {"my-local-machine"}
+    said = lines(run("deployment", "set-pool", "hello/nightly", "-p", "local", "-q", "new").out)
+    assert said[0] == "Deployment 'hello/nightly' runs in work pool 'local', queue 'new'"
+    assert said[3] == "    headgate worker start --pool 'local'"
+    assert "There is no work pool 'nowhere'" in run("deployment", "set-pool", "hello/nightly", "-p", "nowhere").err
+    assert run("deployment", "set-pool", "hello/nightly").code == 2
+
+
 def test_delete_asks_and_deletes(deployed: None, run: Run) -> None:
     assert run("deployment", "delete", "hello/nightly").code == 2
     assert run("deployment", "delete", "hello/nightly", "-y").code == 0

@@ -167,10 +167,12 @@ def test_preview_as_json_has_both_times(run: Run) -> None:
 
 def test_preview_says_that_nothing_will_run(run: Run) -> None:
     schedule = _create(run, "--interval", "1h", "--no-active")
-    run("deployment", "pause", "job/job")
-    shown = run("deployment", "schedule", "preview", "job/job").out
-    assert f"The schedule is paused: `headgate deployment schedule resume job/job {schedule['id']}`." in shown
-    assert "The whole deployment is paused: `headgate deployment resume job/job`." in shown
+    run("deployment", "pause", "job/job", "--reason", "db upgrade")
+    shown = run("deployment", "schedule", "preview", "job/job").out.splitlines()
+    assert shown[-2].startswith("The schedule is paused since ")
+    assert shown[-2].endswith(f"`headgate deployment schedule resume job/job {schedule['id']}`.")
+    assert shown[-1].startswith("The whole deployment is paused since ")
+    assert shown[-1].endswith(": db upgrade; it makes no runs until it is resumed: `headgate deployment resume job/job`.")
 
 
 @pytest.mark.parametrize("count", ["0", "1001"])

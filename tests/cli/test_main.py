@@ -47,7 +47,7 @@ def test_an_unknown_command_is_a_usage_error_with_a_hint(run: Run) -> None:
         (["flow", "lss"], "ls"),
         (["flow", "ls", "--outputt", "json"], "--output"),
         (["flow", "ls", "-o", "yaml"], '"json"'),
-        (["worker", "ls"], "--pool"),
+        (["worker", "inspect", "w"], "--pool"),
         (["work-pool", "inspect"], "NAME"),
         (["server", "start", "--port", "many"], "--port"),
     ],

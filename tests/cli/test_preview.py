@@ -44,19 +44,56 @@ def test_a_preview_takes_nothing(runs: None, run: Run) -> None:
     assert soon["run_count"] == 0
 
 
-def test_a_paused_pools_preview_says_why_it_is_empty(runs: None, run: Run) -> None:
-    run("work-pool", "pause", "local")
-    assert run("work-pool", "preview", "local").out == (
-        "Scheduled runs of local: none\n"
-        "Work pool 'local' is paused and releases nothing: `headgate work-pool resume local`.\n"
+def test_a_paused_pools_preview_says_why_and_how_to_resume_it(runs: None, run: Run) -> None:
+    note = (
+        "Work pool 'local' is paused since just now by ann; it releases nothing until it is resumed: "
+        "`headgate work-pool resume local`."
     )
+    run("work-pool", "pause", "local", "--by", "ann")
+    shown = run("work-pool", "preview", "local").out.splitlines()
+    assert "│ soon │" in shown[-4]
+    assert shown[-1] == note
+    assert run("work-pool", "preview", "local", "--hours", "0.1").out == f"Scheduled runs of local: none\n{note}\n"
 
 
-def test_a_preview_under_a_limit_of_0_says_why_it_is_empty(runs: None, run: Run) -> None:
+def test_whatever_holds_runs_back_has_a_line_of_its_own_once(runs: None, run: Run) -> None:
     run("work-pool", "set-concurrency-limit", "local", "0")
-    assert run("work-pool", "preview", "local").out == (
-        "Scheduled runs of local: none\nWork pool 'local' has a concurrency limit of 0 and releases nothing.\n"
-    )
+    run("work-queue", "pause", "urgent", "--by", "ann")
+    run("work-queue", "set-concurrency-limit", "default", "0", "--pool", "local")
+    run("deployment", "run", "b/b", "--start-in", "1h", "--flow-run-name", "between")
+    assert run("work-pool", "preview", "local", "--hours", "12").out.splitlines()[-3:] == [
+        "Work pool 'local' has a concurrency limit of 0 and releases nothing: "
+        "`headgate work-pool set-concurrency-limit local N`.",
+        "Work queue 'urgent' of work pool 'local' is paused since just now by ann; it releases nothing until it is resumed: "
+        "`headgate work-queue resume urgent --pool local`.",
+        "Work queue 'default' has a concurrency limit of 0 and releases nothing: "
+        "`headgate work-queue set-concurrency-limit default N --pool local`.",
+    ]
+
+
+def test_a_paused_deployment_is_named_with_what_resumes_it(runs: None, run: Run) -> None:
+    run("deployment", "run", "a/a", "--flow-run-name", "due")
+    run("deployment", "pause", "a/a")
+    shown = run("work-queue", "preview", "urgent").out.splitlines()
+    assert shown[-1] == "Deployment 'a/a' is paused: `headgate deployment resume a/a`."
+
+
+def test_what_schedules_will_make_is_marked_as_projected(api: Client, run: Run) -> None:
+    run("work-pool", "create", "local", "--type", "process")
+    run("deploy", "--command", "true", "-n", "hourly", "-p", "local", "--interval", "3600")
+    shown = run("work-pool", "preview", "local", "--hours", "5").out
+    assert shown.count("(projected)") == 2
+    assert "hourly/hourly" in shown
+    records = run("work-pool", "preview", "local", "--hours", "5", "-o", "json").json
+    assert [each["projected"] for each in records] == [False, False, False, True, True]
+
+
+def test_a_preview_that_is_cut_says_so(api: Client, run: Run) -> None:
+    run("work-pool", "create", "local", "--type", "process")
+    run("deploy", "--command", "true", "-n", "often", "-p", "local", "--interval", "1")
+    outcome = run("work-pool", "preview", "local", "--hours", "12", "-o", "json")
+    assert len(outcome.json) == 1000
+    assert outcome.err == "Warning: Only the first 1000 are shown; give fewer --hours.\n"
 
 
 def test_a_queues_preview_has_its_runs_alone(runs: None, run: Run) -> None:
@@ -64,11 +101,12 @@ def test_a_queues_preview_has_its_runs_alone(runs: None, run: Run) -> None:
     assert _names(run, "work-queue", "preview", "default", "--pool", "local", "--hours", "12") == {"later"}
 
 
-def test_a_paused_queues_preview_says_why_it_is_empty(runs: None, run: Run) -> None:
-    run("work-queue", "pause", "urgent")
-    assert run("work-queue", "preview", "urgent").out == (
+def test_a_paused_queues_preview_says_so_even_when_it_is_empty(runs: None, run: Run) -> None:
+    run("work-queue", "pause", "urgent", "--by", "ann")
+    assert run("work-queue", "preview", "urgent", "--hours", "0.1").out == (
         "Scheduled runs of local/urgent: none\n"
-        "Nothing is released while the queue is paused: `headgate work-queue resume urgent --pool local`.\n"
+        "Work queue 'urgent' of work pool 'local' is paused since just now by ann; it releases nothing until it is "
+        "resumed: `headgate work-queue resume urgent --pool local`.\n"
     )
 
 
@@ -91,23 +129,24 @@ def scripted(script: Script, frozen: FrozenClock) -> None:
     blank: dict[str, Any] = {"created": NOW, "updated": NOW}
     pool = blank | {"id": RUN_IDS[0], "name": "local", "default_queue_id": RUN_IDS[0]}
     script.on("GET", "/work_pools/local", pool)
+    script.on("POST", "/work_pools/local/queues/filter", [])
     due = {"late-otter": -0.5, "next-heron": 1, "last-crane": 2}
     found = [
         {
-            "work_pool_id": RUN_IDS[0],
+            "scheduled_time": NOW + timedelta(hours=hours),
+            "projected": False,
+            "flow_run": blank | {"id": id, "name": name, "flow_id": RUN_IDS[0]},
+            "deployment_id": DEPLOYMENT_ID,
+            "deployment_name": "nightly",
+            "flow_id": RUN_IDS[0],
+            "flow_name": "etl",
             "work_queue_id": RUN_IDS[0],
-            "flow_run": blank
-            | {
-                "id": id,
-                "name": name,
-                "flow_id": RUN_IDS[0],
-                "deployment_id": DEPLOYMENT_ID,
-                "expected_start_time": NOW + timedelta(hours=hours),
-            },
+            "work_queue_name": "default",
+            "late_by_seconds": max(-hours, 0) * 3600,
         }
         for id, (name, hours) in zip(RUN_IDS, due.items(), strict=True)
     ]
-    script.on("POST", "/work_pools/local/get_scheduled_flow_runs", found)
+    script.on("POST", "/work_pools/local/preview", {"entries": found, "until": NOW, "cut": False})
 
 
 @pytest.fixture
@@ -143,4 +182,5 @@ def test_a_wide_table_has_the_deployments(scripted: None, run: Run, monkeypatch:
 
 def test_the_api_is_asked_for_the_hours_ahead(scripted: None, run: Run, script: Script) -> None:
     run("work-pool", "preview", "local", "--hours", "12")
-    assert script.requests[-1][2]["scheduled_before"] == "2026-03-02T00:00:00Z"
+    [asked] = [body for _, target, body in script.requests if target.endswith("/preview")]
+    assert asked["hours"] == 12

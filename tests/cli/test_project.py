@@ -7,6 +7,8 @@ import pytest
 
 from headgate.cli.project import DeploymentEntry, entry_of, find_file, read_project
 from headgate.errors import ConfigError, HeadgateError
+from headgate.schema.deployments import InfraRetries
+from headgate.schema.states import CrashReason
 
 ENTRY = "deployments:\n  - name: a\n    entrypoint: flows.py:hello\n"
 
@@ -42,6 +44,7 @@ deployments:
       - {cron: "0 3 * * *", day_or: false, parameters: {times: 2}, job_variables: {env: {}}, max_scheduled_runs: 5}
       - {rrule: FREQ=DAILY}
     concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW, grace_period_seconds: 30}
+    infra_retries: {max: 3, delay_seconds: 5, reasons: [lost]}
     paused: true
     enforce_parameter_schema: false
     work_pool: {name: local, work_queue_name: q, job_variables: {stream_output: false}}
@@ -52,6 +55,7 @@ deployments:
     assert entry.schedules[1].day_or is False
     assert entry.concurrency_limit is not None
     assert (entry.concurrency_limit.limit, entry.concurrency_limit.grace_period_seconds) == (2, 30)
+    assert entry.infra_retries == InfraRetries(max=3, delay_seconds=5, reasons=[CrashReason.LOST])
     assert entry.work_pool is not None
     assert entry.work_pool.job_variables == {"stream_output": False}
 
@@ -139,6 +143,8 @@ def test_steps_that_are_not_run_are_warned_about() -> None:
         (f"{ENTRY}    schedules: [{{corn: x}}]", "deployments[0].schedules[0]: unknown key 'corn'; did you mean 'cron'?"),
         (f"{ENTRY}    schedule: {{catchup: true}}", "schedule: unknown key 'catchup'; missed runs are not made up for"),
         (f"{ENTRY}    concurrency_limit: {{max: 1}}", "concurrency_limit: unknown key 'max'"),
+        (f"{ENTRY}    infra_retries: {{times: 1}}", "deployments[0].infra_retries: unknown key 'times'"),
+        (f"{ENTRY}    infra_retries: {{max: 1, reasons: [rain]}}", "infra_retries.reasons[0]: Invalid enum value 'rain'"),
         (f"{ENTRY}    triggers: []", "unknown key 'triggers'; automations"),
         (f"{ENTRY}    job_variables: {{}}", "unknown key 'job_variables'; it stands in work_pool"),
         (f"{ENTRY}    tags: [1, 2]", "deployments[0].tags[0]: Expected `str`, got `int`."),

@@ -110,6 +110,7 @@ def test_flags_reach_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     assert not settings.server_services_scheduler_enabled
     assert not settings.server_services_late_runs_enabled
     assert not settings.server_services_lifeline_enabled
+    assert not settings.server_services_pruner_enabled
 
 
 def test_a_background_server_gets_its_flags_in_its_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

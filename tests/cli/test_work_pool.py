@@ -1,15 +1,20 @@
 """`headgate work-pool` and `headgate work-queue`, against the real app."""
 
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from command_line import Run, drawn, lines
 from scripted_api import Script
 
-from headgate.client.calls import work_queues
+from headgate.client.calls import claims, work_pools, work_queues, workers
 from headgate.client.client import Client
+from headgate.schema.claims import ClaimRequest
 from headgate.schema.work_queues import WorkQueueCreate, WorkQueueUpdate
+from headgate.schema.workers import WorkerHeartbeat
 
 
 @pytest.fixture
@@ -41,9 +46,22 @@ def test_create_says_what_comes_next(api: Client, run: Run) -> None:
     ]
 
 
-def test_a_pool_without_a_type_is_for_agents(api: Client, run: Run) -> None:
-    assert "only agents serve a pool without a type" in run("work-pool", "create", "old").out
-    assert run("work-pool", "inspect", "old", "-o", "json").json["type"] == "prefect-agent"
+def test_a_pool_without_a_type_is_for_agents_and_says_how_to_start_one(api: Client, run: Run) -> None:
+    outcome = run("work-pool", "create", "test-pool")
+    pool = run("work-pool", "inspect", "test-pool", "-o", "json").json
+    assert pool["type"] == "prefect-agent"
+    assert lines(outcome.out) == [
+        "Created work pool with properties:",
+        "    name - 'test-pool'",
+        f"    id - {pool['id']}",
+        "    concurrency limit - None",
+        "",
+        "Start an agent to pick up flows from the work pool:",
+        "    headgate agent start -p 'test-pool'",
+        "",
+        "Inspect the work pool:",
+        "    headgate work-pool inspect 'test-pool'",
+    ]
 
 
 def test_create_takes_a_template_from_a_file(api: Client, run: Run) -> None:
@@ -106,10 +124,38 @@ def test_pause_and_resume(pool: dict[str, Any], run: Run) -> None:
     assert run("work-pool", "inspect", "local", "-o", "json").json["is_paused"] is False
 
 
-def test_inspect_shows_every_field(pool: dict[str, Any], run: Run) -> None:
+def test_ls_verbose_tells_what_a_pool_is_for_and_how_it_is(api: Client, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("work-pool", "create", "barbeque", "--type", "process", "--description", "for lunch")
+    run("work-pool", "create", "k8s")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert drawn(run("work-pool", "ls", "-v").out) == [
+        "Work pools",
+        "┏━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━┓",
+        "┃          ┃               ┃ Concurrency ┃           ┃  Slots ┃        ┃             ┃",
+        "┃ Name     ┃ Type          ┃       Limit ┃ Status    ┃ in use ┃ Paused ┃ Description ┃",
+        "┡━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━┩",
+        "│ barbeque │ process       │        None │ NOT_READY │      0 │        │ for lunch   │",
+        "│ k8s      │ prefect-agent │        None │           │      0 │        │             │",
+        "└──────────┴───────────────┴─────────────┴───────────┴────────┴────────┴─────────────┘",
+        "(**) denotes a paused pool",
+    ]
+
+
+def test_inspect_has_the_documents_shape_and_every_field(pool: dict[str, Any], run: Run) -> None:
     shown = run("work-pool", "inspect", "local").out
-    assert shown.startswith("WorkPool(\n    id='")
-    assert all(f"\n    {key}=" in shown for key in pool)
+    names = [
+        line.partition("=")[0].strip() for line in shown.splitlines() if line.startswith("    ") and line[4] not in " }"
+    ]
+    assert lines(shown)[:2] == ["Workpool(", f"    id='{pool['id']}',"]
+    assert names == [*pool, "filter"]
+    assert names[:4] == ["id", "created", "updated", "name"]
+    assert lines(shown)[-2:] == ["    filter=None,", ")"]
+
+
+def test_inspect_as_json_is_the_apis_record(api: Client, pool: dict[str, Any], run: Run) -> None:
+    record = msgspec.to_builtins(api.send(work_pools.get("local")))
+    assert run("work-pool", "inspect", "local", "-o", "json").json == record
+    assert "filter" not in record
 
 
 def test_delete_asks_and_deletes(pool: dict[str, Any], run: Run) -> None:
@@ -118,12 +164,36 @@ def test_delete_asks_and_deletes(pool: dict[str, Any], run: Run) -> None:
     assert run("work-pool", "ls", "-o", "json").json == []
 
 
-def test_delete_says_what_goes_with_it_and_what_stays(pool: dict[str, Any], run: Run) -> None:
+def test_delete_says_what_goes_with_it_and_what_stays(api: Client, pool: dict[str, Any], run: Run) -> None:
     run("deploy", "--command", "true", "-n", "job", "-p", "local", "-q", "urgent")
+    for _ in range(2):
+        run("deployment", "run", "job/job")
+    api.send(claims.claim("local", ClaimRequest(worker="night", worker_type="process", room=1)))
+    api.send(workers.heartbeat("local", WorkerHeartbeat(name="night")))
+    left = "Left without a pool until they are given another: 1 deployment (job/job), 1 waiting run."
+    goes_on = "Going on as before: 1 run in progress."
     outcome = run("work-pool", "delete", "local")
-    assert "2 queues would be gone, and 1 deployment left without a pool. Delete work pool 'local'?" in outcome.err
-    run("work-pool", "delete", "local", "--yes")
+    assert outcome.code == 2
+    gone = "Gone with it: 2 queues (default, urgent), 1 worker (night), 1 of them online."
+    assert f"{gone} {left} {goes_on} Delete work pool 'local'?" in outcome.err
+    assert lines(run("work-pool", "delete", "local", "--yes").out) == ["Deleted work pool 'local'", left, goes_on]
     assert run("deployment", "inspect", "job/job", "-o", "json").json["work_pool_name"] is None
+
+
+def test_of_many_deployments_that_are_left_some_are_named(pool: dict[str, Any], run: Run) -> None:
+    for n in range(7):
+        run("deploy", "--command", "true", "-n", f"job{n}", "-p", "local")
+    left = run("work-pool", "delete", "local", "--yes").out.splitlines()[1]
+    assert left.endswith(": 7 deployments (job0/job0, job1/job1, job2/job2, job3/job3, job4/job4 and 2 more).")
+
+
+def test_a_question_is_asked_on_lines_of_its_own(pool: dict[str, Any], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+    assert run("work-pool", "delete", "local").code == 1
+    assert asked == ["Gone with it: 1 queue (default).\nDelete work pool 'local'? [y/N] "]
 
 
 @pytest.mark.parametrize("command", ["inspect", "pause", "resume", "delete"])

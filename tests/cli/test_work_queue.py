@@ -59,6 +59,62 @@ def test_create_uses_the_default_pool(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert _queue(run, "high", "other")["work_pool_name"] == "other"
 
 
+def test_create_without_a_pool_is_for_agents(run: Run) -> None:
+    outcome = run("work-queue", "create", "high")
+    queue = _queue(run, "high", "default-agent-pool")
+    assert lines(outcome.out) == [
+        "Created work queue with properties:",
+        "    name - 'high'",
+        "    work pool - 'default-agent-pool'",
+        f"    id - {queue['id']}",
+        "    priority - 2",
+        "    concurrency limit - None",
+        "",
+        "Start an agent to pick up runs from the work queue:",
+        "    headgate agent start --pool 'default-agent-pool' --work-queue 'high'",
+        "",
+        "Inspect the work queue:",
+        "    headgate work-queue inspect 'high' --pool 'default-agent-pool'",
+    ]
+    again = run("work-queue", "create", "high")
+    assert (again.code, again.out, again.err.count("\n")) == (1, "", 1)
+    assert "'high' already exists in pool 'default-agent-pool'. `headgate work-queue ls` lists all." in again.err
+
+
+def test_inspect_shows_a_queues_health(run: Run) -> None:
+    shown = run("work-queue", "inspect", "default", "--pool", "local").out
+    assert "    health={" in lines(shown)
+    assert "'healthy': False," in shown
+    assert "health" not in _queue(run, "default")
+    run("work-queue", "read-runs", "default", "--pool", "local")
+    assert "'healthy': True," in run("work-queue", "inspect", "default", "--pool", "local").out
+
+
+def test_read_runs_lists_what_may_start_now_in_its_order(run: Run) -> None:
+    run("deploy", "--command", "true", "-n", "job", "-p", "local")
+    for name in ("first", "second"):
+        run("deployment", "run", "job/job", "--flow-run-name", name)
+    run("deployment", "run", "job/job", "--start-in", "1h", "--flow-run-name", "later")
+    command = ["work-queue", "read-runs", "default", "--pool", "local"]
+    assert [each["name"] for each in run(*command, "-o", "json").json] == ["first", "second"]
+    assert [each["name"] for each in run(*command, "--limit", "1", "-o", "json").json] == ["first"]
+    shown = run(*command).out
+    assert "Runs of local/default that may start now" in shown
+    assert shown.index("first") < shown.index("second")
+    assert "later" not in shown
+    run("work-queue", "set-concurrency-limit", "default", "1", "--pool", "local")
+    assert [each["name"] for each in run(*command, "-o", "json").json] == ["first"]
+
+
+def test_read_runs_says_why_there_are_none(run: Run) -> None:
+    run("work-queue", "pause", "default", "--pool", "local", "--by", "ann", "--reason", "db upgrade")
+    run("work-pool", "pause", "local", "--by", "bob")
+    none, queue, pool = run("work-queue", "read-runs", "default", "--pool", "local").out.splitlines()
+    assert none == "Runs of local/default that may start now: none"
+    assert queue.startswith("Work queue 'default' of work pool 'local' is paused since just now by ann: db upgrade; ")
+    assert pool.startswith("Work pool 'local' is paused since just now by bob; ")
+
+
 def test_a_taken_priority_shifts_the_others(run: Run) -> None:
     run("work-queue", "create", "critical", "--pool", "local", "--priority", "1")
     assert _ranks(run) == {"critical": 1, "default": 2}
@@ -67,7 +123,6 @@ def test_a_taken_priority_shifts_the_others(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["high"], 2, "In which pool?"),
         (["high", "-p", "nowhere"], 1, "There is no work pool 'nowhere'"),
         (["default", "-p", "local"], 1, "Work pool 'local' has a queue 'default' already"),
         (["a/b", "-p", "local"], 1, "name"),
@@ -132,10 +187,19 @@ def test_delete_says_what_moves_and_moves_it(run: Run) -> None:
     run("deployment", "run", "job/job")
     refused = run("work-queue", "delete", "urgent")
     assert refused.code == 2
-    assert "1 deployment and 1 unfinished run go to the pool's default queue" in refused.err
-    assert run("work-queue", "delete", "urgent", "--yes").out == "Deleted work queue 'urgent' of work pool 'local'\n"
+    moves = "Moved to the pool's default queue: 1 deployment (job/job), 1 waiting run."
+    assert f"{moves} Delete work queue 'urgent' of work pool 'local'?" in refused.err
+    assert lines(run("work-queue", "delete", "urgent", "--yes").out) == [
+        "Deleted work queue 'urgent' of work pool 'local'",
+        moves,
+    ]
     assert _ranks(run) == {"default": 1}
     assert run("deployment", "inspect", "job/job", "-o", "json").json["work_queue_name"] == "default"
+
+
+def test_a_queue_without_anything_is_deleted_without_a_word(run: Run) -> None:
+    run("work-queue", "create", "high", "--pool", "local")
+    assert run("work-queue", "delete", "high", "--yes").out == "Deleted work queue 'high' of work pool 'local'\n"
 
 
 def test_a_no_deletes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +225,7 @@ def test_a_default_queue_stays(run: Run) -> None:
 CHANGES = [["pause"], ["resume"], ["set-concurrency-limit", "1"], ["clear-concurrency-limit"], ["set-priority", "5"]]
 
 
-@pytest.mark.parametrize("command", [*CHANGES, ["delete"], ["preview"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [*CHANGES, ["delete"], ["preview"], ["read-runs"]], ids=lambda command: command[0])
 def test_a_queue_has_to_be_one_and_to_exist(run: Run, command: list[str]) -> None:
     word, *values = command
     several = run("work-queue", word, "default", *values)

@@ -7,6 +7,7 @@ import pytest
 from command_line import NOW, Run, drawn
 from scripted_api import Script
 
+from headgate.cli import leaving
 from headgate.client.calls import workers
 from headgate.client.client import Client
 from headgate.clock import FrozenClock
@@ -93,16 +94,17 @@ def test_ls_shows_who_is_there(run: Run, script: Script, frozen: FrozenClock) ->
         "heartbeat_interval_seconds": 5.0,
         "status": "ONLINE",
     }
-    gone = worker | {"name": "w2", "last_heartbeat_time": NOW - timedelta(hours=2), "status": "OFFLINE"}
+    worker["draining"] = True
+    gone = worker | {"draining": False, "name": "w2", "last_heartbeat_time": NOW - timedelta(hours=2), "status": "OFFLINE"}
     script.on("POST", "/work_pools/local/workers/filter", [worker, gone])
     assert drawn(run("worker", "ls", "--pool", "local").out) == [
         "Workers of local",
-        "┏━━━━━━┳━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━━━┓",
-        "┃ Name ┃ Type    ┃ Status  ┃ Last heartbeat ┃",
-        "┡━━━━━━╇━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━━━━┩",
-        "│ w1   │ process │ ONLINE  │ 3 seconds ago  │",
-        "│ w2   │ process │ OFFLINE │ 2 hours ago    │",
-        "└──────┴─────────┴─────────┴────────────────┘",
+        "┏━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━━━━━┓",
+        "┃ Name ┃ Work pool ┃ Type    ┃ Status  ┃ Draining ┃ Last heartbeat ┃",
+        "┡━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━━━━━┩",
+        "│ w1   │ local     │ process │ ONLINE  │ yes      │ 3 seconds ago  │",
+        "│ w2   │ local     │ process │ OFFLINE │          │ 2 hours ago    │",
+        "└──────┴───────────┴─────────┴─────────┴──────────┴────────────────┘",
     ]
     assert [each["name"] for each in run("worker", "ls", "-p", "local", "-o", "json").json] == ["w1", "w2"]
 
@@ -140,7 +142,48 @@ def test_forget_warns_of_nothing_when_the_worker_is_offline(joined: None, run: R
     assert script.requests[-1][:2] == ("DELETE", "/work_pools/local/workers/w1")
 
 
-@pytest.mark.parametrize("command", ["inspect", "forget"])
+def test_ls_without_a_pool_lists_the_workers_of_all(joined: None, api: Client, run: Run) -> None:
+    run("work-pool", "create", "other", "--type", "process")
+    api.send(workers.heartbeat("other", WorkerHeartbeat(name="w2", heartbeat_interval_seconds=5)))
+    assert sorted(each["name"] for each in run("worker", "ls", "-o", "json").json) == ["w1", "w2"]
+    shown = run("worker", "ls").out
+    assert all(text in shown for text in ("Workers", "w1", "local", "w2", "other"))
+
+
+def test_drain_asks_a_worker_to_leave(joined: None, run: Run) -> None:
+    outcome = run("worker", "drain", "w1", "-p", "local")
+    said = "Worker 'w1' of work pool 'local' drains: it finishes its runs and leaves\n"
+    assert (outcome.code, outcome.out, outcome.err) == (0, said, "")
+    assert run("worker", "inspect", "w1", "-p", "local", "-o", "json").json["draining"]
+
+
+def test_drain_waits_until_the_worker_has_left(run: Run, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is OFFLINE, or was forgotten; for as long as it is ONLINE it is asked for again."""
+    monkeypatch.setattr(leaving, "POLL_SECONDS", 0)
+    ids = dict.fromkeys(("id", "work_pool_id", "default_queue_id"), "00000000-0000-0000-0000-000000000001")
+    record = ids | {"created": NOW, "updated": NOW, "name": "w1", "status": "ONLINE"}
+    script.on("GET", "/work_pools/local", record | {"status": None})
+    script.on("POST", "/work_pools/local/workers/w1/drain", None)
+    for last in ([record | {"status": "OFFLINE"}], []):
+        script.on("POST", "/work_pools/local/workers/filter", [record], [record], [record], last)
+        outcome = run("worker", "drain", "w1", "-p", "local", "--wait")
+        assert outcome.out.endswith("\nWorker 'w1' of work pool 'local' has left\n")
+        assert len(script.answers["POST", "/work_pools/local/workers/filter"]) == 1
+
+
+def test_drain_says_that_a_worker_is_offline(run: Run, script: Script) -> None:
+    """There is nobody to wait for."""
+    ids = dict.fromkeys(("id", "work_pool_id", "default_queue_id"), "00000000-0000-0000-0000-000000000001")
+    record = ids | {"created": NOW, "updated": NOW, "name": "w1", "status": "OFFLINE"}
+    script.on("GET", "/work_pools/local", record | {"status": None})
+    script.on("POST", "/work_pools/local/workers/filter", [record])
+    script.on("POST", "/work_pools/local/workers/w1/drain", None)
+    outcome = run("worker", "drain", "w1", "-p", "local", "--wait")
+    assert outcome.code == 0
+    assert outcome.err.startswith("Warning: Worker 'w1' is offline")
+
+
+@pytest.mark.parametrize("command", ["inspect", "drain", "forget"])
 def test_a_worker_that_is_not_there_is_named(joined: None, run: Run, command: str) -> None:
     outcome = run("worker", command, "w2", "-p", "local")
     assert (outcome.code, outcome.out) == (1, "")

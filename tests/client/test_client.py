@@ -13,12 +13,13 @@ import pytest
 from headgate import errors
 from headgate.client import client as module
 from headgate.client.call import Call
-from headgate.client.calls import admin, claims, deployments, flow_runs, flows
+from headgate.client.calls import admin, claims, deployments, flow_runs, flow_runs_bulk, flows
 from headgate.client.client import AsyncClient, Client
 from headgate.client.transport import Request, Response, unreachable
 from headgate.errors import HeadgateError, Unavailable, Unreachable
 from headgate.schema.claims import ClaimRequest
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRunCreate
+from headgate.schema.flow_runs_bulk import BulkCreate, BulkFlowRunCreate
 from headgate.schema.flows import FlowCreate
 from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
 
@@ -217,6 +218,22 @@ async def test_an_idempotency_key_of_the_callers_is_kept(send: Send) -> None:
     with pytest.raises(errors.Conflict):
         await send(transport, deployments.create_flow_run(ID, DeploymentFlowRunCreate(idempotency_key="mine")))
     assert transport.bodies[0]["idempotency_key"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        flow_runs_bulk.create(BulkCreate(flow_runs=[BulkFlowRunCreate(deployment_id=ID) for _ in range(2)])),
+        flow_runs_bulk.create_of_deployment(ID, [DeploymentFlowRunCreate() for _ in range(2)]),
+    ],
+)
+async def test_each_run_of_many_has_a_key_that_stays(time: Time, send: Send, call: Call[Any]) -> None:
+    transport = Scripted([AWAY, Response(409, b"")])
+    with pytest.raises(errors.Conflict):
+        await send(transport, call)
+    first, again = [body["flow_runs"] if isinstance(body, dict) else body for body in transport.bodies]
+    assert first == again
+    assert len({each["idempotency_key"] for each in first} - {None}) == 2
 
 
 async def test_a_proposal_keeps_its_transition_id(time: Time, send: Send) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch
+from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, place_of, standing_gates
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POOL = UUID(int=1)
@@ -20,6 +20,8 @@ DEPLOYMENTS = [UUID(int=20 + n) for n in range(3)]
 
 LIMITS = st.none() | st.integers(0, 6)
 PAUSED = st.sampled_from([False, False, False, True])
+SERVED = st.sampled_from([True, True, True, True, False])
+NOWHERE = UUID(int=0)
 
 
 def lanes(ids: Iterable[UUID]) -> st.SearchStrategy[dict[UUID, Lane]]:
@@ -28,12 +30,12 @@ def lanes(ids: Iterable[UUID]) -> st.SearchStrategy[dict[UUID, Lane]]:
     def build(parts: tuple[list[Any], list[int]]) -> dict[UUID, Lane]:
         drawn, priorities = parts
         return {
-            id: Lane(id, paused, limit, used, priority)
-            for id, (paused, limit, used), priority in zip(ids, drawn, priorities, strict=True)
+            id: Lane(id, paused, limit, used, priority, served)
+            for id, (paused, limit, used, served), priority in zip(ids, drawn, priorities, strict=True)
         }
 
     ids = [*ids]
-    drawn = st.lists(st.tuples(PAUSED, LIMITS, st.integers(0, 4)), min_size=len(ids), max_size=len(ids))
+    drawn = st.lists(st.tuples(PAUSED, LIMITS, st.integers(0, 4), SERVED), min_size=len(ids), max_size=len(ids))
     return st.tuples(drawn, st.permutations(range(1, len(ids) + 1))).map(build)
 
 
@@ -42,13 +44,14 @@ def candidates() -> st.SearchStrategy[list[Candidate]]:
 
     def build(drawn: list[Any]) -> list[Candidate]:
         return [
-            Candidate(UUID(int=100 + n), queue, NOW + timedelta(seconds=due), deployment, priority)
-            for n, (queue, due, deployment, priority) in enumerate(drawn)
+            Candidate(UUID(int=100 + n), queue, NOW + timedelta(seconds=due), deployment, priority, held)
+            for n, (queue, due, deployment, priority, held) in enumerate(drawn)
         ]
 
     # One more deployment than has a lane: most deployments have no limit, and dispatch is not told of them.
     owners = st.none() | st.sampled_from([*DEPLOYMENTS, UUID(int=99)])
-    run = st.tuples(st.sampled_from(QUEUES), st.integers(-5, 5), owners, st.integers(-1, 1))
+    queues = st.sampled_from([*QUEUES, *QUEUES, NOWHERE])
+    run = st.tuples(queues, st.integers(-5, 5), owners, st.integers(-1, 1), st.sampled_from([False] * 5 + [True]))
     return st.lists(run, max_size=14).map(build)
 
 
@@ -64,12 +67,21 @@ SNAPSHOTS = st.builds(
 
 
 def rank(run: Candidate, snapshot: Snapshot) -> tuple[Any, ...]:
-    return snapshot.queues[run.queue_id].priority, -run.priority, run.due_at, run.id
+    queue = snapshot.queues.get(run.queue_id)
+    return queue.priority if queue else 0, -run.priority, run.due_at, run.id
+
+
+def is_reachable(run: Candidate, snapshot: Snapshot) -> bool:
+    """Nobody has it, and somebody polls its queue or, where it has none, serves its deployment."""
+    lanes = lanes_of(run, snapshot)
+    taker = lanes.get("queue") or lanes.get("deployment")
+    return not run.held and taker is not None and taker.served
 
 
 def lanes_of(run: Candidate, snapshot: Snapshot) -> dict[str, Lane]:
     """The lanes that a run passes, under the first word of their gates' kinds."""
-    found = {"pool": snapshot.pool, "queue": snapshot.queues[run.queue_id]}
+    queue = snapshot.queues.get(run.queue_id)
+    found = {"pool": snapshot.pool, "queue": queue} if queue else {}
     deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
     return found | ({"deployment": deployment} if deployment else {})
 
@@ -97,8 +109,9 @@ def test_no_limit_is_ever_passed(snapshot: Snapshot) -> None:
 
 
 @given(SNAPSHOTS)
-def test_nothing_paused_and_nothing_before_its_time_is_admitted(snapshot: Snapshot) -> None:
+def test_nothing_paused_nothing_before_its_time_and_nothing_that_nobody_would_take_is_admitted(snapshot: Snapshot) -> None:
     for run in dispatch(snapshot).admitted:
+        assert is_reachable(run, snapshot)
         assert run.due_at <= snapshot.until
         assert not any(lane.paused for lane in lanes_of(run, snapshot).values())
 
@@ -118,6 +131,7 @@ def test_a_run_waits_only_for_what_better_runs_took_and_nothing_else(snapshot: S
         used = taken(better, snapshot)
         fits = (
             len(better) < snapshot.room
+            and is_reachable(run, snapshot)
             and run.due_at <= snapshot.until
             and not any(lane.paused for lane in lanes_of(run, snapshot).values())
             and all(
@@ -140,6 +154,11 @@ def test_every_gate_is_true_of_its_run(snapshot: Snapshot) -> None:
                 case GateKind.NOT_DUE, _:
                     assert run.due_at > snapshot.until
                     assert gate == Gate(GateKind.NOT_DUE)
+                case GateKind.HELD, _:
+                    assert run.held
+                case GateKind.NO_QUEUE | GateKind.NO_WORKER, _:
+                    assert not is_reachable(replace(run, held=False), snapshot)
+                    assert (gate.kind is GateKind.NO_WORKER) == (run.queue_id in snapshot.queues)
                 case GateKind.NO_ROOM, _:
                     assert (gate.limit, gate.used) == (snapshot.room, len(better))
                     assert len(better) >= snapshot.room
@@ -153,6 +172,7 @@ def test_every_gate_is_true_of_its_run(snapshot: Snapshot) -> None:
                     assert gate.used is not None
                     assert gate.used >= gate.limit
                     assert (gate.id, gate.limit, gate.used) == (lane.id, lane.limit, lane.used + used[lane.id])
+                    assert gate.ahead == used[lane.id]
                 case _:
                     raise AssertionError(gate)
 
@@ -184,6 +204,29 @@ def test_more_room_takes_no_start_away(snapshot: Snapshot, where: str) -> None:
     else:
         wider = replace(snapshot, pool=replace(snapshot.pool, limit=None))
     assert [run.id for run in dispatch(wider).admitted][: len(first)] == first
+
+
+@given(SNAPSHOTS)
+def test_a_place_is_what_the_decision_says_of_a_run(snapshot: Snapshot) -> None:
+    """Its gates; and of those before it how many there are, and how many start. Those behind it change nothing."""
+    decision = dispatch(snapshot)
+    for run in snapshot.candidates:
+        better = [other for other in snapshot.candidates if rank(other, snapshot) < rank(run, snapshot)]
+        place = place_of(run, snapshot)
+        assert place.gates == decision.blocked.get(run.id, [])
+        assert (place.ahead, place.starting) == (len(better), sum(1 for other in better if other in decision.admitted))
+        assert place == place_of(run, replace(snapshot, candidates=[*better, run]))
+
+
+@given(SNAPSHOTS)
+def test_standing_gates_are_those_that_stay_when_all_slots_are_free(snapshot: Snapshot) -> None:
+    """Pauses, and limits of 0; whatever else holds a run back passes by itself."""
+    for run in snapshot.candidates:
+        lanes = lanes_of(run, snapshot)
+        paused = {f"{word} paused" for word, lane in lanes.items() if lane.paused}
+        shut = {f"{word} limit" for word, lane in lanes.items() if lane.limit == 0}
+        passing = {GateKind.HELD.value, GateKind.NO_QUEUE.value}
+        assert {gate.kind.value for gate in standing_gates(run, snapshot)} - passing == paused | shut
 
 
 # --- by example
@@ -237,16 +280,18 @@ def test_a_limit_of_zero_admits_nothing_and_none_limits_nothing() -> None:
 
 def test_all_gates_of_a_run_are_told_at_once() -> None:
     everything = snapshot(
-        run(1, due=-1, deployment=0),
+        replace(run(1, due=-1, deployment=0), held=True),
         pool=Lane(POOL, paused=True, limit=1, used=1),
-        queue=Lane(QUEUES[0], paused=True, limit=2, used=2, priority=1),
+        queue=Lane(QUEUES[0], paused=True, limit=2, used=2, priority=1, served=False),
         deployment=Lane(DEPLOYMENTS[0], paused=True, limit=3, used=3),
     )
     assert dispatch(everything).blocked[UUID(int=101)] == [
+        Gate(GateKind.HELD),
         Gate(GateKind.POOL_PAUSED, POOL),
         Gate(GateKind.QUEUE_PAUSED, QUEUES[0]),
         Gate(GateKind.DEPLOYMENT_PAUSED, DEPLOYMENTS[0]),
         Gate(GateKind.NOT_DUE),
+        Gate(GateKind.NO_WORKER, QUEUES[0]),
         Gate(GateKind.POOL_LIMIT, POOL, 1, 1),
         Gate(GateKind.QUEUE_LIMIT, QUEUES[0], 2, 2),
         Gate(GateKind.DEPLOYMENT_LIMIT, DEPLOYMENTS[0], 3, 3),
@@ -261,3 +306,21 @@ def test_a_run_that_only_the_workers_room_holds_back_is_told_that(room: int) -> 
 
 def test_a_run_that_is_due_exactly_at_the_end_of_the_prefetch_is_due() -> None:
     assert admitted(snapshot(run(1, due=0))) == [1]
+
+
+def test_a_limit_tells_slots_in_use_from_slots_that_better_runs_are_about_to_take() -> None:
+    blocked = dispatch(snapshot(run(1), run(2), run(3), pool=Lane(POOL, limit=5, used=3))).blocked
+    assert blocked == {UUID(int=103): [Gate(GateKind.POOL_LIMIT, POOL, 5, 5, ahead=2)]}
+
+
+def test_a_run_without_a_queue_is_for_the_process_that_serves_its_deployment() -> None:
+    """The pool has no say in it; the deployment's pause and limit have."""
+    homeless = Candidate(UUID(int=101), NOWHERE, NOW, DEPLOYMENTS[0])
+    shut = Lane(POOL, paused=True, limit=0)
+    assert admitted(snapshot(homeless, pool=shut, deployment=Lane(DEPLOYMENTS[0]))) == [1]
+    for lanes, gates in (
+        ({}, [Gate(GateKind.NO_QUEUE)]),
+        ({"deployment": Lane(DEPLOYMENTS[0], served=False)}, [Gate(GateKind.NO_QUEUE)]),
+        ({"deployment": Lane(DEPLOYMENTS[0], limit=1, used=1)}, [Gate(GateKind.DEPLOYMENT_LIMIT, DEPLOYMENTS[0], 1, 1)]),
+    ):
+        assert dispatch(snapshot(homeless, pool=shut, **lanes)).blocked == {homeless.id: gates}

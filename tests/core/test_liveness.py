@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headgate.core.liveness import polled_status, pool_status, worker_status
+from headgate.core.liveness import is_served, polled_status, pool_status, worker_status
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import WorkerStatus
@@ -70,3 +70,21 @@ def test_a_pool_is_ready_while_a_worker_is_online(
 )
 def test_what_was_polled_within_a_minute_is_ready(paused: bool, age: float | None, status: ReadyStatus) -> None:
     assert polled_status(ago(age), is_paused=paused, now=NOW) is status
+
+
+@pytest.mark.parametrize(
+    ("age", "online", "draining", "served"),
+    [
+        (0, 1, 0, True),
+        (60, 1, 0, True),
+        (61, 1, 0, False),
+        (None, 1, 0, False),
+        (0, 0, 0, True),
+        (0, 2, 1, True),
+        (0, 2, 2, False),
+    ],
+)
+def test_a_queue_is_served_while_it_is_polled_by_those_who_stay(
+    age: float | None, online: int, draining: int, served: bool
+) -> None:
+    assert is_served(ago(age), online=online, draining=draining, now=NOW) is served

@@ -9,6 +9,10 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 _FENCE = re.compile(r"^```(?P<language>\w*)(?P<marks>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+CONTINUED = "continued"
+"""Marks a piece of code that goes on where the one before it on its page ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snippet:
     """A fenced block: `marks` is what stands behind its language."""
@@ -32,3 +36,12 @@ def snippets(language: str) -> list[Snippet]:
         for fence in _FENCE.finditer(text)
         if fence["language"] == language
     ]
+
+
+def with_what_it_continues(snippet: Snippet) -> str:
+    """The code of a block, after that of the blocks that it goes on from."""
+    code = ""
+    for each in snippets(snippet.language):
+        if each.page == snippet.page and each.line <= snippet.line:
+            code = f"{code}\n{each.code}" if each.marks == CONTINUED else each.code
+    return code

@@ -1,6 +1,7 @@
 """Code in the pages works: Python runs, command lines are ones that the program understands, deploy files can be read."""
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from doc_pages import Snippet, snippets
+from doc_pages import CONTINUED, Snippet, snippets, with_what_it_continues
 
 import headgate
 from headgate.cli.dispatch import build
+from headgate.core.template_lint import lint
 
 PYTHON = snippets("python")
 COMMAND_LINES = [
@@ -24,11 +26,11 @@ COMMAND_LINES = [
 ]
 
 
-@pytest.mark.parametrize("snippet", [each for each in PYTHON if not each.marks], ids=str)
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks in ("", CONTINUED)], ids=str)
 def test_python_runs_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
-    """On its own, without a server, with warnings as errors."""
+    """On its own, or after what it continues; without a server, with warnings as errors."""
     script = tmp_path / "flows.py"
-    script.write_text(snippet.code)
+    script.write_text(with_what_it_continues(snippet))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HEADGATE_", "PREFECT_"))}
     done = subprocess.run(
         [sys.executable, "-W", "error", script],
@@ -42,7 +44,7 @@ def test_python_runs_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks], ids=str)
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks not in ("", CONTINUED)], ids=str)
 def test_python_that_needs_a_server_uses_names_that_exist(snippet: Snippet) -> None:
     assert snippet.marks == "notest"
     imports = [node for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.ImportFrom)]
@@ -54,6 +56,11 @@ def test_python_that_needs_a_server_uses_names_that_exist(snippet: Snippet) -> N
 def test_a_command_line_is_understood(snippet: Snippet, line: str) -> None:
     """Every option and argument exists; nothing is run."""
     build().parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
+def test_a_template_has_nothing_wrong_with_it(snippet: Snippet) -> None:
+    assert lint(json.loads(snippet.code)) == []
 
 
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)

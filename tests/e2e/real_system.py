@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -22,7 +23,7 @@ from headgate.core.states import TERMINAL
 from headgate.errors import HeadgateError
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
-from headgate.schema.states import State, StateType
+from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.settings import load
 
 T = TypeVar("T")
@@ -139,6 +140,12 @@ class System:
         self.wait_for_text(worker, "started!")
         return worker
 
+    def start_agent(self, *options: str, **settings: object) -> Program:
+        """An agent, once it says that it has started."""
+        agent = self.start(HEADGATE, "agent", "start", *options, name="agent", env=as_env(settings))
+        self.wait_for_text(agent, "Agent started!")
+        return agent
+
     def wait_for_text(self, program: Program, text: str) -> None:
         """Wait until a program has printed `text`; an error when it ends without."""
         self.until(lambda: text in program.text or program.process.poll() is not None, f"{text!r}")
@@ -184,15 +191,17 @@ class System:
             except HeadgateError:
                 return False
 
-    def deploy(self, entrypoint: str, *options: str, name: str = "test") -> str:
-        """Deploy to the pool `local`; the full name."""
-        self.headgate("deploy", entrypoint, "--name", name, "--pool", "local", *options)
+    def deploy(self, entrypoint: str, *options: str, name: str = "test", pool: str = "local") -> str:
+        """Deploy to a pool; the full name."""
+        self.headgate("deploy", entrypoint, "--name", name, "--pool", pool, *options)
         return f"{entrypoint.rpartition(':')[2]}/{name}"
 
-    def create_run(self, deployment: str, **parameters: object) -> UUID:
-        """A run of a deployment `flow/name` that is due now."""
+    def create_run(self, deployment: str, *, due: datetime | None = None, **parameters: object) -> UUID:
+        """A run of a deployment `flow/name` that is due at a time, or now."""
         found = self.client.send(deployments.get_by_name(*deployment.split("/")))
-        return self.client.send(deployments.create_flow_run(found.id, DeploymentFlowRunCreate(parameters=parameters))).id
+        state = StateCreate(type=StateType.SCHEDULED, state_details=StateDetails(scheduled_time=due)) if due else None
+        body = DeploymentFlowRunCreate(state=state, parameters=parameters)
+        return self.client.send(deployments.create_flow_run(found.id, body)).id
 
     def flow_run(self, id: UUID) -> FlowRun:
         """A run as it is now."""

@@ -11,7 +11,7 @@ from fake_api import FakeApi
 from headgate import deploy, flow
 from headgate.errors import ConfigError, Invalid, Unreachable
 from headgate.flows.plans import ConcurrencyLimit
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentScheduleCreate
+from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentScheduleCreate, InfraRetries
 from headgate.schema.schedules import Schedule
 
 pytestmark = pytest.mark.usefixtures("url")
@@ -57,6 +57,7 @@ def test_everything_may_be_said(api: FakeApi) -> None:
         job_variables={"env": {"A": "1"}},
         work_queue_name="urgent",
         concurrency_limit=ConcurrencyLimit(2, "CANCEL_NEW", grace_period_seconds=9),
+        infra_retries=4,
         entrypoint="shop.orders:count",
         path="/srv/code",
     )
@@ -64,6 +65,7 @@ def test_everything_may_be_said(api: FakeApi) -> None:
     assert (made.tags, made.version, made.description, made.paused) == (["a"], "9", "d", True)
     assert (made.job_variables, made.work_queue_name) == ({"env": {"A": "1"}}, "urgent")
     assert made.concurrency_limit == 2
+    assert made.infra_retries == InfraRetries(max=4)
     assert made.concurrency_options == ConcurrencyOptions(
         collision_strategy=CollisionStrategy.CANCEL_NEW, grace_period_seconds=9
     )

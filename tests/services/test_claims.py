@@ -14,6 +14,14 @@ from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import deployments, flow_runs, work_queues, workers
 
 
+async def test_a_runs_variables_go_over_its_deployments_in_env_name_by_name(world: World) -> None:
+    await world.pool()
+    it = await world.deploy(job_variables={"env": {"A": "1", "B": "1"}, "labels": {"x": "1"}, "name": "d"})
+    await world.run(it, job_variables={"env": {"B": "2", "C": None}, "labels": {"y": "2"}})
+    [grant] = await world.grants()
+    assert grant.job_variables == {"env": {"A": "1", "B": "2", "C": None}, "labels": {"y": "2"}, "name": "d"}
+
+
 async def test_a_grant_carries_all_that_it_takes_to_start(world: World) -> None:
     """Run, flow, deployment, queue, resolved variables, the pool's template, and a lease."""
     template = {"job_configuration": {"env": "{{ env }}"}, "variables": {"properties": {"env": {}, "name": {}}}}

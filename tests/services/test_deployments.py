@@ -243,6 +243,76 @@ async def test_job_variables_fit_the_pools_template(world: World) -> None:
     assert (await deployments.get(world.scope, it.id)).job_variables == {"memory": 5}
 
 
+REQUIRED = {
+    "job_configuration": {"image": "{{ image }}", "cpu": "{{ cpu }}"},
+    "variables": {
+        "type": "object",
+        "properties": {"image": {"type": "string"}, "cpu": {"$ref": "#/$defs/Cpu"}},
+        "required": ["image", "cpu"],
+        "$defs": {"Cpu": {"type": "integer", "minimum": 1, "default": 2}},
+    },
+}
+
+
+async def test_a_deployment_sets_what_its_pool_requires(world: World) -> None:
+    """Also one that has no job variables at all; a default, wherever the schema keeps it, is enough."""
+    await world.pool("typed", base_job_template=REQUIRED)
+    for variables in ({}, {"job_variables": {}}, {"job_variables": {"cpu": 3}}):
+        with pytest.raises(Invalid, match="'image' is a required property; set it in job_variables or as a default"):
+            await world.deploy(work_pool_name="typed", **variables)
+    assert await deployments.count(world.scope, DeploymentQuery()) == 0
+    it = await world.deploy(work_pool_name="typed", job_variables={"image": "x"})
+    with pytest.raises(Invalid, match="job variable /cpu: 0 is less than the minimum of 1"):
+        await change(world, it, job_variables={"image": "x", "cpu": 0})
+
+
+async def test_a_schedule_sets_only_what_its_pool_takes(world: World) -> None:
+    """Whether it comes with its deployment or on its own; the error says which schedule, and where in it."""
+    await world.pool("typed", base_job_template=REQUIRED)
+    fine, wrong = {"schedule": cron("0 9 * * *")}, {"schedule": cron("0 10 * * *"), "job_variables": {"cpu": "many"}}
+    image = {"work_pool_name": "typed", "job_variables": {"image": "x"}}
+    both = [DeploymentScheduleCreate(**each) for each in (fine, wrong)]
+    with pytest.raises(Invalid, match="Schedule: job variable /cpu: 'many' is not of type 'integer'") as caught:
+        await world.deploy(schedules=both, **image)
+    assert (caught.value.field, caught.value.value) == ("schedules[1].job_variables.cpu", "many")
+    it = await world.deploy(**image)
+    with pytest.raises(Invalid, match="/cpu"):
+        await change(world, it, schedules=both)
+    with pytest.raises(Invalid, match="/cpu") as caught:
+        await deployment_schedules.create(world.scope, it.id, both[1:])
+    assert caught.value.field == "[0].job_variables.cpu"
+    [made] = await deployment_schedules.create(
+        world.scope, it.id, [DeploymentScheduleCreate(schedule=cron("0 9 * * *"), job_variables={"cpu": 3}, slug="s")]
+    )
+    with pytest.raises(Invalid, match="Schedule 's': job variable 'disk' is unknown to this work pool"):
+        await deployment_schedules.update(world.scope, it.id, made.id, DeploymentScheduleUpdate(job_variables={"disk": 1}))
+    assert (await deployments.get(world.scope, it.id)).schedules[0].job_variables == {"cpu": 3}
+
+
+async def test_a_deployment_does_not_move_to_a_pool_that_its_schedules_do_not_fit(world: World) -> None:
+    await world.pool("free")
+    await world.pool("typed", base_job_template=REQUIRED)
+    wanted = DeploymentScheduleCreate(schedule=cron("0 9 * * *"), job_variables={"disk": 1}, slug="s")
+    it = await world.deploy(work_pool_name="free", job_variables={"image": "x"}, schedules=[wanted])
+    with pytest.raises(Invalid, match="Schedule 's': job variable 'disk' is unknown"):
+        await change(world, it, work_pool_name="typed")
+    assert (await deployments.get(world.scope, it.id)).work_pool_name == "free"
+
+
+async def test_a_template_may_change_under_deployments_which_can_be_paused_all_the_same(world: World) -> None:
+    """What no longer fits is said when the deployment's variables are written again, and when a run is launched."""
+    await world.pool("typed", base_job_template=REQUIRED)
+    wanted = DeploymentScheduleCreate(schedule=cron("0 9 * * *"), job_variables={"cpu": 3})
+    it = await world.deploy(work_pool_name="typed", job_variables={"image": "x"}, schedules=[wanted])
+    narrow = {"job_configuration": {}, "variables": {"type": "object", "properties": {"memory": {}}}}
+    await world.change_pool("typed", base_job_template=narrow)
+    assert (await change(world, it, paused=True, tags=["a"])).paused
+    with pytest.raises(Invalid, match="'image' is unknown to this work pool"):
+        await change(world, it, job_variables={"image": "x"})
+    with pytest.raises(Invalid, match="Schedule: job variable 'cpu' is unknown"):
+        await change(world, it, job_variables={})
+
+
 async def test_the_older_name_of_job_variables(world: World) -> None:
     it = await world.deploy(infra_overrides={"a": 1})
     assert it.job_variables == {"a": 1}

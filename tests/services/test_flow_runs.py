@@ -28,6 +28,17 @@ async def it(world: World) -> Deployment:
 # --- creation
 
 
+async def test_a_runs_variables_fit_its_pool_when_they_are_changed_too(world: World) -> None:
+    variables = {"type": "object", "properties": {"memory": {"type": "integer"}, "disk": {}}, "required": ["disk"]}
+    await world.pool(base_job_template={"job_configuration": {"mem": "{{ memory }}"}, "variables": variables})
+    run = await world.run(await world.deploy(job_variables={"disk": 1}))
+    await flow_runs.update(world.scope, run.id, FlowRunUpdate(job_variables={"memory": 5}))
+    for wrong, said in (({"memory": "much"}, "/memory"), ({"cpu": 1}, "'cpu' is unknown"), ({"disk": None}, "'disk' is a")):
+        with pytest.raises(Invalid, match=said):
+            await flow_runs.update(world.scope, run.id, FlowRunUpdate(job_variables=wrong))
+    assert (await world.get(run)).job_variables == {"memory": 5}
+
+
 async def test_what_a_run_inherits(world: World, it: Deployment) -> None:
     """Parameters overlaid, tags joined, the deployment's version, pool and queue; due at once; a name of its own."""
     body = DeploymentFlowRunCreate(parameters={"b": 2}, tags=["u", "t"], context={"c": 1}, labels={"l": 1})

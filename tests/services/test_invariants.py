@@ -80,7 +80,7 @@ class Chaos:
             self.create,
             self.create,
             self.claim,
-            self.claim,
+            self.claim_as_agent,
             self.report,
             self.report,
             self.report,
@@ -107,6 +107,10 @@ class Chaos:
     async def claim(self) -> None:
         prefetch = self.random.choice([0, 10])
         self.held += await self.world.grants(self.random.randint(1, 3), prefetch_seconds=prefetch)
+
+    async def claim_as_agent(self) -> None:
+        prefix = self.random.choice(["a", "d", None])
+        self.held += (await self.world.agent_claim(self.random.randint(1, 3), pool="local", match=prefix)).grants
 
     async def report(self) -> None:
         """A holder, perhaps a late one, reports a state."""

@@ -1,13 +1,17 @@
 """Late runs: what is past its time by so much is called Late, keeps its time, and starts like any other."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec import structs
 from world import World, ids
 
-from headgate.schema.deployments import Deployment
-from headgate.services import work_queues
+from headgate.schema.deployments import Deployment, DeploymentUpdate
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.work_queues import WorkQueueUpdate
+from headgate.services import deployments, flow_runs, work_queues
 from headgate.services.loops import late
 from headgate.store import flow_runs as rows
 
@@ -84,3 +88,125 @@ async def test_the_threshold_is_a_setting(world: World, it: Deployment) -> None:
     assert await late.tick(world.scope) == 0
     world.clock.advance(seconds=0.001)
     assert await late.tick(world.scope) == 1
+
+
+# --- why
+
+
+async def reason(world: World, run: FlowRun) -> str | None:
+    """What a run's state says once it is late."""
+    state = (await world.get(run)).state
+    assert state is not None
+    assert state.name == "Late"
+    return state.message
+
+
+async def test_the_state_says_which_limit_is_full(world: World, it: Deployment) -> None:
+    busy = await world.run(it)
+    await world.propose(busy, "RUNNING")
+    await world.change_pool(concurrency_limit=1)
+    run = await world.run(it, due=-60)
+    await world.claim(0)
+    await late.tick(world.scope)
+    assert await reason(world, run) == "Work pool 'local' has its only slot in use."
+
+
+async def test_the_state_says_that_no_worker_is_online(world: World, it: Deployment) -> None:
+    run = await world.run(it, due=-60)
+    await late.tick(world.scope)
+    assert await reason(world, run) == "No worker of work pool 'local' is online."
+
+
+async def test_a_run_that_nothing_blocks_waits_for_room(world: World, it: Deployment) -> None:
+    run = await world.run(it, due=-60)
+    await world.claim(0)
+    await late.tick(world.scope)
+    assert await reason(world, run) == "Workers poll work queue 'default', but none has had room for it."
+
+
+async def test_all_that_blocks_is_said(world: World, it: Deployment) -> None:
+    run = await world.run(it, due=-60)
+    await world.change_pool(is_paused=True)
+    await late.tick(world.scope)
+    assert (
+        await reason(world, run)
+        == "Work pool 'local' is paused since 2026-03-02 09:00:00 UTC; no worker of work pool 'local' is online."
+    )
+
+
+async def test_a_run_of_a_served_deployment(world: World) -> None:
+    run = await world.run(await world.deploy(work_pool_name=None), due=-60)
+    await late.tick(world.scope)
+    assert await reason(world, run) == "It belongs to no work pool, and no process serves deployment 'etl/nightly'."
+
+
+async def test_each_run_has_the_reason_of_its_own_queue_and_deployment(world: World, it: Deployment) -> None:
+    """In one pass over several pools."""
+    await world.pool("other", concurrency_limit=0)
+    paused, off = await world.deploy("paused"), await world.deploy("off", work_queue_name="off")
+    elsewhere = await world.deploy("elsewhere", work_pool_name="other")
+    free, held, shut, zero = [await world.run(each, due=-60) for each in (it, paused, off, elsewhere)]
+    await deployments.update(world.scope, paused.id, DeploymentUpdate(paused=True))
+    queue = await work_queues.get_by_name(world.scope, "local", "off")
+    await work_queues.update(world.scope, queue.id, WorkQueueUpdate(is_paused=True))
+    await world.claim(0)
+    await world.claim(0, pool="other")
+    assert await late.tick(world.scope) == 4
+    assert await reason(world, free) == "Workers poll work queue 'default', but none has had room for it."
+    assert await reason(world, held) == "Deployment 'etl/paused' is paused since 2026-03-02 09:00:00 UTC."
+    assert await reason(world, shut) == "Work queue 'off' is paused since 2026-03-02 09:00:00 UTC."
+    assert await reason(world, zero) == "Work pool 'other' has a concurrency limit of 0."
+
+
+async def test_a_run_that_is_deleted_meanwhile_stops_nobody(
+    world: World, it: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, left = await world.runs(it, 2, due=-60)
+    seen = ids([gone, left])
+
+    async def as_seen(_tx: object, **_fields: object) -> object:
+        return seen
+
+    await flow_runs.delete(world.scope, gone.id)
+    monkeypatch.setattr(rows, "turned_late", as_seen)
+    assert await late.tick(world.scope) == 1
+    assert (await world.get(left)).state_name == "Late"
+
+
+@dataclass
+class Counted:
+    """A database that counts the statements of its reads."""
+
+    store: Any
+    statements: int = 0
+
+    async def read(self, unit: Any) -> Any:
+        return await self.store.read(lambda tx: unit(CountedTx(tx, self)))
+
+    async def submit(self, command: Any, item: Any) -> Any:
+        return await self.store.submit(command, item)
+
+
+@dataclass
+class CountedTx:
+    tx: Any
+    counted: Counted
+
+    @property
+    def dialect(self) -> str:
+        kind: str = self.tx.dialect
+        return kind
+
+    async def fetch(self, sql: Any, params: Any = None) -> Any:
+        self.counted.statements += 1
+        return await self.tx.fetch(sql, params or {})
+
+
+async def test_the_reasons_of_a_page_cost_a_few_statements_whatever_is_in_it(world: World, it: Deployment) -> None:
+    for n in range(12):
+        await world.pool(f"p{n}")
+        owner = await world.deploy(f"d{n}", work_pool_name=f"p{n}", work_queue_name=f"q{n}")
+        await world.runs(owner, 3, due=world.now - timedelta(seconds=60))
+    counted = Counted(world.scope.store)
+    assert await late.tick(replace(world.scope, store=counted)) == 36
+    assert counted.statements <= 6

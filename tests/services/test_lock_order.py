@@ -4,16 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from world import World
 
-from headgate.schema.claims import Grant
+from headgate.schema.claims import AgentLeaseRenewal, Grant
 from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.states import StateType
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import deployments, work_queues
+from headgate.services import claims, deployments, work_queues
 from headgate.services.loops import late
 from headgate.store.postgresql import PostgresqlDatabase
 
@@ -76,6 +77,28 @@ async def test_claims_heartbeats_and_reports_of_many_pools(
         finished = held
         held = [(*who, grant) for who, grants in zip(workers, answers, strict=False) for grant in grants]
         await at_once(*(servers[n % 2].propose(grant, "COMPLETED") for n, (_, _, grant) in enumerate(finished)))
+    assert conflicts == {}
+
+
+async def test_claims_and_heartbeats_of_agents_across_pools(
+    world: World, neighbour: World, pools: list[str], conflicts: Counter[str]
+) -> None:
+    """Agents whose calls lock several pools, one of which is new, among workers of single pools, in sets of both."""
+    servers = [world, neighbour]
+    for name in pools:
+        await world.pool(f"of agents {name}", type="prefect-agent")
+        await world.queue("q", f"of agents {name}")
+    agents = [uuid4() for _ in range(6)]
+    for round in range(6):
+        await fill(world, pools, 4)
+        answers = await at_once(
+            *(servers[n % 2].agent_claim(1, agent_id=id, match="q") for n, id in enumerate(agents[:3])),
+            *(servers[n % 2].agent_claim(1, agent_id=id, pool=f"new {round}") for n, id in enumerate(agents[2:])),
+            *(servers[n % 2].agent_claim(1, agent_id=uuid4(), pool=name) for n, name in enumerate(pools)),
+            *(servers[n % 2].grants(1, pool=pool, worker=f"w{n}") for n, pool in enumerate(pools * 2)),
+            *(claims.renew(servers[n % 2].scope, None, AgentLeaseRenewal(agent_id=id)) for n, id in enumerate(agents[::-1])),
+        )
+        assert not [answer for answer in answers if isinstance(answer, Exception)]
     assert conflicts == {}
 
 

@@ -22,6 +22,7 @@ from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import claims, deployment_schedules, deployments, flow_runs, flows, work_pools, work_queues
 from headgate.services.loops import scheduler
 from headgate.services.loops.lifeline import Lifeline
+from headgate.services.wakeups import Wakeups
 
 Act = Callable[[], Awaitable[Any]]
 
@@ -80,11 +81,12 @@ async def test_it_wakes_by_itself_when_a_run_falls_due(world: World, sleepers: S
     """At the run's time less the prefetch: no signal comes then, so the claim knows when to look."""
     live = World(replace(world.scope, clock=clocks.now), world.clock)
     await world.pool()
+    deployment = await world.deploy()
     world.clock.time = clocks.now()
-    run = await world.run(await world.deploy(), due=2.1)
+    run = await world.run(deployment, due=2.5)
     task = await sleepers.claim(live, prefetch_seconds=2)
     assert granted(await woken(task)) == [run.id]
-    assert clocks.now() >= world.now + timedelta(seconds=0.1)
+    assert clocks.now() >= world.now + timedelta(seconds=0.5)
 
 
 async def test_a_run_that_is_due_sooner_shortens_its_sleep(world: World, sleepers: Sleepers) -> None:
@@ -316,3 +318,17 @@ async def test_a_run_created_between_look_and_sleep_is_not_missed(
     monkeypatch.setattr(claims, "_look", look_then_create)
     answer = await woken(asyncio.create_task(world.claim(wait_seconds=30)))
     assert granted(answer) == [made[2].id]
+
+
+async def test_what_another_server_makes_wakes_it(world: World, neighbour: World) -> None:
+    """Long before it would look by itself, which here it does once an hour."""
+    waiter = World(replace(world.scope, wakeups=Wakeups(world.scope.store)), world.clock)
+    maker = World(replace(neighbour.scope, wakeups=Wakeups(neighbour.scope.store)), world.clock)
+    await world.pool()
+    deployment = await world.deploy()
+    task = asyncio.create_task(waiter.claim(wait_seconds=30))
+    async with asyncio.timeout(20):
+        while not world.scope.store.hears:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    run = await maker.run(deployment)
+    assert granted(await woken(task)) == [run.id]

@@ -1,15 +1,22 @@
 """The poll of existing clients: it shows what could start now, by the same decision as a claim, and takes nothing."""
 
+import asyncio
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from world import World, ids
 
-from headgate.errors import NotFound
+from headgate.errors import Conflict, NotFound
 from headgate.schema.deployments import Deployment, GetScheduledRuns
+from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.work_pools import WorkerFlowRun
-from headgate.services import deployments, work_queues
+from headgate.schema.work_queues import GetQueueRuns, ReadyStatus, WorkQueue, WorkQueueUpdate
+from headgate.services import deployments, polls, work_pools, work_queues
+
+POOL = "default-agent-pool"
 
 
 def shown(answer: list[WorkerFlowRun]) -> list[FlowRun]:
@@ -146,3 +153,98 @@ async def test_a_retry_in_place_is_not_served_again(world: World) -> None:
         await world.propose(run, kind, fence=result.fence)
     assert (await world.get(run)).state_name == "AwaitingRetry"
     assert await deployments.get_scheduled(world.scope, GetScheduledRuns(deployment_ids=[it.id])) == []
+
+
+# --- one queue, as agents ask for it
+
+
+async def of_queue(world: World, id: UUID, **fields: Any) -> list[UUID]:
+    return ids(await polls.poll_queue(world.scope, id, GetQueueRuns(**fields)))
+
+
+async def test_a_queues_poll_shows_its_runs_alone_and_takes_nothing(world: World, it: Deployment) -> None:
+    await world.queue("second")
+    other = await world.deploy("other", work_queue_name="second")
+    run, second = await world.run(it), await world.run(other)
+    assert it.work_queue_id
+    assert other.work_queue_id
+    for _ in range(2):
+        assert await of_queue(world, it.work_queue_id) == [run.id]
+        assert await of_queue(world, other.work_queue_id) == [second.id]
+    [shown] = await polls.poll_queue(world.scope, it.work_queue_id, GetQueueRuns())
+    assert shown == await world.get(run)
+
+
+async def test_a_queues_poll_ends_at_a_time_and_at_a_number(world: World, it: Deployment) -> None:
+    early, soon, later = [await world.run(it, due=due) for due in (-10, 10, 86_400)]
+    assert it.work_queue_id
+    until = world.now + timedelta(seconds=10)
+    assert await of_queue(world, it.work_queue_id, scheduled_before=until) == [early.id, soon.id]
+    assert await of_queue(world, it.work_queue_id) == [early.id, soon.id, later.id]
+    assert await of_queue(world, it.work_queue_id, limit=1) == [early.id]
+    assert await of_queue(world, it.work_queue_id, limit=0) == []
+
+
+async def test_a_queues_poll_is_held_back_by_its_pool(world: World, it: Deployment) -> None:
+    """By the pool's limit and pause as by its own: it is the decision of a claim."""
+    await world.change_pool(concurrency_limit=1)
+    runs = await world.runs(it, 3)
+    assert it.work_queue_id
+    assert len(await of_queue(world, it.work_queue_id)) == 1
+    await world.change_pool(concurrency_limit=None, is_paused=True)
+    assert await of_queue(world, it.work_queue_id) == []
+    await world.change_pool(is_paused=False)
+    await work_queues.update(world.scope, it.work_queue_id, WorkQueueUpdate(concurrency_limit=2))
+    assert len(await of_queue(world, it.work_queue_id)) == 2
+    await work_queues.update(world.scope, it.work_queue_id, WorkQueueUpdate(is_paused=True))
+    assert await of_queue(world, it.work_queue_id) == []
+    await work_queues.update(world.scope, it.work_queue_id, WorkQueueUpdate(is_paused=False, concurrency_limit=None))
+    assert set(await of_queue(world, it.work_queue_id)) == set(ids(runs))
+
+
+async def test_a_queues_poll_notes_that_it_polled(world: World, it: Deployment, some_id: UUID) -> None:
+    second = await world.queue("second")
+    await of_queue(world, second.id, agent_id=some_id)
+    found = await work_queues.get(world.scope, second.id)
+    assert (found.last_polled, found.status) == (world.now, ReadyStatus.READY)
+    assert (await work_queues.get_by_name(world.scope, "local", "default")).last_polled is None
+
+
+async def test_a_queue_that_is_not_there_cannot_be_polled(world: World, some_id: UUID) -> None:
+    with pytest.raises(NotFound, match="Work Queue not found"):
+        await of_queue(world, some_id)
+
+
+# --- queues that are named without a pool
+
+
+async def test_a_queue_without_a_pool_is_made_in_the_default_one(world: World) -> None:
+    """Which is made with the first of them, for agents."""
+    queue = await world.queue_of_agents("urgent", concurrency_limit=2)
+    assert (queue.work_pool_name, queue.name, queue.priority, queue.concurrency_limit) == (POOL, "urgent", 2, 2)
+    assert (await work_pools.get(world.scope, POOL)).type == "prefect-agent"
+    assert (await world.queue_of_agents("low")).priority == 3
+    with pytest.raises(Conflict, match="'urgent' already exists in pool 'default-agent-pool'"):
+        await world.queue_of_agents("urgent")
+
+
+async def test_the_queue_that_comes_with_the_pool_may_be_the_one_that_is_asked_for(world: World) -> None:
+    queue = await world.queue_of_agents("default", concurrency_limit=0, priority=4, is_paused=True, description=None)
+    assert queue == await work_queues.get_by_name(world.scope, POOL, "default")
+    assert (queue.concurrency_limit, queue.priority, queue.is_paused) == (0, 4, True)
+    assert queue.description == "The work pool's default queue."
+    assert queue.id == (await work_pools.get(world.scope, POOL)).default_queue_id
+    with pytest.raises(Conflict):
+        await world.queue_of_agents("default")
+
+
+async def test_agents_that_name_queues_at_once_find_one_pool(world: World, neighbour: World) -> None:
+    made = await asyncio.gather(
+        *(each.queue_of_agents(f"{number}") for number in range(4) for each in (world, neighbour)), return_exceptions=True
+    )
+    queues = [each for each in made if isinstance(each, WorkQueue)]
+    assert sorted(queue.name for queue in queues) == ["0", "1", "2", "3"]
+    assert {queue.work_pool_name for queue in queues} == {POOL}
+    assert all(isinstance(each, WorkQueue | Conflict) for each in made)
+    ranks = [queue.priority for queue in await work_queues.list_page(world.scope, WorkQueueQuery(), pool_name=POOL)]
+    assert ranks == [1, 2, 3, 4, 5]

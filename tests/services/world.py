@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 from headgate.clock import FrozenClock
 from headgate.schema.claims import (
+    AgentClaimRequest,
+    AgentClaimResponse,
     ClaimRequest,
     ClaimResponse,
     Grant,
@@ -74,6 +76,10 @@ class World:
     async def queue(self, name: str, pool: str = "local", **fields: Any) -> WorkQueue:
         return await work_queues.create(self.scope, pool, WorkQueueCreate(name=name, **fields))
 
+    async def queue_of_agents(self, name: str, **fields: Any) -> WorkQueue:
+        """A queue that is named without a pool."""
+        return await work_pools.create_queue(self.scope, WorkQueueCreate(name=name, **fields))
+
     async def deploy(self, name: str = "nightly", *, flow: str = "etl", **fields: Any) -> Deployment:
         """A deployment; `schedule` is short for one schedule."""
         if (schedule := fields.pop("schedule", None)) is not None:
@@ -104,6 +110,10 @@ class World:
     def _claim(self, room: int, fields: dict[str, Any]) -> ClaimRequest:
         about: dict[str, Any] = {"worker": "w", "worker_type": "process", "room": room}
         return ClaimRequest(**about | fields)
+
+    async def agent_claim(self, room: int = 100, **fields: Any) -> AgentClaimResponse:
+        """The claim of an agent, a new one unless said otherwise."""
+        return await claims.claim_for_agent(self.scope, AgentClaimRequest(**{"agent_id": uuid4(), "room": room} | fields))
 
     async def renew(self, *held: Grant, worker: str = "w", pool: str | None = "local") -> LeaseRenewalResponse:
         return await claims.renew(self.scope, pool, LeaseRenewal(worker=worker, leases=leases(held)))

@@ -9,11 +9,14 @@ from filter_reference import Data
 from store_records import NOW, a_deployment, a_flow, a_log, a_pool, a_queue, a_run, a_state, stamped
 
 from headgate.ids import uuid7
+from headgate.schema.agents import Agent
 from headgate.schema.filters import Filter, Operator
 from headgate.schema.flow_runs import CreatedBy
+from headgate.schema.secrets import Secret
 from headgate.schema.states import StateDetails, StateType
+from headgate.schema.variables import Variable
 from headgate.schema.workers import Worker, WorkerStatus
-from headgate.store import deployments, flow_runs, flows, logs, work_pools, work_queues, workers
+from headgate.store import agents, deployments, flow_runs, flows, logs, secrets, variables, work_pools, work_queues, workers
 from headgate.store.database import Database, Tx
 from headgate.store.flow_runs import NewRun
 from headgate.store.workers import Beat
@@ -48,12 +51,18 @@ def make_data(random: Random) -> Data:
             deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name
             deployment.work_pool_id, deployment.work_pool_name = queue.work_pool_id, queue.work_pool_name
         data.deployments.append(deployment)
+    for n, text in enumerate(TEXTS):
+        about = {"name": f"{text} {n}", "value": random.choice([None, *NUMBERS]), "tags": some(random, TAGS)}
+        data.variables.append(Variable(**stamped() | about))
+        data.secrets.append(Secret(**stamped() | {"name": f"{text} {n}"}))
     data.flow_runs = [_run(random, data) for _ in range(60)]
     data.logs = [_log(random, data) for _ in range(60)]
     for n in range(6):
         seen = random.choice(TIMES) - timedelta(seconds=n * 20)
         about = {"name": f"w{n}", "work_pool_id": data.work_pools[0].id, "type": "process", "last_heartbeat_time": seen}
         data.workers.append(Worker(**stamped() | about, heartbeat_interval_seconds=20.0))
+        agent = {"name": random.choice([None, *TEXTS]), "work_pool_name": random.choice([None, *TEXTS])}
+        data.agents.append(Agent(**stamped() | agent, last_heartbeat_time=seen, heartbeat_interval_seconds=20.0))
     return data
 
 
@@ -109,10 +118,18 @@ async def save(database: Database, data: Data) -> None:
             await deployments.insert(tx, deployment)
         await flow_runs.insert(tx, [NewRun(run) for run in data.flow_runs])
         await logs.insert(tx, data.logs)
+        for variable in data.variables:
+            await variables.insert(tx, variable)
+        for secret in data.secrets:
+            await secrets.insert(tx, secret, "ciphertext")
         for each in data.workers:
             assert each.last_heartbeat_time is not None
             about = each.id, each.work_pool_id, each.name, each.type, each.heartbeat_interval_seconds
             await workers.beat(tx, Beat(*about, each.last_heartbeat_time))
+        for agent in data.agents:
+            assert agent.last_heartbeat_time is not None
+            polled = agent.name, agent.work_pool_name, [], None, agent.heartbeat_interval_seconds
+            await agents.beat(tx, agents.Beat(agent.id, *polled, agent.last_heartbeat_time))
 
     await database.write(unit)
 
@@ -129,6 +146,9 @@ class Filters:
             *data.work_pools,
             *data.work_queues,
             *data.logs[:3],
+            *data.variables,
+            *data.secrets,
+            *data.agents[:3],
         ]
         self.ids = [*(record.id for record in every), uuid7(NOW)]
         self.texts = [*TEXTS, *(record.name for record in every if hasattr(record, "name"))]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from headgate.core.liveness import worker_status
+from headgate.schema.agents import Agent
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import (
     BoolFilter,
@@ -31,6 +32,8 @@ from headgate.schema.filters import (
 from headgate.schema.flow_runs import CreatedBy, FlowRun
 from headgate.schema.flows import Flow
 from headgate.schema.logs import Log
+from headgate.schema.secrets import Secret
+from headgate.schema.variables import Variable
 from headgate.schema.work_pools import WorkPool
 from headgate.schema.work_queues import WorkQueue
 from headgate.schema.workers import Worker
@@ -46,7 +49,10 @@ class Data:
     work_pools: list[WorkPool] = field(default_factory=list)
     work_queues: list[WorkQueue] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
+    agents: list[Agent] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
+    secrets: list[Secret] = field(default_factory=list)
 
 
 def combined(tests: Sequence[bool | None], operator: Operator = Operator.AND) -> bool:
@@ -153,6 +159,7 @@ class Reference:
             "deployments.is_schedule_active": lambda it, f: None if f.eq_ is None else it.paused is not f.eq_,
             "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),
             "workers.status": lambda worker, f: holds(f, self._status(worker)),
+            "agents.status": lambda agent, f: holds(f, self._status(agent)),
             "logs.text": lambda line, f: holds(f, line.message),
         }
         tests = []
@@ -203,5 +210,5 @@ class Reference:
     def _flow(self, deployment: Deployment) -> Flow:
         return next(each for each in self.data.flows if each.id == deployment.flow_id)
 
-    def _status(self, worker: Worker) -> Any:
-        return worker_status(worker.last_heartbeat_time, worker.heartbeat_interval_seconds, now=self.now)
+    def _status(self, it: Worker | Agent) -> Any:
+        return worker_status(it.last_heartbeat_time, it.heartbeat_interval_seconds, now=self.now)

@@ -15,6 +15,7 @@ from store_records import NOW, a_flow, save_flow
 
 from headgate.schema import filters
 from headgate.schema.filters import (
+    AgentQuery,
     DeploymentQuery,
     Filter,
     FlowFilter,
@@ -23,12 +24,14 @@ from headgate.schema.filters import (
     LogQuery,
     NameFilter,
     Page,
+    SecretQuery,
+    VariableQuery,
     WorkerFilter,
     WorkerQuery,
     WorkPoolQuery,
     WorkQueueQuery,
 )
-from headgate.store import deployments, flow_runs, flows, logs, work_pools, work_queues, workers
+from headgate.store import agents, deployments, flow_runs, flows, logs, secrets, variables, work_pools, work_queues, workers
 from headgate.store.database import Database, Tx
 
 ROUNDS = 80
@@ -42,7 +45,10 @@ ROOTS: dict[str, tuple[type[Page], Listing, Counting | None]] = {
     "deployments": (DeploymentQuery, lambda tx, q: deployments.list_page(tx, q, now=NOW), deployments.count),
     "work_pools": (WorkPoolQuery, lambda tx, q: work_pools.list_page(tx, q, now=NOW), work_pools.count),
     "work_queues": (WorkQueueQuery, lambda tx, q: work_queues.list_page(tx, q, now=NOW), work_queues.count),
+    "agents": (AgentQuery, lambda tx, q: agents.list_page(tx, q, now=NOW), None),
     "logs": (LogQuery, logs.list_page, None),
+    "variables": (VariableQuery, variables.list_page, variables.count),
+    "secrets": (SecretQuery, secrets.list_page, secrets.count),
 }
 
 

@@ -25,12 +25,14 @@ from store_records import (
 from headgate.core.states import Timing
 from headgate.ids import made_at
 from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentSchedule
-from headgate.schema.filters import FlowQuery, IdFilter, LogFilter, LogQuery, WorkerQuery
+from headgate.schema.filters import AgentQuery, FlowQuery, IdFilter, LogFilter, LogQuery, WorkerQuery
 from headgate.schema.flow_runs import CreatedBy, FlowRunPolicy
+from headgate.schema.pauses import Pause
 from headgate.schema.schedules import Schedule
 from headgate.schema.states import StateDetails, StateType
 from headgate.schema.work_pools import StorageConfiguration
 from headgate.store import (
+    agents,
     claims,
     deployment_schedules,
     deployments,
@@ -48,6 +50,7 @@ from headgate.store.workers import Beat
 
 ODD = "Zürich ✈ 東京 🚀 'quoted' \"double\" 100%_\\ \t\n ; -- :name $1"
 DEEP = {"z": 1, "a": [1, 2.5, None, True, {"ü": ODD}], "m": {"nested": {"deep": [[]]}}, "": "", "big": 2**53 + 1}
+PAUSE = Pause(at=NOW, reason=ODD, by=ODD)
 TIMES = [
     datetime(2026, 3, 2, 9, 0, 0, 1, tzinfo=UTC),
     datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
@@ -100,13 +103,19 @@ async def test_times(database: Database, time: datetime) -> None:
 async def test_a_pool_and_its_queues(database: Database) -> None:
     storage = StorageConfiguration(bundle_upload_step={"a": ODD}, default_result_storage_block_id=a_flow().id)
     pool, default = await save_pool(
-        database, name=ODD, description=ODD, base_job_template=DEEP, concurrency_limit=0, storage_configuration=storage
+        database,
+        name=ODD,
+        description=ODD,
+        base_job_template=DEEP,
+        concurrency_limit=0,
+        storage_configuration=storage,
+        pause=PAUSE,
     )
     found = await database.read(lambda tx: work_pools.get(tx, ODD, now=NOW))
     assert found
     assert found.active_slots == 0
     assert msgspec.structs.replace(found, active_slots=None, status=None) == pool
-    queue = a_queue(pool, ODD, description=None, is_paused=True, concurrency_limit=3, filter=ODD, priority=7)
+    queue = a_queue(pool, ODD, description=None, is_paused=True, concurrency_limit=3, filter=ODD, priority=7, pause=PAUSE)
     assert await database.write(lambda tx: work_queues.insert(tx, queue))
     assert not await database.write(lambda tx: work_queues.insert(tx, a_queue(pool, ODD)))
     read = await database.read(lambda tx: work_queues.get(tx, queue.id, now=NOW))
@@ -177,6 +186,7 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
         version="1",
         description=ODD,
         paused=True,
+        pause=PAUSE,
         concurrency_limit=2,
         concurrency_options=ConcurrencyOptions(collision_strategy=CollisionStrategy.CANCEL_NEW, grace_period_seconds=60),
         job_variables=DEEP,
@@ -199,7 +209,9 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
     assert not await database.write(lambda tx: deployments.insert(tx, a_deployment(flow, ODD)))
     schedules = [
         a_schedule(full, slug="daily", parameters=DEEP, job_variables={"a": 1}, max_scheduled_runs=4),
-        a_schedule(full, active=False, schedule=Schedule(interval=0.25, anchor_date=NOW, timezone="Asia/Kolkata")),
+        a_schedule(
+            full, active=False, pause=PAUSE, schedule=Schedule(interval=0.25, anchor_date=NOW, timezone="Asia/Kolkata")
+        ),
         a_schedule(full, schedule=Schedule(rrule="FREQ=DAILY\nEXDATE:20260101T000000Z", timezone="UTC")),
     ]
     await database.write(lambda tx: deployment_schedules.insert(tx, schedules))
@@ -221,7 +233,7 @@ async def test_a_schedule_is_changed_and_deleted(database: Database) -> None:
     schedule = a_schedule(deployment)
     await database.write(lambda tx: deployment_schedules.insert(tx, [schedule]))
     changed: DeploymentSchedule = msgspec.structs.replace(
-        schedule, schedule=Schedule(interval=60.0, timezone="UTC"), active=False, slug=ODD, max_scheduled_runs=1
+        schedule, schedule=Schedule(interval=60.0, timezone="UTC"), active=False, slug=ODD, max_scheduled_runs=1, pause=PAUSE
     )
     await database.write(lambda tx: deployment_schedules.update(tx, changed))
     assert await database.read(lambda tx: deployment_schedules.get(tx, schedule.id)) == changed
@@ -338,13 +350,34 @@ async def test_log_lines(database: Database) -> None:
     assert await database.read(lambda tx: logs.list_page(tx, of_run)) == [lines[0], lines[2]]
 
 
+async def test_an_agent_is_one_row(database: Database) -> None:
+    """What it polls is as it said last; its name and interval stay where it says nothing of them."""
+    id, later = stamped()["id"], NOW + timedelta(seconds=1)
+    first = agents.Beat(id, ODD, "pool", ["a", ODD], None, 2.5, NOW)
+    again = agents.Beat(id, None, None, [], "pre-", None, later)
+    assert not await database.write(lambda tx: agents.beat(tx, first))
+    saved = await database.read(lambda tx: agents.get(tx, id, now=NOW))
+    assert saved is not None
+    assert (saved.name, saved.work_pool_name, saved.work_queue_names) == (ODD, "pool", ["a", ODD])
+    assert not await database.write(lambda tx: agents.beat(tx, again))
+    [found] = await database.read(lambda tx: agents.list_page(tx, AgentQuery(), now=later))
+    assert (found.work_pool_name, found.work_queue_names, found.work_queue_prefix) == (None, [], "pre-")
+    assert (found.name, found.heartbeat_interval_seconds, found.last_heartbeat_time) == (ODD, 2.5, later)
+    assert await database.write(lambda tx: agents.drain(tx, id, now=later))
+    assert await database.write(lambda tx: agents.touch(tx, id, interval=None, now=later))
+    assert await database.write(lambda tx: agents.delete(tx, id))
+    assert not await database.write(lambda tx: agents.touch(tx, id, interval=None, now=later))
+    assert not await database.write(lambda tx: agents.drain(tx, id, now=later))
+    assert not await database.write(lambda tx: agents.delete(tx, id))
+
+
 async def test_a_worker_is_one_row(database: Database) -> None:
     """Heartbeats change it; what a later one leaves out stays as it was."""
     pool, _ = await save_pool(database)
     first = Beat(stamped()["id"], pool.id, ODD, "process", 2.5, NOW)
     again = Beat(stamped()["id"], pool.id, ODD, None, None, NOW + timedelta(seconds=1))
-    assert await database.write(lambda tx: workers.beat(tx, first)) == first.id
-    assert await database.write(lambda tx: workers.beat(tx, again)) == first.id
+    assert await database.write(lambda tx: workers.beat(tx, first)) == (first.id, False)
+    assert await database.write(lambda tx: workers.beat(tx, again)) == (first.id, False)
     [found] = await database.read(lambda tx: workers.list_page(tx, pool.id, WorkerQuery(), now=again.now))
     assert (found.id, found.name, found.type, found.heartbeat_interval_seconds) == (first.id, ODD, "process", 2.5)
     assert (found.created, found.last_heartbeat_time) == (NOW, again.now)

@@ -17,13 +17,14 @@ NOUNS = sorted(file.name.removesuffix(".sql") for file in STORE.joinpath("sql").
 STATEMENTS = [(noun, name) for noun in NOUNS for name in load_statements(noun)]
 
 VALUES: dict[str, Any] = {
-    **dict.fromkeys(("name", "type", "state_type", "state_name", "message", "version", "slug"), "text"),
+    **dict.fromkeys(("name", "type", "state_type", "state_name", "message", "version", "slug", "ciphertext"), "text"),
     **dict.fromkeys(("now", "created", "updated", "timestamp", "until", "since", "after", "before", "stale"), NOW),
     **dict.fromkeys(("limit", "free", "fence", "priority", "concurrency_limit", "run_count", "level"), 1),
     **dict.fromkeys(("is_paused", "active", "paused", "auto_scheduled", "holds_slot", "enforce_parameter_schema"), False),
     **{name: {} for name in ("labels", "parameters", "job_variables", "schedule", "context", "state_details")},
     **{name: {} for name in ("empirical_policy", "storage_configuration", "base_job_template")},
     "tags": [],
+    "work_queue_names": [],
     "total_run_time": 0.5,
 }
 """Something that fits a parameter of that name; ids and further times are told by their names."""
@@ -66,10 +67,16 @@ def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
 # --- the cost does not grow with history
 
 SCANS = {
+    "deployment_schedules.with_misfire",  # of schedules that have a misfire policy
     "claims.unqueued",  # of deployments that cancel new runs
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
+    *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
+    *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
+    *(f"retention.silent_{name}" for name in ("workers", "agents")),  # of which there are few
+    "retention.count_old_lines",  # for a person who asks
+    "work_pools.untyped",  # of pools
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }
 """Statements that go through a whole index or table, and why they may."""

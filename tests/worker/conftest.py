@@ -18,7 +18,19 @@ from headgate.client.client import AsyncClient
 from headgate.client.transport import Request, Response
 from headgate.core.states import TERMINAL, Abort, Accept, Current, Reject, Wait, decide
 from headgate.errors import Unreachable
-from headgate.schema.claims import ClaimRequest, ClaimResponse, Grant, Lease, LeaseRenewal, LeaseRenewalResponse, LeaseReturn
+from headgate.schema.claims import (
+    AgentClaimRequest,
+    AgentClaimResponse,
+    AgentLeaseRenewal,
+    ClaimRequest,
+    ClaimResponse,
+    Grant,
+    HeldLease,
+    Lease,
+    LeaseRenewal,
+    LeaseRenewalResponse,
+    PolledPool,
+)
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.flows import Flow
@@ -36,7 +48,9 @@ from headgate.schema.states import (
 from headgate.schema.work_pools import WorkPool, WorkPoolCreate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
 from headgate.settings import Settings
+from headgate.worker.agent import Agent, Poll
 from headgate.worker.echo import Echo
+from headgate.worker.holder import Holder
 from headgate.worker.infra.process import ProcessInfrastructure
 from headgate.worker.worker import Worker
 
@@ -63,8 +77,17 @@ class Run:
         return [state.type.value for state in self.history]
 
 
+class _Returned(msgspec.Struct):
+    """What a worker and an agent send alike when they give claims back."""
+
+    leases: list[HeldLease]
+
+
 class FakeApi:
-    """Claims, leases, states, logs; `away` makes it unreachable, `lost` lists leases that it denies."""
+    """Claims, leases, states, logs; `away` makes it unreachable, `lost` lists leases that it denies, `drain` tells all.
+
+    `references` come with every grant.
+    """
 
     def __init__(self) -> None:
         self.pools: dict[str, WorkPool] = {}
@@ -73,10 +96,14 @@ class FakeApi:
         self.logs: list[LogCreate] = []
         self.log_batches: list[int] = []
         self.requests: list[str] = []
-        self.claims: list[ClaimRequest] = []
-        self.renewals: list[LeaseRenewal] = []
+        self.claims: list[Any] = []
+        self.renewals: list[Any] = []
+        self.held: list[str] = []
+        self.forgotten: list[UUID] = []
         self.lost: set[UUID] = set()
+        self.references: dict[str, Any] = {}
         self.paused = False
+        self.drain = False
         self.away = False
         self.failures: list[Response | Exception] = []
         self.flow = Flow(name="flow", **stamps())
@@ -99,6 +126,7 @@ class FakeApi:
         engine: str | None = None,
         due_in: float = 0.0,
         queue: str = "default",
+        pool: str = "pool",
         retries: int = 0,
         parameters: dict[str, Any] | None = None,
         **deployment: Any,
@@ -114,6 +142,7 @@ class FakeApi:
             parameters=parameters or {},
             expected_start_time=due,
             empirical_policy=FlowRunPolicy(retries=retries, retry_delay=0),
+            work_pool_name=pool,
             **stamps(),
         )
         made = Deployment(name="d", flow_id=self.flow.id, command=command, job_variables=variables, **stamps(), **deployment)
@@ -140,6 +169,11 @@ class FakeApi:
         async with asyncio.timeout(seconds):
             while not condition():
                 await self.changed.wait()
+
+    def tell_to_drain(self) -> None:
+        """Answer open claims, and all calls from now on, with the request to drain."""
+        self.drain = True
+        self._notify()
 
     def messages(self, run: Run) -> list[str]:
         return [line.message for line in self.logs if line.flow_run_id == run.record.id]
@@ -192,6 +226,10 @@ class FakeApi:
             "POST /work_pools/([^/]+)/claim": self._claim,
             "POST /work_pools/([^/]+)/leases/renew": self._renew,
             "POST /work_pools/([^/]+)/leases/return": self._give_back,
+            "POST /agents/claim": self._claim_for_agent,
+            "POST /agents/leases/renew": self._renew_for_agent,
+            "POST /agents/leases/return": self._give_back,
+            "DELETE /agents/([^/]+)": self._forget_agent,
             "GET /flow_runs/([^/]+)": self._get_run,
             "PATCH /flow_runs/([^/]+)": self._update_run,
             "POST /flow_runs/([^/]+)/set_state": self._set_state,
@@ -223,13 +261,32 @@ class FakeApi:
         if name not in self.pools:
             return Response(404, b'{"detail":"Work pool not found."}')
         request = msgspec.json.decode(body, type=ClaimRequest)
-        self.claims.append(request)
         answer = ClaimResponse(base_job_template=self.pools[name].base_job_template, paused=self.paused)
+        return await self._hold(request, answer, request.worker, [name])
+
+    async def _claim_for_agent(self, body: bytes) -> Response:
+        request = msgspec.json.decode(body, type=AgentClaimRequest)
+        if request.pool is not None and request.pool.startswith("prefect"):
+            return Response(403, b'{"detail":"The name is reserved."}')
+        if request.pool is not None and request.pool not in self.pools:
+            self.add_pool(request.pool, type="prefect-agent")
+        polled = [self.pools[request.pool]] if request.pool else list(self.pools.values())
+        pools = [
+            PolledPool(name=pool.name, type=pool.type, base_job_template=pool.base_job_template, paused=self.paused)
+            for pool in polled
+        ]
+        served = [pool.name for pool in polled if pool.type in ("prefect-agent", *(request.types or ()))]
+        return await self._hold(request, AgentClaimResponse(pools=pools), str(request.agent_id), served)
+
+    async def _hold(self, request: Any, answer: Any, who: str, pools: list[str]) -> Response:
+        self.claims.append(request)
+        answer.held = self.held
         end = asyncio.get_running_loop().time() + request.wait_seconds
         while True:
-            answer.grants, answer.cancel = self._grants(request), self._cancels(request.worker)
+            answer.grants = [] if self.drain else self._grants(request, who, pools)
+            answer.cancel, answer.drain = self._cancels(who), self.drain
             left = end - asyncio.get_running_loop().time()
-            if answer.grants or answer.cancel or left <= 0:
+            if answer.grants or answer.cancel or answer.drain or left <= 0:
                 return ok(answer)
             try:
                 async with asyncio.timeout(min(left, 0.05)):
@@ -237,7 +294,7 @@ class FakeApi:
             except TimeoutError:
                 pass
 
-    def _grants(self, request: ClaimRequest) -> list[Grant]:
+    def _grants(self, request: Any, who: str, pools: list[str]) -> list[Grant]:
         horizon = datetime.now(UTC) + timedelta(seconds=request.prefetch_seconds)
         ready = [
             run
@@ -247,9 +304,10 @@ class FakeApi:
             and run.worker is None
             and (run.record.state.state_details.scheduled_time or horizon) <= horizon
             and (not request.queues or run.queue in request.queues)
+            and run.record.work_pool_name in pools
             and not self.paused
         ]
-        return [self._grant(run, request.worker) for run in ready[: request.room]]
+        return [self._grant(run, who) for run in ready[: request.room]]
 
     def _grant(self, run: Run, worker: str) -> Grant:
         run.worker = worker
@@ -263,6 +321,7 @@ class FakeApi:
             deployment=run.deployment,
             work_queue_name=run.queue,
             job_variables=run.deployment.job_variables,
+            references=self.references,
         )
 
     def _cancels(self, worker: str) -> list[UUID]:
@@ -274,12 +333,24 @@ class FakeApi:
 
     async def _renew(self, body: bytes, name: str) -> Response:
         request = msgspec.json.decode(body, type=LeaseRenewal)
+        return self._renewed(request, request.worker)
+
+    async def _renew_for_agent(self, body: bytes) -> Response:
+        request = msgspec.json.decode(body, type=AgentLeaseRenewal)
+        return self._renewed(request, str(request.agent_id))
+
+    def _renewed(self, request: Any, who: str) -> Response:
         self.renewals.append(request)
         lost = [lease.flow_run_id for lease in request.leases if lease.flow_run_id in self.lost]
-        return ok(LeaseRenewalResponse(expires_at=START, lost=lost, cancel=self._cancels(request.worker)))
+        cancel = self._cancels(who)
+        return ok(LeaseRenewalResponse(expires_at=START, lost=lost, cancel=cancel, drain=self.drain))
 
-    async def _give_back(self, body: bytes, name: str) -> Response:
-        for lease in msgspec.json.decode(body, type=LeaseReturn).leases:
+    async def _forget_agent(self, body: bytes, id: str) -> Response:
+        self.forgotten.append(UUID(id))
+        return Response(204, b"")
+
+    async def _give_back(self, body: bytes, *name: str) -> Response:
+        for lease in msgspec.json.decode(body, type=_Returned).leases:
             run = self.runs[lease.flow_run_id]
             run.worker = None
             run.returned += 1
@@ -363,9 +434,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 class Working:
-    """A worker at work on the fake API, with what it wrote to its stdout."""
+    """A worker or an agent at work on the fake API, with what it wrote to its stdout."""
 
-    def __init__(self, worker: Worker, output: list[str], once: bool) -> None:
+    def __init__(self, worker: Holder, output: list[str], once: bool) -> None:
         self.worker = worker
         self.output = output
         self.task = asyncio.create_task(worker.run(once=once))
@@ -394,12 +465,40 @@ async def work(api: FakeApi, settings: Settings) -> AsyncIterator[Callable[..., 
         lines = _Lines()
         worker = Worker(
             pool="pool",
-            infrastructure=ProcessInfrastructure(),
             client=AsyncClient(api, patience=0.0),
             settings=settings,
-            **{"name": "w", "echo": Echo(lines), **options},  # type: ignore[arg-type]
+            **{"name": "w", "echo": Echo(lines), "infrastructure": ProcessInfrastructure(), **options},  # type: ignore[arg-type]
         )
         started.append(Working(worker, lines, once))
+        return started[-1]
+
+    yield start
+    api.away = False
+    for working in started:
+        working.worker.halt()
+        await working.ended()
+
+
+@pytest.fixture
+async def agent(api: FakeApi, settings: Settings) -> AsyncIterator[Callable[..., Working]]:
+    """`agent(once=True, limit=…)` starts an agent that polls the pool `agents`; it is halted at the end of the test."""
+    started: list[Working] = []
+    api.add_pool("agents", type="prefect-agent")
+
+    def start(*, once: bool = False, settings: Settings = settings, **options: Any) -> Working:
+        lines = _Lines()
+        agent = Agent(
+            client=AsyncClient(api, patience=0.0),
+            settings=settings,
+            **{
+                "poll": Poll("agents"),
+                "types": {"process": ProcessInfrastructure()},
+                "name": "a",
+                "echo": Echo(lines),  # type: ignore[arg-type]
+                **options,
+            },
+        )
+        started.append(Working(agent, lines, once))
         return started[-1]
 
     yield start

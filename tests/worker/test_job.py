@@ -1,5 +1,6 @@
 """A job's environment leads to the worker's API, carries the user's variables, and tells the run who it is."""
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,27 @@ def stamps() -> dict[str, Any]:
 
 
 def job(
-    variables: dict[str, Any] | None = None, *, settings: Settings | None = None, template: Any = None, **deployment: Any
+    variables: dict[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    template: Any = None,
+    references: dict[str, Any] | None = None,
+    unresolved: dict[str, str] | None = None,
+    **deployment: Any,
 ) -> Job:
-    run = FlowRun(name="run", flow_id=uuid4(), parameters={"n": 1}, **stamps())
+    run = FlowRun(name="run", flow_id=uuid4(), parameters={"n": 1}, job_variables=variables, **stamps())
     grant = Grant(
         lease=Lease(flow_run_id=run.id, fence=7, expires_at=NOW),
         flow_run=run,
         flow=Flow(name="flow", **stamps()),
         deployment=Deployment(name="d", flow_id=run.flow_id, **stamps(), **deployment),
         work_queue_name="default",
-        job_variables=variables or {},
+        references=references or {},
+        unresolved=unresolved or {},
     )
     template = template or ProcessInfrastructure().default_base_job_template()
     settings = settings or Settings(api_url="http://api/api", home="/home/of/headgate")
-    return prepare(grant, template, settings=settings, environ={}, on_line=print)
+    return prepare(grant, template, grant.layers, settings=settings, environ={}, on_line=print)
 
 
 def test_an_engine_gets_its_run_its_fence_and_the_api() -> None:
@@ -50,6 +58,7 @@ def test_an_engine_gets_its_run_its_fence_and_the_api() -> None:
         "HEADGATE_API_URL": "http://api/api",
         "HEADGATE_API_AUTH_STRING": "u:p",
         "HEADGATE_HOME": "/h",
+        "HEADGATE_SERVER_ENCRYPTION_KEY": None,
     }
 
 
@@ -69,6 +78,18 @@ def test_a_command_gets_its_parameters_and_no_fence() -> None:
 def test_the_users_variables_go_over_the_connection_but_never_over_the_identity() -> None:
     env = job({"env": {"HEADGATE_API_URL": "http://other/api", "HEADGATE__FENCE": "9", "GONE": None, "A": "1"}}).env
     assert (env["HEADGATE_API_URL"], env["HEADGATE__FENCE"], env["GONE"], env["A"]) == ("http://other/api", "7", None, "1")
+
+
+def test_a_runs_variables_go_over_its_deployments_and_those_over_the_templates_name_by_name_in_env() -> None:
+    """Also where a layer in between took all of `env` away: what lay below that does not come back."""
+    template = ProcessInfrastructure().default_base_job_template()
+    variables = template["variables"] | {"properties": deepcopy(template["variables"]["properties"])}
+    variables["properties"]["env"]["default"] = {"A": "template", "B": "template", "C": "template"}
+    template |= {"variables": variables}
+    env = job({"env": {"A": "run", "C": None}}, template=template, job_variables={"env": {"A": "d", "B": "d"}}).env
+    assert (env["A"], env["B"], env["C"]) == ("run", "d", None)
+    env = job({"env": {"A": "run"}}, template=template, job_variables={"env": None}).env
+    assert (env["A"], "B" in env) == ("run", False)
 
 
 def test_values_of_a_free_template_become_text() -> None:
@@ -99,3 +120,27 @@ def test_variables_that_do_not_fit_are_refused_by_name(variables: dict[str, Any]
 def test_a_template_that_yields_nonsense_is_refused(configuration: dict[str, Any], said: str) -> None:
     with pytest.raises(Invalid, match=said):
         job(template={"job_configuration": configuration, "variables": {"type": "object", "properties": {}}})
+
+
+REFERRING = {"env": {"TOKEN": "{{ headgate.secrets.token }}", "REGION": "in {{ prefect.variables.region }}"}}
+
+
+def test_references_are_resolved_from_the_grant() -> None:
+    env = job(REFERRING, references={"secrets.token": "s3cret", "variables.region": "eu"}).env
+    assert (env["TOKEN"], env["REGION"]) == ("s3cret", "in eu")
+
+
+def test_a_reference_that_was_not_resolved_is_told_with_its_place_and_the_servers_reason() -> None:
+    with pytest.raises(Invalid) as refusal:
+        job(REFERRING, references={"variables.region": "eu"}, unresolved={"secrets.token": "another key."})
+    expected = "{{ headgate.secrets.token }}, used at /job_variables/env/TOKEN, cannot be resolved: another key."
+    assert str(refusal.value) == expected
+
+
+def test_no_secret_shows_in_a_refusal_or_in_how_a_job_prints() -> None:
+    found = {"secrets.token": "s3cret", "variables.region": "eu"}
+    with pytest.raises(Invalid) as refusal:
+        job({"stream_output": "{{ headgate.secrets.token }}"}, references=found)
+    assert "s3cret" not in str(refusal.value)
+    assert "{{ headgate.secrets.token }}" in str(refusal.value)
+    assert "s3cret" not in repr(job(REFERRING, references=found))

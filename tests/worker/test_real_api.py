@@ -11,19 +11,26 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from headgate.client.calls import deployments, flow_runs, flows, logs, work_pools, workers
+from headgate.client.calls import agents, deployments, flow_runs, flows, logs, secrets, variables, work_pools, workers
 from headgate.client.client import AsyncClient
 from headgate.client.connect import connect_async
-from headgate.schema.deployments import DeploymentCreate
+from headgate.errors import NotFound
+from headgate.schema.deployments import DeploymentCreate, InfraRetries
 from headgate.schema.filters import IdFilter, LogFilter, LogQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunPolicy
 from headgate.schema.flows import FlowCreate
-from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
+from headgate.schema.secrets import SecretCreate
+from headgate.schema.states import CrashReason, SetState, StateCreate, StateDetails, StateType
+from headgate.schema.variables import VariableCreate
 from headgate.schema.work_pools import WorkPoolCreate, WorkPoolUpdate
 from headgate.settings import Settings
+from headgate.worker.agent import Agent, Poll
+from headgate.worker.holder import Holder
 from headgate.worker.infra.process import ProcessInfrastructure
+from headgate.worker.types import WorkerType
 from headgate.worker.worker import Worker
 
 FLOWS = """
@@ -90,7 +97,7 @@ class Town:
         self.settings = settings
         self.directory = directory
         self.pool = f"pool-{os.urandom(4).hex()}"
-        self.working: dict[Worker, asyncio.Task[None]] = {}
+        self.working: dict[Holder, asyncio.Task[None]] = {}
 
     async def deploy(self, name: str, **fields: Any) -> UUID:
         """A deployment of the flow of that name, or of a `command`."""
@@ -119,6 +126,12 @@ class Town:
         )
         self.working[worker] = asyncio.create_task(worker.run(once=once))
         return worker
+
+    def work_as_agent(self) -> Agent:
+        types: dict[str, WorkerType] = {"process": ProcessInfrastructure()}
+        agent = Agent(poll=Poll(self.pool), types=types, client=self.client, settings=self.settings)
+        self.working[agent] = asyncio.create_task(agent.run())
+        return agent
 
     async def until(self, id: UUID, condition: Callable[[FlowRun], Any], seconds: float = 20.0) -> FlowRun:
         async with asyncio.timeout(seconds):
@@ -169,6 +182,30 @@ async def test_a_failing_flow_stays_failed_with_its_traceback(town: Town) -> Non
     assert any("ValueError: on purpose" in message for message in await town.messages(id))
 
 
+async def test_a_run_is_launched_with_what_it_refers_to_and_nothing_else_shows_a_secret(town: Town, tmp_path: Path) -> None:
+    """A flow and a command get a variable and a secret by reference; one that refers to nothing crashes and says so."""
+    unique = town.pool.removeprefix("pool-")
+    await town.client.send(variables.create(VariableCreate(name=f"region-{unique}", value="eu")))
+    await town.client.send(secrets.create(SecretCreate(name=f"token-{unique}", value="s3cret-value")))
+    told = tmp_path / "told"
+    env = {
+        "TOKEN": f"{{{{ prefect.blocks.secret.token-{unique} }}}}",
+        "REGION": f"in {{{{ headgate.variables.region-{unique} }}}}",
+    }
+    deployment = await town.deploy(
+        "refers", command=f"sh -c 'echo $REGION $TOKEN; printf %s $TOKEN > {told}'", job_variables={"env": env}
+    )
+    town.work()
+    run = await town.ended(await town.create_run(deployment))
+    assert run.state_type is StateType.COMPLETED
+    assert told.read_text() == "s3cret-value"
+    assert "in eu ********" in await town.messages(run.id)
+    lost = await town.ended(await town.create_run(deployment, job_variables={"env": {"A": "{{ headgate.secrets.lost }}"}}))
+    assert lost.state_type is StateType.CRASHED
+    assert lost.state is not None
+    assert "/job_variables/env/A, cannot be resolved: there is no secret 'lost'" in str(lost.state.message)
+
+
 async def test_an_engine_that_is_killed_is_crashed_with_its_cause(town: Town) -> None:
     town.work()
     run = await town.ended(await town.create_run(await town.deploy("dies")))
@@ -186,8 +223,9 @@ async def test_a_prefetched_flow_starts_at_its_time(town: Town) -> None:
     assert timedelta(0) <= run.start_time - run.expected_start_time < timedelta(seconds=0.5)
 
 
-async def test_cancel_stops_flow_and_command(town: Town) -> None:
-    town.work()
+@pytest.mark.parametrize("holder", [Town.work, Town.work_as_agent], ids=["worker", "agent"])
+async def test_cancel_stops_flow_and_command(town: Town, holder: Callable[[Town], Holder]) -> None:
+    holder(town)
     command = f"{sys.executable} -c 'import time; time.sleep(60)'"
     ids = [
         await town.create_run(await town.deploy("long")),
@@ -224,11 +262,35 @@ async def test_two_workers_never_run_the_same_run(town: Town, tmp_path: Path) ->
     assert sorted(int(file.name.split("-")[0]) for file in out.iterdir()) == list(range(20))
 
 
+async def test_an_agent_is_listed_until_it_leaves(town: Town) -> None:
+    agent = town.work_as_agent()
+    run = await town.ended(await town.create_run(await town.deploy("good")))
+    assert run.state_type is StateType.COMPLETED
+    known = await town.client.send(agents.get(agent.id))
+    assert (known.name, known.work_pool_name, known.status) == (agent.name, town.pool, "ONLINE")
+    agent.stop()
+    async with asyncio.timeout(10):
+        await town.working[agent]
+    with pytest.raises(NotFound):
+        await town.client.send(agents.get(agent.id))
+
+
+async def test_a_worker_that_is_told_to_drain_hears_of_it_at_once(town: Town) -> None:
+    """By its open call: its next heartbeat would be far away."""
+    far = msgspec.structs.replace(town.settings, worker_heartbeat_seconds=600.0, worker_query_seconds=30.0)
+    town.settings = far
+    worker = town.work()
+    await town.ended(await town.create_run(await town.deploy("quick", command="true")))
+    await town.client.send(workers.drain(town.pool, "w"))
+    async with asyncio.timeout(5):
+        await town.working[worker]
+
+
 async def test_drain_gives_claims_back_and_another_worker_takes_them(town: Town) -> None:
     id = await town.create_run(await town.deploy("wait", command="true"), due_in=2.0)
     first = town.work(name="first")
     await town.until(id, lambda run: run.state_type is StateType.PENDING)
-    first.drain()
+    first.stop()
     await town.until(id, lambda run: run.state_type is StateType.SCHEDULED)
     town.work(name="second")
     run = await town.ended(id)
@@ -245,3 +307,41 @@ async def test_a_paused_pool_delivers_nothing_until_it_is_resumed(town: Town) ->
     town.work()
     await town.client.send(work_pools.update(town.pool, WorkPoolUpdate(is_paused=False)))
     assert (await town.ended(id)).state_type is StateType.COMPLETED
+
+
+async def test_a_run_that_lost_its_infrastructure_is_given_other(town: Town) -> None:
+    """As its deployment says: killed, it waits to be claimed anew; and the crash stands once the policy is used up."""
+    policy = InfraRetries(max=1, delay_seconds=0)
+    deployment = await town.deploy("dies", infra_retries=policy)
+    town.work()
+    run = await town.ended(await town.create_run(deployment))
+    assert (run.state_name, run.run_count) == ("Crashed", 2)
+    history = [state.name for state in await town.client.send(flow_runs.get_states(run.id))]
+    assert history.count("AwaitingInfraRetry") == 1
+    assert run.state
+    assert run.state.state_details.crash_reason is CrashReason.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"command": "no-such-program"}, CrashReason.LAUNCH_ERROR),
+        ({"command": "sh -c 'kill -TERM $$'"}, CrashReason.PREEMPTED),
+        ({"command": "sh -c 'kill -KILL $$'"}, CrashReason.OUT_OF_MEMORY),
+        ({"command": "sh -c 'kill -SEGV $$'"}, CrashReason.OTHER),
+    ],
+)
+async def test_a_crash_tells_its_reason(town: Town, fields: dict[str, Any], reason: CrashReason) -> None:
+    town.work()
+    run = await town.ended(await town.create_run(await town.deploy("crashes", **fields)))
+    assert run.state
+    assert (run.state_type, run.state.state_details.crash_reason) == (StateType.CRASHED, reason)
+
+
+async def test_a_command_that_was_killed_does_not_wait_at_its_worker(town: Town) -> None:
+    """Its next attempt is anybody's: this worker is free meanwhile, and takes it as it takes any other run."""
+    policy = InfraRetries(max=2, delay_seconds=0)
+    deployment = await town.deploy("killed", command="sh -c 'kill -KILL $$'", infra_retries=policy)
+    town.work(limit=1)
+    run = await town.ended(await town.create_run(deployment))
+    assert (run.state_name, run.run_count, run.fence) == ("Crashed", 3, 5)

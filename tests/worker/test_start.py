@@ -68,7 +68,9 @@ async def test_types_must_match(api: Any, start: Any) -> None:
 async def test_pools_of_agents_are_refused_with_advice(api: Any, start: Any) -> None:
     api.add_pool("agents", type="prefect-agent")
     for type in (None, "process"):
-        with pytest.raises(ConfigError, match=r"which agents poll, not workers\. Create a pool with a type"):
+        with pytest.raises(
+            ConfigError, match=r"not workers\. Start an agent: `headgate agent start -p '\w+'`; or create a pool"
+        ):
             await start([], pool="agents", type=type)
     with pytest.raises(ConfigError, match="which agents poll"):
         await start([], pool="new", type="prefect-agent")

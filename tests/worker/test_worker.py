@@ -337,14 +337,65 @@ async def test_a_deleted_pool_is_named_as_the_cause_once(api: Any, work: Any, ca
     assert sum("Nothing is picked up: Work pool not found." in line for line in said) == 1
 
 
-async def test_drain_waits_for_runs_and_returns_what_has_not_begun(api: Any, work: Any) -> None:
+async def test_the_first_heartbeat_joins_before_anything_is_claimed(api: Any, work: Any) -> None:
+    """With the process's id, and again with the same one until it is answered; then never again."""
+    api.failures = [Response(503, b"{}"), Response(500, b"{}")]
+    first, second = work(), work(name="w2")
+    await api.until(lambda: len(api.claims) >= 2 and len(api.renewals) >= 6)
+    calls = [request for request in api.requests if "leases/renew" in request or "claim" in request]
+    assert "leases/renew" in calls[0]
+    for working in (first, second):
+        beats = [beat for beat in api.renewals if beat.worker == working.worker.name]
+        assert [beat.joins_as is not None for beat in beats] == [True, *[False] * (len(beats) - 1)]
+    assert len({beat.joins_as for beat in api.renewals if beat.joins_as}) == 2
+
+
+async def test_told_to_drain_it_returns_what_has_not_begun_and_finishes_the_rest(
+    api: Any, work: Any, settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long that takes: the grace for a signal does not cut it short."""
+    caplog.set_level("INFO")
+    gate = tmp_path / "gate"
+    running = api.add_run(
+        engine=f"import os, time; [time.sleep(0.01) for _ in iter(lambda: os.path.exists({str(gate)!r}), True)]"
+    )
+    waiting = api.add_run(command="echo never", due_in=30)
+    working = work(prefetch_seconds=60, settings=msgspec.structs.replace(settings, worker_shutdown_grace_seconds=0.0))
+    await api.until(lambda: running.record.infrastructure_pid and waiting.worker)
+    api.tell_to_drain()
+    claims = len(api.claims)
+    await api.until(lambda: waiting.returned == 1)
+    beats = len(api.renewals)
+    await api.until(lambda: len(api.renewals) > beats + 3)
+    assert (len(api.claims), working.task.done(), running.types[-1]) == (claims, False, "PENDING")
+    gate.touch()
+    await working.ended()
+    assert running.types[-1] == "PENDING"  # this stand-in for an engine reports nothing
+    said = [record.getMessage() for record in caplog.records]
+    assert sum(line.startswith("Told to drain:") for line in said) == 1
+
+
+async def test_a_signal_cuts_a_drain_short(api: Any, work: Any, settings: Any) -> None:
+    run = api.add_run(engine=SLEEP)
+    working = work(settings=msgspec.structs.replace(settings, worker_shutdown_grace_seconds=0.0))
+    await api.until_held(run)
+    api.tell_to_drain()
+    beats = len(api.renewals)
+    await api.until(lambda: len(api.renewals) > beats + 2)
+    assert not working.task.done()
+    working.worker.stop()
+    await working.ended(5)
+    assert run.types[-1] == "CRASHED"
+
+
+async def test_a_signal_waits_for_runs_and_returns_what_has_not_begun(api: Any, work: Any) -> None:
     running = api.add_run(engine="import time; time.sleep(0.5); print('done')")
     waiting = api.add_run(command="echo never", due_in=30)
     early = api.add_run(engine="import time; print('early', flush=True); time.sleep(60)", due_in=30)
     working = work(prefetch_seconds=60)
     await api.until(lambda: "early" in working.output and running.record.infrastructure_pid)
     claims = len(api.claims)
-    working.worker.drain()
+    working.worker.stop()
     await working.ended()
     assert "done" in working.output
     assert len(api.claims) == claims
@@ -358,7 +409,7 @@ async def test_runs_that_outlast_the_shutdown_grace_are_crashed(api: Any, work: 
     quick = msgspec.structs.replace(settings, worker_shutdown_grace_seconds=0.2)
     working = work(settings=quick)
     await api.until(lambda: run.record.infrastructure_pid is not None)
-    working.worker.drain()
+    working.worker.stop()
     await working.ended()
     assert run.types[-1] == "CRASHED"
     assert run.record.state.message == "Worker 'w' was stopped before the run had ended."
@@ -369,7 +420,7 @@ async def test_a_halt_kills_at_once(api: Any, work: Any) -> None:
     run = api.add_run(engine=DEAF)
     working = work()
     await api.until(lambda: "deaf" in working.output)
-    working.worker.drain()
+    working.worker.stop()
     await asyncio.sleep(0)
     working.worker.halt()
     await working.ended(5)
@@ -380,7 +431,7 @@ async def test_a_halt_kills_at_once(api: Any, work: Any) -> None:
 async def test_stopping_an_idle_worker_takes_no_time(api: Any, work: Any) -> None:
     working = work()
     await api.until(lambda: api.claims)
-    working.worker.drain()
+    working.worker.stop()
     await working.ended(1)
 
 
@@ -388,7 +439,7 @@ async def test_an_idle_worker_can_be_stopped_while_the_api_is_away(api: Any, wor
     api.away = True
     working = work(queues=["q"])
     await api.until(lambda: len(api.requests) > 2)
-    working.worker.drain()
+    working.worker.stop()
     await working.ended(1)
 
 

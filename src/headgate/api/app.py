@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketClose
 
 from headgate import __version__
 from headgate.api.authentication import Authenticator, password
-from headgate.api.errors import Reply, check_api_version, failure
+from headgate.api.errors import Reply, check_api_version, failure, without_values
 from headgate.api.middleware import Gzip, RequestLog, allow_origins, refuse_foreign_writes
 from headgate.api.openapi import as_text, build_openapi, page
 from headgate.api.routing import Router
@@ -125,7 +125,8 @@ class Api:
                 arguments["scope"] = self._make_scope(Request(connection, receive))
             return route.reply(await route.handler(**arguments))
         except HeadgateError as error:
-            return _refusal(error, method, path, raw=raw, error_key=route.error_key)
+            told = without_values(error) if route.confidential else error
+            return _refusal(told, method, path, raw=b"" if route.confidential else raw, error_key=route.error_key)
 
     def _admit(self, connection: Connection, path: str, headers: dict[bytes, bytes]) -> None:
         """Raises when the caller may not ask this at all; otherwise notes who it is."""

@@ -8,6 +8,7 @@ BadRequest Forbidden Conflict TooLarge
                  400 403 409 413  {"detail"}
 Unauthorized                 401  {"exception_message"}
 Unavailable                  503  {"exception_message"}, with Retry-After
+NotConfigured                501  {"exception_message"}
 anything else                500  {"exception_message"}; logged with its traceback
 """
 
@@ -19,10 +20,13 @@ import msgspec
 from starlette.exceptions import HTTPException
 
 from headgate.errors import (
+    BY_STATUS,
     BadRequest,
     Conflict,
     Forbidden,
+    HeadgateError,
     Invalid,
+    NotConfigured,
     NotFound,
     PageTooLarge,
     TooLarge,
@@ -83,22 +87,30 @@ def failure(error: Exception, *, raw: bytes = b"", error_key: str = "detail") ->
             return _invalid(error, raw)
         case NotFound():
             return _problem(404, error_key, str(error))
-        case BadRequest():
-            return _problem(400, "detail", str(error))
-        case Forbidden():
-            return _problem(403, "detail", str(error))
-        case Conflict():
-            return _problem(409, "detail", str(error))
-        case TooLarge():
-            return _problem(413, "detail", str(error))
+        case BadRequest() | Forbidden() | Conflict() | TooLarge():
+            status = next(status for status, kind in BY_STATUS.items() if isinstance(error, kind))
+            return _problem(status, "detail", str(error))
         case Unauthorized():
             return _problem(401, "exception_message", "Unauthorized")
         case Unavailable():
             return _problem(503, "exception_message", "Service Unavailable", {"retry-after": str(RETRY_AFTER_SECONDS)})
+        case NotConfigured():
+            return _problem(501, "exception_message", str(error))
         case HTTPException():
             return _problem(error.status_code, "detail", error.detail, error.headers)
         case _:
             return _problem(500, "exception_message", "Internal Server Error")
+
+
+def without_values(error: HeadgateError) -> HeadgateError:
+    """`error` without what was sent."""
+    match error:
+        case Unreadable(problem=problem):
+            return Unreadable(msgspec.structs.replace(problem, input=None))
+        case Invalid():
+            return Invalid(str(error), field=error.field)
+        case _:
+            return error
 
 
 def unreadable_body(raw: bytes, error: Exception) -> Unreadable:

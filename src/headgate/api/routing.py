@@ -95,6 +95,7 @@ class Route:
     body: Body | None
     returns: Any
     chooses_status: bool
+    confidential: bool
 
     def arguments(self, values: Mapping[str, Any], query: bytes, raw: bytes) -> dict[str, Any]:
         """What the handler is called with, apart from `scope`; `Unreadable` names what is missing or does not fit."""
@@ -130,11 +131,13 @@ class Router:
     body (`| None`: it may be empty), names in the path come from the path, all others from the query. A path
     whose values do not have the annotated types is no path of that route. `error_key` is the key that a
     `NotFound`'s message stands under; `replaces_nul` is for bodies of text that programs print.
+    Of a `confidential` noun no refusal shows what was sent.
     """
 
-    def __init__(self, prefix: str = "", *, tag: str = "") -> None:
+    def __init__(self, prefix: str = "", *, tag: str = "", confidential: bool = False) -> None:
         self.prefix = prefix
         self.tag = tag
+        self.confidential = confidential
         self.routes: list[Route] = []
 
     def get(self, path: str, *, status: int = 200, error_key: str = "detail") -> Callable[[H], H]:
@@ -172,6 +175,7 @@ class Router:
                     status=status,
                     tag=self.tag,
                     error_key=error_key,
+                    confidential=self.confidential,
                     **shape,
                 )
             )

@@ -92,7 +92,7 @@ def masked(key: str, value: Any) -> Any:
     """`value` without the password in it."""
     if not isinstance(value, str):
         return value
-    if key.lower().endswith("auth_string"):
+    if key.lower().endswith(("auth_string", "encryption_key")):
         return MASK
     return _PASSWORD.sub(rf"\1:{MASK}@", value)
 

@@ -17,6 +17,7 @@ from headgate.cli.output import Problems, UsageError, print_json, warning_line
 from headgate.cli.overrides import Overrides
 from headgate.cli.plan import Plan, Surroundings, make_plan
 from headgate.cli.project import Project, Raw, entry_of, find_file, read_project
+from headgate.cli.serving import server_of, start_command
 from headgate.cli.values import pairs
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
@@ -201,13 +202,14 @@ def _before(client: Client, plan: Plan) -> Deployment | None:
 
 
 def _next_steps(plans: Sequence[Plan]) -> str:
-    pools = dict.fromkeys(plan.pool.name for plan in plans)
+    pools = {plan.pool.name: plan.pool.type for plan in plans}
+    who = " or ".join(dict.fromkeys(map(server_of, pools.values())))
     names = dict.fromkeys(plan.full_name for plan in plans)
     return "\n".join(
         [
             "",
-            "To execute runs, start a worker:",
-            *(f"    headgate worker start --pool {shlex.quote(pool)}" for pool in pools),
+            f"To execute runs, start {who}:",
+            *(f"    {start_command(shlex.quote(pool), type)}" for pool, type in pools.items()),
             "To create one now:",
             *(f"    headgate deployment run {shlex.quote(name)} --watch" for name in names),
         ]

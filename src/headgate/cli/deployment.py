@@ -4,9 +4,11 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+from msgspec import UNSET
 
 from headgate.cli.find import every, find_deployment, find_pool, flow_names
-from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Yes
+from headgate.cli.flow_run_bulk import run_many
+from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Verbose, Yes
 from headgate.cli.output import (
     Column,
     UsageError,
@@ -19,13 +21,16 @@ from headgate.cli.output import (
     show,
     warning_line,
 )
+from headgate.cli.pauses import By, Reason, note_of, said
+from headgate.cli.serving import server_of, start_command
 from headgate.cli.times import moment_of, seconds_of
 from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
 from headgate.cli.watch import watch, watched_text
 from headgate.client.calls import deployments
 from headgate.client.client import Client
 from headgate.core import schedules, templates
-from headgate.schema.deployments import Deployment
+from headgate.core.placeholders import list_placeholders, to_pointer
+from headgate.schema.deployments import Deployment, DeploymentUpdate
 from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
@@ -48,14 +53,21 @@ StartAt = Annotated[
 RunName = Annotated[
     str | None, Parameter(name="--flow-run-name", help="What to call the run; without it a name is made up.")
 ]
+NewPool = Annotated[str, Parameter(name=["--pool", "-p"], help="The work pool that its runs go to.")]
+NewQueue = Annotated[
+    str | None, Parameter(name=["--queue", "-q"], help="A queue of that pool, made if missing; without it the default one.")
+]
+
+Count = Annotated[int, Parameter(name="--count", metavar="N", help="Create so many runs, all alike.")]
 
 
 @app.command
-def ls(*, flow_name: FlowName = None, output: Output = "table", session: InSession) -> None:
+def ls(*, flow_name: FlowName = None, verbose: Verbose = False, output: Output = "table", session: InSession) -> None:
     """List all deployments.
 
     For example:
         headgate deployment ls --flow-name inventory
+        headgate deployment ls --verbose
     """
     query = DeploymentQuery(
         flows=FlowFilter(name=NameFilter(any_=flow_name)) if flow_name else None, sort=DeploymentSort.NAME_ASC
@@ -66,8 +78,9 @@ def ls(*, flow_name: FlowName = None, output: Output = "table", session: InSessi
     if output == "json":
         print_json(found)
     else:
-        rows = sorted(_row(deployment, names.get(deployment.flow_id, "")) for deployment in found)
+        rows = sorted(_row(each, names.get(each.flow_id, ""), session.now(), verbose=verbose) for each in found)
         columns = [Column("Name"), Column("ID", keep=True, spare=True), Column("Work pool"), Column("Schedules")]
+        columns += [Column("Queue"), Column("Status", keep=True), Column("Paused"), Column("Description")] if verbose else []
         print_table("Deployments", columns, rows, caption="(**) denotes a paused deployment")
 
 
@@ -95,16 +108,20 @@ def run(
     start_in: StartIn = None,
     start_at: StartAt = None,
     flow_run_name: RunName = None,
+    count: Count = 1,
     watch: Watch = False,
     output: Output = "table",
     session: InSession,
 ) -> int:
-    """Create a run of a deployment. A worker of its pool picks it up when it is due.
+    """Create a run of a deployment, or several. A worker of its pool picks it up when it is due.
 
     For example:
         headgate deployment run inventory/nightly --param min_size=1000 --watch
         headgate deployment run inventory/nightly --start-in 10m --tag by-hand
+        headgate deployment run inventory/nightly --count 100
     """
+    if count != 1 and watch:
+        raise UsageError("--watch follows one run; leave it out, or --count.")
     due = _due(start_in, start_at, session.now())
     with session.client(patience=60.0 if watch else 3.0) as client:
         found = find_deployment(client, deployment)
@@ -115,6 +132,8 @@ def run(
             job_variables=_job_variables(client, found, job_variable),
             tags=tag,
         )
+        if count != 1:
+            return run_many(client, found, body, count, output)
         created = client.send(deployments.create_flow_run(found.id, body))
         if output == "json" and not watch:
             print_json(created)
@@ -124,20 +143,41 @@ def run(
 
 
 @app.command
-def pause(deployment: DeploymentName, /, *, session: InSession) -> None:
+def set_pool(deployment: DeploymentName, /, *, pool: NewPool, queue: NewQueue = None, session: InSession) -> None:
+    """Send a deployment's runs to another work pool. Those that wait go with it; runs in progress go on where they are.
+
+    For example:
+        headgate deployment set-pool inventory/nightly --pool my-local-machine
+        headgate deployment set-pool inventory/nightly --pool local --queue urgent
+    """
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+        type = find_pool(client, pool).type
+        client.send(deployments.update(found.id, DeploymentUpdate(work_pool_name=pool, work_queue_name=queue or UNSET)))
+        changed = client.send(deployments.get(found.id))
+    print(f"Deployment {deployment!r} runs in work pool {changed.work_pool_name!r}, queue {changed.work_queue_name!r}")
+    print(f"\nTo execute its runs, start {server_of(type)}:\n    {start_command(repr(pool), type)}")
+    if found.work_pool_name and found.work_pool_name != pool:
+        back = f"--pool {found.work_pool_name!r} --queue {found.work_queue_name!r}"
+        print(f"To send them back:\n    headgate deployment set-pool {deployment!r} {back}")
+
+
+@app.command
+def pause(deployment: DeploymentName, /, *, reason: Reason = None, by: By = None, session: InSession) -> None:
     """Stop a deployment's schedules and hold back its runs; runs in progress go on.
 
     For example:
-        headgate deployment pause inventory/nightly
+        headgate deployment pause inventory/nightly --reason "db upgrade"
     """
     with session.client() as client:
-        client.send(deployments.pause(find_deployment(client, deployment).id))
+        found = find_deployment(client, deployment)
+        client.send(deployments.pause(found.id, note_of(reason, by, is_paused=found.paused)))
     print(f"Paused deployment {deployment!r}")
 
 
 @app.command
 def resume(deployment: DeploymentName, /, *, session: InSession) -> None:
-    """Undo `pause`.
+    """Undo `pause`: runs are released at once, and why it was paused is forgotten.
 
     For example:
         headgate deployment resume inventory/nightly
@@ -161,10 +201,14 @@ def delete(deployment: DeploymentName, /, *, yes: Yes = False, session: InSessio
     print(f"Deleted deployment {deployment!r}")
 
 
-def _row(deployment: Deployment, flow: str) -> tuple[str, ...]:
+def _row(deployment: Deployment, flow: str, now: datetime, *, verbose: bool) -> tuple[str, ...]:
     mark = " **" if deployment.paused else ""
     timing = "; ".join(schedules.describe(item.schedule) for item in deployment.schedules if item.active)
-    return (f"{flow}/{deployment.name}{mark}", str(deployment.id), deployment.work_pool_name or "", timing)
+    row = (f"{flow}/{deployment.name}{mark}", str(deployment.id), deployment.work_pool_name or "", timing)
+    if not verbose:
+        return row
+    about = (deployment.work_queue_name, deployment.status, said(deployment.pause, now), deployment.description)
+    return (*row, *(text or "" for text in about))
 
 
 def _due(start_in: str | None, start_at: str | None, now: datetime) -> datetime | None:
@@ -191,7 +235,13 @@ def _job_variables(client: Client, deployment: Deployment, given: list[str] | No
     variables = {key: json_or_text(text) for key, text in pairs(given, option="--job-variable").items()}
     if variables and deployment.work_pool_name:
         pool = find_pool(client, deployment.work_pool_name)
-        templates.validate_variables(pool.base_job_template, deployment.job_variables | variables)
+        templates.validate_variables(pool.base_job_template, deployment.job_variables, variables)
+    for path, name in list_placeholders(variables):
+        if name.startswith("$"):
+            warning_line(
+                f"--job-variable {to_pointer(path)}: {{{{ {name} }}}} stays the text that it is; only a pool's template "
+                "names variables of the worker's environment."
+            )
     return variables or None
 
 

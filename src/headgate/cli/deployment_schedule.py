@@ -8,10 +8,11 @@ from msgspec import UNSET
 
 from headgate.cli.find import find_deployment
 from headgate.cli.fire_times import fire_table, next_fire_times
-from headgate.cli.options import DeploymentName, InSession, Output, Yes
+from headgate.cli.misfires import Deadline, Policy, misfire_of, misfire_text
+from headgate.cli.options import DeploymentName, InSession, Output, Verbose, Yes
 from headgate.cli.output import Column, UsageError, ago, confirm, local, print_json, print_table
 from headgate.cli.overrides import Cron, Interval, Rrule, Timezone
-from headgate.cli.session import Session
+from headgate.cli.pauses import By, Reason, note_of, paused_line, said
 from headgate.cli.times import instant_of, seconds_of
 from headgate.client.calls import deployments
 from headgate.core import schedules
@@ -46,11 +47,11 @@ Count = Annotated[int, Parameter(name=["--count", "-n"], help="How many fire tim
 
 
 @app.command
-def ls(deployment: DeploymentName, /, *, output: Output = "table", session: InSession) -> None:
+def ls(deployment: DeploymentName, /, *, verbose: Verbose = False, output: Output = "table", session: InSession) -> None:
     """List the schedules of a deployment, and when each fires next.
 
     For example:
-        headgate deployment schedule ls inventory/nightly
+        headgate deployment schedule ls inventory/nightly --verbose
     """
     with session.client() as client:
         found = find_deployment(client, deployment)
@@ -59,12 +60,10 @@ def ls(deployment: DeploymentName, /, *, output: Output = "table", session: InSe
     else:
         now = session.now()
         columns = [Column("ID", keep=True), Column("Schedule"), Column("Next")]
-        rows = [
-            (str(item.id), schedules.describe(item.schedule) + _mark(item), ago(_next(item, now), now, short=True))
-            for item in found.schedules
-        ]
+        columns += [Column("Slug"), Column("Misfire"), Column("Paused")] if verbose else []
+        rows = [_row(item, now, verbose=verbose) for item in found.schedules]
         print_table(f"Schedules of {deployment}", columns, rows, caption="(**) denotes a paused schedule")
-        _say_paused(found, deployment)
+        _say_paused(found, deployment, now)
 
 
 @app.command
@@ -79,6 +78,8 @@ def create(
     rrule: Rrule = None,
     timezone: Timezone = None,
     no_active: NoActive = False,
+    misfire: Policy = None,
+    start_deadline: Deadline = None,
     output: Output = "table",
     session: InSession,
 ) -> None:
@@ -86,12 +87,13 @@ def create(
 
     For example:
         headgate deployment schedule create inventory/nightly --cron "0 3 * * *"
-        headgate deployment schedule create inventory/nightly --interval 90m
+        headgate deployment schedule create etl/sync --interval 1h --misfire latest
     """
+    late = misfire_of(misfire, start_deadline)
     timing = _timing(cron=cron, interval=interval, rrule=rrule, timezone=timezone, anchor=anchor, day_or=day_or)
     with session.client() as client:
         id = find_deployment(client, deployment).id
-        body = DeploymentScheduleCreate(schedule=timing, active=not no_active)
+        body = DeploymentScheduleCreate(schedule=timing, active=not no_active, misfire=late)
         [created] = client.send(deployments.create_schedules(id, [body]))
     if output == "json":
         print_json(created)
@@ -127,29 +129,46 @@ def preview(
     else:
         fire_table(f"{schedules.describe(item.schedule)}", times, now=now)
         if not item.active:
-            print(f"The schedule is paused: `headgate deployment schedule resume {deployment} {item.id}`.")
-        _say_paused(found, deployment)
+            resume = f"headgate deployment schedule resume {deployment} {item.id}"
+            print(paused_line("The schedule", item.pause, now, effect="makes no runs", resume=resume))
+        _say_paused(found, deployment, now)
 
 
 @app.command
-def pause(deployment: DeploymentName, schedule: ScheduleName = None, /, *, session: InSession) -> None:
+def pause(
+    deployment: DeploymentName,
+    schedule: ScheduleName = None,
+    /,
+    *,
+    reason: Reason = None,
+    by: By = None,
+    session: InSession,
+) -> None:
     """Stop a schedule and take back the runs that it has made ahead.
 
     For example:
-        headgate deployment schedule pause inventory/nightly
+        headgate deployment schedule pause inventory/nightly --reason "db upgrade"
     """
-    item = _set_active(session, deployment, schedule, False)
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+        item = _find(found, schedule)
+        note = note_of(reason, by, is_paused=not item.active)
+        body = DeploymentScheduleUpdate(active=False, pause_reason=note.pause_reason, paused_by=note.paused_by)
+        client.send(deployments.update_schedule(found.id, item.id, body))
     print(f"Paused schedule {schedules.describe(item.schedule)} of deployment {deployment!r}")
 
 
 @app.command
 def resume(deployment: DeploymentName, schedule: ScheduleName = None, /, *, session: InSession) -> None:
-    """Undo `pause`.
+    """Undo `pause`: runs are made again, and why it was paused is forgotten.
 
     For example:
         headgate deployment schedule resume inventory/nightly
     """
-    item = _set_active(session, deployment, schedule, True)
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+        item = _find(found, schedule)
+        client.send(deployments.update_schedule(found.id, item.id, DeploymentScheduleUpdate(active=True)))
     print(f"Resumed schedule {schedules.describe(item.schedule)} of deployment {deployment!r}")
 
 
@@ -216,14 +235,6 @@ def _timing(
     return timing
 
 
-def _set_active(session: Session, deployment: str, schedule: str | None, active: bool) -> DeploymentSchedule:
-    with session.client() as client:
-        found = find_deployment(client, deployment)
-        item = _find(found, schedule)
-        client.send(deployments.update_schedule(found.id, item.id, DeploymentScheduleUpdate(active=active)))
-    return item
-
-
 def _created(item: DeploymentSchedule, now: datetime) -> str:
     when = _next(item, now)
     return f"""\
@@ -238,10 +249,13 @@ def _next(item: DeploymentSchedule, now: datetime) -> datetime | None:
     return schedules.next_fire(item.schedule, after=now) if item.active else None
 
 
-def _mark(item: DeploymentSchedule) -> str:
-    return "" if item.active else " **"
+def _row(item: DeploymentSchedule, now: datetime, *, verbose: bool) -> tuple[str, ...]:
+    mark = "" if item.active else " **"
+    row = (str(item.id), schedules.describe(item.schedule) + mark, ago(_next(item, now), now, short=True))
+    return (*row, item.slug or "", misfire_text(item.misfire), said(item.pause, now)) if verbose else row
 
 
-def _say_paused(deployment: Deployment, name: str) -> None:
+def _say_paused(deployment: Deployment, name: str, now: datetime) -> None:
     if deployment.paused:
-        print(f"The whole deployment is paused: `headgate deployment resume {name}`.")
+        resume = f"headgate deployment resume {name}"
+        print(paused_line("The whole deployment", deployment.pause, now, effect="makes no runs", resume=resume))

@@ -3,17 +3,16 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated
-from uuid import uuid4
 
 from cyclopts import App, Parameter
 
+from headgate.cli.explanation import explanation_text, waiting_text
 from headgate.cli.find import every, find_flow_run, first, flow_names
-from headgate.cli.options import FlowRunName, InSession, Output, Yes
-from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_json_line, print_table, show
+from headgate.cli.options import FlowRunName, InSession, Output
+from headgate.cli.output import Column, UsageError, ago, print_json, print_json_line, print_record, print_table
 from headgate.cli.watch import all_lines, follow_lines, log_text
 from headgate.client.calls import flow_runs, logs
 from headgate.client.client import Client
-from headgate.errors import Conflict
 from headgate.schema.filters import (
     FlowFilter,
     FlowRunFilter,
@@ -31,7 +30,7 @@ from headgate.schema.filters import (
 )
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.logs import Log
-from headgate.schema.states import OrchestrationStatus, SetState, StateCreate, StateDetails, StateType
+from headgate.schema.states import StateType
 
 app = App(name="flow-run")
 
@@ -87,14 +86,34 @@ def ls(
 
 @app.command(name="inspect")
 def inspect_(flow_run: FlowRunName, /, *, output: Output = "table", session: InSession) -> None:
-    """Show all fields of a flow run.
+    """Show all fields of a flow run, what it waits or waited for, and the states that it was in.
 
     For example:
         headgate flow-run inspect careful-wolf
     """
     with session.client() as client:
         run = find_flow_run(client, flow_run)
-    show(run, output, now=session.now())
+        if output == "json":
+            print_json(run)
+            return
+        explanation, history = client.send(flow_runs.explain(run.id)), client.send(flow_runs.get_states(run.id))
+    print_record(run, now=session.now())
+    print(waiting_text(explanation, history, now=session.now()))
+
+
+@app.command
+def explain(flow_run: FlowRunName, /, *, output: Output = "table", session: InSession) -> None:
+    """Say why a flow run is not running: pauses, limits and who has the slots, missing workers, runs ahead of it.
+
+    For example:
+        headgate flow-run explain careful-wolf
+    """
+    with session.client() as client:
+        explanation = client.send(flow_runs.explain(find_flow_run(client, flow_run).id))
+    if output == "json":
+        print_json(explanation)
+    else:
+        print(explanation_text(explanation, now=session.now()))
 
 
 @app.command(name="logs")
@@ -132,38 +151,8 @@ def logs_(
                 print(log_text(line))
 
 
-@app.command
-def cancel(flow_run: FlowRunName, /, *, session: InSession) -> None:
-    """Stop a flow run: its worker ends it, by force after a grace period.
-
-    For example:
-        headgate flow-run cancel careful-wolf
-    """
-    details = StateDetails(transition_id=uuid4())
-    proposal = SetState(state=StateCreate(type=StateType.CANCELLING, state_details=details))
-    with session.client() as client:
-        run = find_flow_run(client, flow_run)
-        answer = client.send(flow_runs.set_state(run.id, proposal))
-    if answer.status is OrchestrationStatus.ABORT:
-        raise Conflict(f"Flow run {run.name!r} cannot be cancelled: {answer.details.reason}")
-    if answer.state is not None and answer.state.type is StateType.CANCELLED:
-        print(f"Cancelled flow run {run.name!r}; it had not started.")
-    else:
-        print(f"Flow run {run.name!r} is being cancelled.")
-
-
-@app.command
-def delete(flow_run: FlowRunName, /, *, yes: Yes = False, session: InSession) -> None:
-    """Delete a flow run with its states and logs.
-
-    For example:
-        headgate flow-run delete careful-wolf
-    """
-    with session.client() as client:
-        run = find_flow_run(client, flow_run)
-        confirm(f"Delete flow run {run.name!r} ({run.id}) with its logs?", yes=yes)
-        client.send(flow_runs.delete(run.id))
-    print(f"Deleted flow run {run.name!r}.")
+app.command("headgate.cli.flow_run_bulk:cancel", name="cancel")
+app.command("headgate.cli.flow_run_bulk:delete", name="delete")
 
 
 def _query(

@@ -15,7 +15,11 @@ Output = Annotated[
     Parameter(name=["--output", "-o"], help="For people, or for programs: exactly the API's records."),
 ]
 
+Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], help="Show more of each, also why it is paused.")]
+
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask for confirmation.")]
+
+DryRun = Annotated[bool, Parameter(name="--dry-run", help="Only say what it would concern; change nothing.")]
 
 PoolName = Annotated[str, Parameter(help="Name of the work pool.")]
 

@@ -1,7 +1,7 @@
 """What the command line prints and asks: tables, records, JSON, one-line errors, spans of time."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,12 +43,12 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def show(record: Struct, output: str, *, now: datetime) -> None:
-    """One wire record, as JSON or for people."""
+def show(record: Struct, output: str, *, now: datetime, title: str | None = None, more: Mapping[str, Any] = {}) -> None:
+    """One wire record, as JSON or for people; those also see `more`, and its type under another `title`."""
     if output == "json":
         print_json(record)
     else:
-        print_record(record, now=now)
+        print_record(record, now=now, title=title, more=more)
 
 
 def print_json_line(value: Any) -> None:
@@ -93,13 +93,13 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]],
     return table
 
 
-def print_record(record: Struct, *, now: datetime) -> None:
+def print_record(record: Struct, *, now: datetime, title: str | None = None, more: Mapping[str, Any] = {}) -> None:
     """All fields of a wire record, one a line; times in this machine's zone, and how far they are from `now`."""
     from rich.pretty import pretty_repr
 
-    fields = msgspec.to_builtins(record, builtin_types=(datetime,))
+    fields = msgspec.to_builtins(record, builtin_types=(datetime,)) | msgspec.to_builtins(more, builtin_types=(datetime,))
     lines = [f"    {name}={_indented(pretty_repr(_field(name, value, now)))}," for name, value in fields.items()]
-    _console().print("\n".join([f"{type(record).__name__}(", *lines, ")"]), markup=False, soft_wrap=True)
+    _console().print("\n".join([f"{title or type(record).__name__}(", *lines, ")"]), markup=False, soft_wrap=True)
 
 
 def ago(when: datetime | None, now: datetime, *, short: bool = False) -> str:

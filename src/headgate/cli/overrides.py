@@ -9,6 +9,7 @@ from headgate.cli.options import JobVariables
 from headgate.cli.output import UsageError
 from headgate.cli.project import Raw
 from headgate.cli.values import json_or_text, pairs
+from headgate.core.templates import overlay
 
 Command = Annotated[
     str | None, Parameter(name="--command", help="A command line to run in place of a flow; no shell is involved.")
@@ -40,6 +41,10 @@ Limit = Annotated[
     int | None,
     Parameter(name=["--concurrency-limit", "-cl"], help="How many of its runs may be in progress at a time."),
 ]
+InfraRetries = Annotated[
+    int | None,
+    Parameter(name="--infra-retries", help="How often a run that lost its infrastructure is given other."),
+]
 Paused = Annotated[bool, Parameter(name="--paused", help="Write it paused: no run starts until it is resumed.")]
 
 
@@ -60,12 +65,13 @@ class Overrides:
     version: Version = None
     description: Description = None
     concurrency_limit: Limit = None
+    infra_retries: InfraRetries = None
     paused: Paused = False
 
     def over(self, raw: Raw) -> dict[str, Any]:
         """An entry of the file with the flags in their places."""
         entry = dict(raw)
-        for key in ("version", "description", "concurrency_limit"):
+        for key in ("version", "description", "concurrency_limit", "infra_retries"):
             if (value := getattr(self, key)) is not None:
                 entry[key] = value
         if self.command is not None:
@@ -97,5 +103,5 @@ class Overrides:
             pool["work_queue_name"] = self.work_queue
         if self.job_variable is not None:
             given = {key: json_or_text(text) for key, text in pairs(self.job_variable, option="--job-variable").items()}
-            pool["job_variables"] = (pool.get("job_variables") or {}) | given
+            pool["job_variables"] = overlay(pool.get("job_variables") or {}, given)
         return pool

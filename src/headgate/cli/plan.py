@@ -9,6 +9,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from headgate.cli.job_variables import job_variables_of
+from headgate.cli.misfires import misfire_of
 from headgate.cli.output import Problems
 from headgate.cli.program import Program, program_of
 from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
@@ -16,7 +18,14 @@ from headgate.cli.times import seconds_of
 from headgate.cli.values import parameters_of
 from headgate.core import schedules, templates
 from headgate.errors import HeadgateError, Invalid
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentCreate, DeploymentScheduleCreate
+from headgate.schema.deployments import (
+    CollisionStrategy,
+    ConcurrencyOptions,
+    DeploymentCreate,
+    DeploymentScheduleCreate,
+    InfraRetries,
+    Misfire,
+)
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_pools import WorkPool
@@ -64,7 +73,8 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     parameters = findings.of(lambda: _parameters(entry, program, around.parameters))
     pool = findings.of(lambda: _pool(entry, around))
     variables = findings.of(lambda: _job_variables(entry, pool))
-    timing = findings.of(lambda: _schedules(entry, program, pool))
+    timing = findings.of(lambda: _schedules(entry, program, pool, variables or {}))
+    restarts = findings.of(lambda: _infra_retries(entry.infra_retries))
     if findings.problems or name is None or program is None or pool is None:
         raise Problems(findings.problems)
     body = DeploymentCreate(
@@ -75,6 +85,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         schedules=timing,
         concurrency_limit=entry.concurrency_limit.limit if entry.concurrency_limit else None,
         concurrency_options=_options(entry.concurrency_limit),
+        infra_retries=restarts,
         job_variables=variables,
         parameters=parameters,
         tags=entry.tags or [],
@@ -127,6 +138,16 @@ def _parameters(entry: DeploymentEntry, program: Program | None, given: Sequence
     return values
 
 
+def _infra_retries(given: InfraRetries | int | None) -> InfraRetries | None:
+    """A number alone is how often."""
+    if not isinstance(given, int):
+        return given
+    try:
+        return msgspec.convert({"max": given}, InfraRetries)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{given}: {str(error).partition(' - at')[0]}", field="infra_retries") from None
+
+
 def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:
     name = (entry.work_pool and entry.work_pool.name) or around.default_pool
     if name is None:
@@ -135,41 +156,40 @@ def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:
 
 
 def _job_variables(entry: DeploymentEntry, pool: WorkPool | None) -> dict[str, Any]:
-    given = entry.work_pool
-    if given is None:
-        return {}
-    variables = (given.infra_overrides or {}) | (given.job_variables or {})
+    variables = job_variables_of(entry)
     if pool is not None:
-        _check_variables(pool, variables, "work_pool.job_variables")
+        _check_variables(pool, "work_pool.job_variables", variables)
     return variables
 
 
-def _check_variables(pool: WorkPool, variables: dict[str, Any], field: str) -> None:
+def _check_variables(pool: WorkPool, field: str, *layers: dict[str, Any]) -> None:
     try:
-        templates.validate_variables(pool.base_job_template, variables)
+        templates.validate_variables(pool.base_job_template, *layers)
     except Invalid as error:
         raise Invalid(f"work pool {pool.name!r}: {error}", field=field) from None
 
 
 def _schedules(
-    entry: DeploymentEntry, program: Program | None, pool: WorkPool | None
+    entry: DeploymentEntry, program: Program | None, pool: WorkPool | None, variables: dict[str, Any]
 ) -> list[DeploymentScheduleCreate] | None:
     """The schedules that the entry lists; None when it says nothing of schedules, and those that are there stay."""
     if entry.schedule is not None and entry.schedules is not None:
         raise Invalid("`schedule` and `schedules` cannot both be given", field="schedules")
     if entry.schedule is not None and entry.schedule != ScheduleEntry():
-        return [_schedule(entry.schedule, "schedule", program, pool)]
+        return [_schedule(entry.schedule, "schedule", program, pool, variables)]
     if entry.schedules is None:
         return None
-    return [_schedule(each, f"schedules[{number}]", program, pool) for number, each in enumerate(entry.schedules)]
+    return [_schedule(each, f"schedules[{number}]", program, pool, variables) for number, each in enumerate(entry.schedules)]
 
 
-def _schedule(entry: ScheduleEntry, field: str, program: Program | None, pool: WorkPool | None) -> DeploymentScheduleCreate:
+def _schedule(
+    entry: ScheduleEntry, field: str, program: Program | None, pool: WorkPool | None, of_deployment: dict[str, Any]
+) -> DeploymentScheduleCreate:
     parameters, variables = entry.parameters or {}, entry.job_variables or {}
     if program:
         program.check(parameters, f"{field}.parameters")
     if pool and variables:
-        _check_variables(pool, variables, f"{field}.job_variables")
+        _check_variables(pool, f"{field}.job_variables", of_deployment, variables)
     return DeploymentScheduleCreate(
         schedule=_timing(entry, field),
         active=entry.active,
@@ -177,8 +197,17 @@ def _schedule(entry: ScheduleEntry, field: str, program: Program | None, pool: W
         parameters=parameters,
         job_variables=variables,
         slug=entry.slug,
+        misfire=_misfire(entry, field),
         replaces=entry.replaces,
     )
+
+
+def _misfire(entry: ScheduleEntry, field: str) -> Misfire | None:
+    deadline = None if entry.start_deadline is None else str(entry.start_deadline)
+    try:
+        return misfire_of(entry.misfire, deadline, option="start_deadline")
+    except HeadgateError as error:
+        raise Invalid(str(error), field=f"{field}.start_deadline") from None
 
 
 def _timing(entry: ScheduleEntry, field: str) -> Schedule:

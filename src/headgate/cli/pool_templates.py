@@ -21,14 +21,22 @@ def default_template(type: str) -> dict[str, Any]:
         raise UsageError(f"{error} A pool of another type takes its template from a file.") from None
 
 
-def read_template(path: Path) -> dict[str, Any]:
-    """The template that `--base-job-template` names."""
+def installed_template(type: str) -> dict[str, Any]:
+    """The same, or an empty one for a type that is not installed here."""
+    try:
+        return default_template(type)
+    except UsageError:
+        return {}
+
+
+def read_template(path: Path, *, option: str = "--base-job-template") -> dict[str, Any]:
+    """The template in the file that an option names."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except OSError as error:
-        raise UsageError(f"--base-job-template: cannot read {path}: {error.strerror}.") from None
+        raise UsageError(f"{option}: cannot read {path}: {error.strerror}.") from None
     except msgspec.DecodeError as error:
-        raise UsageError(f"--base-job-template: {path} is not a JSON object: {error}.") from None
+        raise UsageError(f"{option}: {path} is not a JSON object: {error}.") from None
 
 
 def write_template(template: dict[str, Any], path: Path) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
-from headgate.schema.deployments import CollisionStrategy
+from headgate.schema.deployments import CollisionStrategy, InfraRetries, MisfirePolicy
 
 FILES = ("headgate.yaml", "prefect.yaml", "deployment.yaml")
 """Looked for in this order."""
@@ -24,7 +24,7 @@ S = TypeVar("S", bound=Struct)
 
 
 class ScheduleEntry(Struct, kw_only=True):
-    """A schedule as the file has it; `interval` in seconds, or with units such as `15m`."""
+    """A schedule as the file has it; `interval` and `start_deadline` in seconds, or with units such as `15m`."""
 
     interval: float | str | None = None
     anchor_date: datetime | None = None
@@ -37,6 +37,8 @@ class ScheduleEntry(Struct, kw_only=True):
     parameters: dict[str, Any] | None = None
     job_variables: dict[str, Any] | None = None
     max_scheduled_runs: int | None = None
+    misfire: MisfirePolicy | None = None
+    start_deadline: float | str | None = None
     replaces: str | None = None
 
 
@@ -49,7 +51,7 @@ class LimitEntry(Struct, kw_only=True):
 
 
 class WorkPoolEntry(Struct, kw_only=True):
-    """Where a deployment's runs go. `infra_overrides` is the older name of `job_variables`."""
+    """Where a deployment's runs go. `infra_overrides` is the older name of `job_variables`; its keys may be dotted."""
 
     name: str | None = None
     work_queue_name: str | None = None
@@ -58,7 +60,7 @@ class WorkPoolEntry(Struct, kw_only=True):
 
 
 class DeploymentEntry(Struct, kw_only=True):
-    """One deployment as the file has it."""
+    """One deployment as the file has it; of old, `infra_overrides` stood here."""
 
     name: str | None = None
     version: str | int | float | None = None
@@ -71,9 +73,11 @@ class DeploymentEntry(Struct, kw_only=True):
     schedule: ScheduleEntry | None = None
     schedules: list[ScheduleEntry] | None = None
     concurrency_limit: LimitEntry | None = None
+    infra_retries: InfraRetries | int | None = None
     paused: bool | None = None
     enforce_parameter_schema: bool | None = None
     work_pool: WorkPoolEntry | None = None
+    infra_overrides: dict[str, Any] | None = None
     build: Any = None
     push: Any = None
     pull: list[dict[str, Any]] | None = None
@@ -88,7 +92,6 @@ _ELSEWHERE = {
     "sla": "; service levels are not part of a deployment here",
     "catchup": "; missed runs are not made up for",
     "infrastructure": "; name a work pool instead: `work_pool: {name: …}`",
-    "infra_overrides": "; it stands in work_pool, as job_variables",
     "job_variables": "; it stands in work_pool",
     "work_queue_name": "; it stands in work_pool",
     "is_schedule_active": "; a schedule has `active`",
@@ -177,6 +180,7 @@ def _known_keys(entry: Raw, where: str) -> Raw:
     _check_keys(entry, DeploymentEntry.__struct_fields__, where)
     _check_keys(entry.get("work_pool"), WorkPoolEntry.__struct_fields__, f"{where}.work_pool")
     _check_keys(entry.get("concurrency_limit"), LimitEntry.__struct_fields__, f"{where}.concurrency_limit")
+    _check_keys(entry.get("infra_retries"), InfraRetries.__struct_fields__, f"{where}.infra_retries")
     _check_keys(entry.get("schedule"), ScheduleEntry.__struct_fields__, f"{where}.schedule")
     schedules = entry.get("schedules")
     for number, schedule in enumerate(schedules if isinstance(schedules, list) else ()):
@@ -221,7 +225,14 @@ def _dated(key: str, value: Any) -> Any:
     return value
 
 
+_AT_LAUNCH = (
+    " It is filled in here, when you deploy; for one of the worker's environment the pool's base job template has a "
+    "`{{ $NAME }}`."
+)
+
+
 def _variable(name: str, where: str) -> str:
     if name not in os.environ:
-        raise ConfigError(f"{where}: the environment variable {name} is not set.")
+        is_for_job = "job_variables" in where or "infra_overrides" in where
+        raise ConfigError(f"{where}: the environment variable {name} is not set.{_AT_LAUNCH * is_for_job}")
     return os.environ[name]

@@ -19,6 +19,8 @@ from headgate.settings import PREFIX, Settings, env_name
 app = App(name="server")
 database = App(name="database", help="Look after the database of the server.")
 app.command(database)
+database.command("headgate.cli.server_database:prune", name="prune")
+database.command("headgate.cli.server_database:compact", name="compact")
 
 Host = Annotated[str | None, Parameter(name="--host", help="Address to listen on; without it HEADGATE_SERVER_API_HOST.")]
 Port = Annotated[int | None, Parameter(name="--port", help="Port to listen on; without it HEADGATE_SERVER_API_PORT.")]
@@ -186,6 +188,7 @@ def _flags(host: str | None, port: int | None, database_url: str | None, no_serv
         "server_services_scheduler_enabled": services,
         "server_services_late_runs_enabled": services,
         "server_services_lifeline_enabled": services,
+        "server_services_pruner_enabled": services,
     }
 
 

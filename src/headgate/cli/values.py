@@ -8,6 +8,7 @@ import msgspec
 
 from headgate.cli.hints import hint
 from headgate.cli.output import UsageError
+from headgate.schema.variables import ReferableName
 
 
 def pairs(items: Iterable[str] | None, *, option: str) -> dict[str, str]:
@@ -19,6 +20,14 @@ def pairs(items: Iterable[str] | None, *, option: str) -> dict[str, str]:
             raise UsageError(f"{option} {item!r} is not KEY=VALUE.")
         found[key] = value
     return found
+
+
+def referable(name: str, noun: str) -> None:
+    """Refuse a name that no reference could hold."""
+    try:
+        msgspec.convert(name, ReferableName)
+    except msgspec.ValidationError:
+        raise UsageError(f"{name!r} is no name of a {noun}: it is made of lowercase letters, digits, - and _.") from None
 
 
 def json_or_text(text: str) -> Any:

@@ -1,27 +1,36 @@
 """`headgate work-pool`: named channels of one infrastructure type each."""
 
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from msgspec import UNSET
 
 from headgate.cli import work_pool_changes as changes
+from headgate.cli.consequences import parts, pool_content
 from headgate.cli.find import every, find_pool
-from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Yes
-from headgate.cli.output import Column, UsageError, confirm, counted, print_json, print_table, show
+from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
+from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
+from headgate.cli.pauses import login, said
+from headgate.cli.pool_explanation import print_pool_explanation
 from headgate.cli.pool_templates import default_template, read_template, write_template
-from headgate.cli.preview import preview_table, upcoming
+from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.profiles import change_current
-from headgate.client.calls import deployments, work_pools, work_queues
+from headgate.cli.serving import server_of, start_command
+from headgate.client.calls import work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import Conflict
-from headgate.schema.filters import DeploymentQuery, IdFilter, WorkPoolFilter, WorkPoolQuery, WorkQueueQuery
+from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
 from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate
 from headgate.settings import env_name
 from headgate.worker.types import installed_types
 
 app = App(name="work-pool")
+app.command(
+    "headgate.cli.work_pool_template:app", name="template", help="Judge base job templates, and see what becomes of them."
+)
 
 Type = Annotated[
     str,
@@ -67,6 +76,7 @@ def create(
         base_job_template=template,
         description=description,
         concurrency_limit=concurrency_limit,
+        paused_by=login() if paused else UNSET,
     )
     with session.client() as client:
         pool = _create(client, body)
@@ -79,11 +89,11 @@ def create(
 
 
 @app.command
-def ls(*, output: Output = "table", session: InSession) -> None:
-    """List all work pools.
+def ls(*, verbose: Verbose = False, output: Output = "table", session: InSession) -> None:
+    """List all work pools. With --verbose also whether something serves each, its slots in use and what it is for.
 
     For example:
-        headgate work-pool ls -o json
+        headgate work-pool ls --verbose
     """
     with session.client() as client:
         found = every(client, work_pools.query, WorkPoolQuery())
@@ -96,7 +106,8 @@ def ls(*, output: Output = "table", session: InSession) -> None:
             Column("ID", keep=True, spare=True),
             Column("Concurrency\nLimit", right=True),
         ]
-        rows = [(pool.name + _mark(pool), pool.type, str(pool.id), str(pool.concurrency_limit)) for pool in found]
+        columns += _MORE if verbose else []
+        rows = [_row(pool, session.now(), verbose=verbose) for pool in found]
         print_table("Work pools", columns, rows, caption="(**) denotes a paused pool")
 
 
@@ -109,27 +120,42 @@ def inspect_(name: PoolName, /, *, output: Output = "table", session: InSession)
     """
     with session.client() as client:
         pool = find_pool(client, name)
-    show(pool, output, now=session.now())
+    # The documents show pools under this name, and with a filter: that of queues in older days, which is always none.
+    show(pool, output, now=session.now(), title="Workpool", more={"filter": None})
 
 
 @app.command
 def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", session: InSession) -> None:
-    """Show the runs that the pool would release in the hours ahead, under its limits.
+    """Show what the pool will run in the hours ahead: runs that wait, and (projected) those that schedules will make.
 
     For example:
         headgate work-pool preview local --hours 12
     """
     with session.client() as client:
         pool = find_pool(client, name)
-        found = upcoming(client, name, hours=hours, now=session.now())
+        found = upcoming(client, name, hours=hours)
+        queues = every(client, partial(work_queues.query, name), WorkQueueQuery()) if output == "table" else []
     if output == "json":
         print_json(found)
     else:
-        preview_table(f"Scheduled runs of {name}", found, now=session.now())
-        if pool.is_paused:
-            print(f"Work pool {name!r} is paused and releases nothing: `headgate work-pool resume {name}`.")
-        elif pool.concurrency_limit == 0:
-            print(f"Work pool {name!r} has a concurrency limit of 0 and releases nothing.")
+        preview_table(f"Scheduled runs of {name}", found)
+        print_lines(held_lines(found, pool, queues, now=session.now()))
+
+
+@app.command
+def explain(name: PoolName, /, *, output: Output = "table", session: InSession) -> None:
+    """Say what a pool does: slots in use, due and late runs of each queue, and why the oldest of them waits.
+
+    For example:
+        headgate work-pool explain local
+    """
+    with session.client() as client:
+        find_pool(client, name)
+        explanation = client.send(work_pools.explain(name))
+    if output == "json":
+        print_json(explanation)
+    else:
+        print_pool_explanation(explanation, now=session.now())
 
 
 @app.command
@@ -159,24 +185,22 @@ for command in (
 
 @app.command
 def delete(name: PoolName, /, *, yes: Yes = False, session: InSession) -> None:
-    """Delete a work pool with its queues. Deployments that name it get no more runs until they name another.
+    """Delete a work pool with its queues and workers, and say first what that does.
+
+    Its deployments and waiting runs stay, without a pool, and wait until they are given another. Runs in progress go on.
 
     For example:
         headgate work-pool delete local
     """
     with session.client() as client:
         pool = find_pool(client, name)
-        confirm(f"{_consequences(client, pool)} Delete work pool {name!r}?", yes=yes)
+        content = pool_content(client, pool)
+        left = f"Left without a pool until they are given another: {content.stays}." if content.stays else ""
+        goes_on = f"Going on as before: {content.goes_on}." if content.goes_on else ""
+        question = [f"Gone with it: {parts(client, pool)}.", left, goes_on, f"Delete work pool {name!r}?"]
+        confirm("\n".join(filter(None, question)), yes=yes)
         client.send(work_pools.delete(name))
-    print(f"Deleted work pool {name!r}")
-
-
-def _consequences(client: Client, pool: WorkPool) -> str:
-    """What a deletion takes along and what it leaves behind, in a sentence."""
-    this = DeploymentQuery(work_pools=WorkPoolFilter(id=IdFilter(any_=[pool.id])))
-    left = client.send(deployments.count(this))
-    queues = len(every(client, partial(work_queues.query, pool.name), WorkQueueQuery()))
-    return f"{counted(queues, 'queue')} would be gone, and {counted(left, 'deployment')} left without a pool."
+    print("\n".join(filter(None, [f"Deleted work pool {name!r}", left, goes_on])))
 
 
 def _create(client: Client, body: WorkPoolCreate) -> WorkPool:
@@ -197,21 +221,25 @@ def _only_type() -> str:
 
 
 def _created(pool: WorkPool) -> str:
-    serve = f"headgate worker start --pool {pool.name!r}"
-    if pool.type == UNTYPED:
-        serve = "(only agents serve a pool without a type; one made with `--type process` is served by workers)"
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}
     id - {pool.id}
     concurrency limit - {pool.concurrency_limit}
 
-Start a worker to pick up runs from the work pool:
-    {serve}
+Start {server_of(pool.type)} to pick up {"flows" if pool.type == UNTYPED else "runs"} from the work pool:
+    {start_command(repr(pool.name), pool.type)}
 
 Inspect the work pool:
     headgate work-pool inspect {pool.name!r}"""
 
 
-def _mark(pool: WorkPool) -> str:
-    return " **" if pool.is_paused else ""
+_MORE = [Column("Status", keep=True), Column("Slots\nin use", right=True), Column("Paused"), Column("Description")]
+
+
+def _row(pool: WorkPool, now: datetime, *, verbose: bool) -> tuple[str, ...]:
+    mark = " **" if pool.is_paused else ""
+    row = (pool.name + mark, pool.type, str(pool.id), str(pool.concurrency_limit))
+    if not verbose:
+        return row
+    return (*row, pool.status or "", str(pool.active_slots or 0), said(pool.pause, now), pool.description or "")

@@ -1,12 +1,17 @@
 """The commands of `headgate work-pool` that change a pool."""
 
+from msgspec import UNSET
+
 from headgate.cli.find import find_pool
+from headgate.cli.misfits import misfits_of
 from headgate.cli.options import Description, InSession, PoolLimit, PoolName, Slots, Template
-from headgate.cli.output import UsageError
+from headgate.cli.output import UsageError, warning_line
+from headgate.cli.pauses import By, Reason, note_of
 from headgate.cli.pool_templates import read_template
 from headgate.cli.session import Session
 from headgate.client.calls import work_pools
-from headgate.schema.work_pools import WorkPoolUpdate
+from headgate.client.client import Client
+from headgate.schema.work_pools import WorkPool, WorkPoolUpdate
 
 
 def update(
@@ -32,22 +37,32 @@ def update(
         body.base_job_template = read_template(base_job_template)
     if body == WorkPoolUpdate():
         raise UsageError("What is to change? Give --description, --concurrency-limit or --base-job-template.")
-    _update(session, name, body)
+    with session.client() as client:
+        pool = find_pool(client, name)
+        client.send(work_pools.update(name, body))
+        broken = _broken(client, pool, body)
     print(f"Updated work pool {name!r}")
+    if broken:
+        warning_line(
+            f"Of its deployments no longer fit: {', '.join(broken)}. `headgate work-pool template diff {name}` says why."
+        )
 
 
-def pause(name: PoolName, /, *, session: InSession) -> None:
+def pause(name: PoolName, /, *, reason: Reason = None, by: By = None, session: InSession) -> None:
     """Stop the delivery of runs to workers and agents; runs in progress go on.
 
     For example:
-        headgate work-pool pause local
+        headgate work-pool pause local --reason "db upgrade"
     """
-    _update(session, name, WorkPoolUpdate(is_paused=True))
+    with session.client() as client:
+        note = note_of(reason, by, is_paused=find_pool(client, name).is_paused)
+        body = WorkPoolUpdate(is_paused=True, pause_reason=note.pause_reason, paused_by=note.paused_by)
+        client.send(work_pools.update(name, body))
     print(f"Paused work pool {name!r}")
 
 
 def resume(name: PoolName, /, *, session: InSession) -> None:
-    """Undo `pause`.
+    """Undo `pause`: runs are released at once, and why it was paused is forgotten.
 
     For example:
         headgate work-pool resume local
@@ -82,3 +97,11 @@ def _update(session: Session, name: str, body: WorkPoolUpdate) -> None:
     with session.client() as client:
         find_pool(client, name)
         client.send(work_pools.update(name, body))
+
+
+def _broken(client: Client, before: WorkPool, body: WorkPoolUpdate) -> list[str]:
+    """The deployments that fitted the pool's template before."""
+    if body.base_job_template is UNSET:
+        return []
+    misfits = misfits_of(client, before, body.base_job_template or {})
+    return [*dict.fromkeys(misfit.deployment for misfit in misfits if not misfit.already)]

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from headgate.cli.find import every, find_queue
 from headgate.cli.options import InSession, QueueName, QueuePool, Slots
+from headgate.cli.pauses import By, Reason, note_of
 from headgate.cli.session import Session
 from headgate.client.calls import work_queues
 from headgate.client.client import Client
@@ -16,17 +17,22 @@ from headgate.schema.work_queues import WorkQueue, WorkQueueUpdate
 Rank = Annotated[int, Parameter(help="1 is served first; when it is taken, the others make room.")]
 
 
-def pause(queue: QueueName, /, *, pool: QueuePool = None, session: InSession) -> None:
+def pause(queue: QueueName, /, *, pool: QueuePool = None, reason: Reason = None, by: By = None, session: InSession) -> None:
     """Stop the delivery of a queue's runs; runs in progress go on.
 
     For example:
-        headgate work-queue pause default --pool local
+        headgate work-queue pause default --pool local --reason "db upgrade"
     """
-    print(f"Paused {title(_update(session, queue, pool, WorkQueueUpdate(is_paused=True)))}")
+    with session.client() as client:
+        found = find_queue(client, queue, pool)
+        note = note_of(reason, by, is_paused=found.is_paused)
+        body = WorkQueueUpdate(is_paused=True, pause_reason=note.pause_reason, paused_by=note.paused_by)
+        client.send(work_queues.update(found.id, body))
+    print(f"Paused {title(found)}")
 
 
 def resume(queue: QueueName, /, *, pool: QueuePool = None, session: InSession) -> None:
-    """Undo `pause`.
+    """Undo `pause`: runs are released at once, and why it was paused is forgotten.
 
     For example:
         headgate work-queue resume default --pool local

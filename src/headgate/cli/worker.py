@@ -1,17 +1,19 @@
 """`headgate worker`: processes that join a pool, claim its runs and start their infrastructure."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from headgate.cli.find import every, find_pool
+from headgate.cli.leaving import wait_until_gone
 from headgate.cli.options import InSession, Output
 from headgate.cli.output import Column, UsageError, ago, print_json, print_table, show, warning_line
-from headgate.client.calls import workers
+from headgate.client.calls import work_pools, workers
 from headgate.client.client import Client
 from headgate.errors import NotFound
-from headgate.schema.filters import WorkerQuery
+from headgate.schema.filters import WorkerQuery, WorkPoolQuery
 from headgate.schema.workers import Worker, WorkerStatus
 
 app = App(name="worker")
@@ -38,7 +40,18 @@ Prefetch = Annotated[
 RunOnce = Annotated[bool, Parameter(name="--run-once", help="Take what is due now, wait until it is done, and leave.")]
 
 ItsPool = Annotated[str, Parameter(name=["--pool", "-p"], help="The work pool.")]
+AnyPool = Annotated[str | None, Parameter(name=["--pool", "-p"], help="The work pool; without it the workers of all.")]
 WorkerName = Annotated[str, Parameter(help="Name of the worker.")]
+Wait = Annotated[bool, Parameter(name="--wait", help="Wait until the worker has left: until it is OFFLINE or forgotten.")]
+
+_COLUMNS = [
+    Column("Name"),
+    Column("Work pool"),
+    Column("Type"),
+    Column("Status", keep=True),
+    Column("Draining"),
+    Column("Last heartbeat"),
+]
 
 
 @app.command
@@ -80,21 +93,27 @@ def start(
 
 
 @app.command
-def ls(*, pool: ItsPool, output: Output = "table", session: InSession) -> None:
-    """List the workers of a pool; a worker that stopped sending heartbeats is OFFLINE.
+def ls(*, pool: AnyPool = None, output: Output = "table", session: InSession) -> None:
+    """List workers, of one pool or of all; a worker that stopped sending heartbeats is OFFLINE.
 
     For example:
+        headgate worker ls
         headgate worker ls --pool local
     """
     with session.client() as client:
-        found = every(client, partial(workers.query, pool), WorkerQuery())
+        pools = [pool] if pool else [each.name for each in every(client, work_pools.query, WorkPoolQuery())]
+        found = {name: every(client, partial(workers.query, name), WorkerQuery()) for name in pools}
     if output == "json":
-        print_json(found)
+        print_json([worker for its in found.values() for worker in its])
     else:
-        columns = [Column("Name"), Column("Type"), Column("Status", keep=True), Column("Last heartbeat")]
         now = session.now()
-        rows = [(worker.name, worker.type or "", worker.status, ago(worker.last_heartbeat_time, now)) for worker in found]
-        print_table(f"Workers of {pool}", columns, rows)
+        rows = [_row(worker, name, now) for name, its in found.items() for worker in its]
+        print_table(f"Workers of {pool}" if pool else "Workers", _COLUMNS, rows)
+
+
+def _row(worker: Worker, pool: str, now: datetime) -> tuple[str, ...]:
+    draining, heartbeat = "yes" if worker.draining else "", ago(worker.last_heartbeat_time, now)
+    return worker.name, pool, worker.type or "", worker.status, draining, heartbeat
 
 
 @app.command(name="inspect")
@@ -107,6 +126,32 @@ def inspect_(name: WorkerName, /, *, pool: ItsPool, output: Output = "table", se
     with session.client() as client:
         found = _find(client, name, pool)
     show(found, output, now=session.now())
+
+
+@app.command
+def drain(name: WorkerName, /, *, pool: ItsPool, wait: Wait = False, session: InSession) -> None:
+    """Have a worker claim no more runs, finish those that it has, and leave.
+
+    Claimed runs that have not begun go back to their queue at once. A worker that is started anew under the same name is
+    not draining.
+
+    For example:
+        headgate worker drain night --pool local --wait
+    """
+    with session.client() as client:
+        found = _find(client, name, pool)
+        client.send(workers.drain(pool, name))
+        print(f"Worker {name!r} of work pool {pool!r} drains: it finishes its runs and leaves", flush=True)
+        if found.status is WorkerStatus.OFFLINE:
+            warning_line(f"Worker {name!r} is offline: it learns of this only if it comes back.")
+        elif wait:
+            wait_until_gone(lambda: _status(client, name, pool))
+            print(f"Worker {name!r} of work pool {pool!r} has left")
+
+
+def _status(client: Client, name: str, pool: str) -> WorkerStatus | None:
+    found = every(client, partial(workers.query, pool), WorkerQuery())
+    return next((worker.status for worker in found if worker.name == name), None)
 
 
 @app.command

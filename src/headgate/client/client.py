@@ -147,7 +147,11 @@ class AsyncClient(_Sender):
 
 
 def _repeatable(body: Any) -> Any:
-    """A body that creates a run without an idempotency key, given one: the run is made once, however often it is sent."""
+    """A body that creates runs without idempotency keys, given some: a run is made once, however often it is sent."""
+    if isinstance(body, list):
+        return [_repeatable(each) for each in body] if body and hasattr(body[0], "idempotency_key") else body
+    if isinstance(runs := getattr(body, "flow_runs", None), list):
+        return msgspec.structs.replace(body, flow_runs=_repeatable(runs))
     if getattr(body, "idempotency_key", "") is not None:
         return body
     return msgspec.structs.replace(body, idempotency_key=str(uuid7(now())))

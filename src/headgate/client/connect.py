@@ -1,16 +1,30 @@
 """Clients as the settings ask for them: over HTTP, or to the app in this process when no URL is set."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, overload
 from urllib.parse import urlsplit
 
 from headgate.client.client import AsyncClient, Client
 from headgate.client.transport import Transport
 from headgate.errors import ConfigError
-from headgate.settings import Settings
+from headgate.settings import Settings, load
 
 EPHEMERAL = ("headgate.server", "open_ephemeral")
 """Who builds the app in this process. By name: the client's floor does not import the server's."""
+
+
+@overload
+def get_client(*, sync_client: Literal[False] = False) -> AsyncClient: ...
+@overload
+def get_client(*, sync_client: Literal[True]) -> Client: ...
+def get_client(*, sync_client: bool = False) -> AsyncClient | Client:
+    """A client of the API that the environment and the active profile name; of one in this process when they name none.
+
+    For an event loop: `async with get_client() as client: await client.send(call)`, with a call of
+    `headgate.client.calls`. For a thread: `with get_client(sync_client=True) as client: client.send(call)`.
+    """
+    settings = load().settings
+    return connect(settings) if sync_client else connect_async(settings)
 
 
 def connect(settings: Settings, *, patience: float = 3.0) -> Client:

@@ -5,7 +5,7 @@ a run that is not admitted is answered with the gates that block it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -14,10 +14,13 @@ from uuid import UUID
 class GateKind(StrEnum):
     """What can hold a run back, outermost first."""
 
+    HELD = "held by a process"
+    NO_QUEUE = "no work pool"
     POOL_PAUSED = "pool paused"
     QUEUE_PAUSED = "queue paused"
     DEPLOYMENT_PAUSED = "deployment paused"
     NOT_DUE = "not due"
+    NO_WORKER = "no worker"
     POOL_LIMIT = "pool limit"
     QUEUE_LIMIT = "queue limit"
     DEPLOYMENT_LIMIT = "deployment limit"
@@ -26,39 +29,51 @@ class GateKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One reason why a run waits: of what kind, at which record, and for limits how many of them are taken."""
+    """One reason why a run waits: of what kind, at which record, and for limits how many of them are taken.
+
+    `ahead`: how many of `used` are not in use yet, but go to better runs that can start now.
+    """
 
     kind: GateKind
     id: UUID | None = None
     limit: int | None = None
     used: int | None = None
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A pool, a queue or a deployment as dispatch sees it: paused or not, and its slots. No limit is None."""
+    """A pool, a queue or a deployment as dispatch sees it: paused or not, and its slots. No limit is None.
+
+    `served`: something takes runs from it. Of a deployment only runs without a queue ask, which its own process takes.
+    """
 
     id: UUID
     paused: bool = False
     limit: int | None = None
     used: int = 0
     priority: int = 0
+    served: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A Scheduled run. Higher `priority` goes first inside its queue."""
+    """A Scheduled run. Higher `priority` goes first inside its queue. `held`: a process has it, and goes on with it."""
 
     id: UUID
     queue_id: UUID
     due_at: datetime
     deployment_id: UUID | None = None
     priority: int = 0
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take."""
+    """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take.
+
+    A run whose queue is none of `queues` belongs to no pool.
+    """
 
     pool: Lane
     queues: Mapping[UUID, Lane]
@@ -76,6 +91,16 @@ class Decision:
     blocked: dict[UUID, list[Gate]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one run of a snapshot stands: its gates, outermost first (none: it starts), how many of the others go before
+    it, and how many of those start."""
+
+    gates: list[Gate]
+    ahead: int
+    starting: int
+
+
 def dispatch(snapshot: Snapshot) -> Decision:
     """Admit by (queue priority, run priority, due time, id) whatever fits under every limit.
 
@@ -84,7 +109,6 @@ def dispatch(snapshot: Snapshot) -> Decision:
     decision = Decision()
     taken: dict[UUID, int] = {}
     for run in sorted(snapshot.candidates, key=lambda run: _rank(run, snapshot)):
-        lanes = _lanes(run, snapshot)
         gates = _gates(run, snapshot, taken)
         if not gates and len(decision.admitted) >= snapshot.room:
             gates = [Gate(GateKind.NO_ROOM, limit=snapshot.room, used=len(decision.admitted))]
@@ -92,31 +116,59 @@ def dispatch(snapshot: Snapshot) -> Decision:
             decision.blocked[run.id] = gates
             continue
         decision.admitted.append(run)
-        for lane in lanes:
+        for _, _, lane in _lanes(run, snapshot):
             taken[lane.id] = taken.get(lane.id, 0) + 1
     return decision
 
 
+def place_of(run: Candidate, snapshot: Snapshot) -> Place:
+    """What the decision about a snapshot means for one of its runs."""
+    decision, rank = dispatch(snapshot), _rank(run, snapshot)
+    ahead = sum(1 for other in snapshot.candidates if _rank(other, snapshot) < rank)
+    starting = sum(1 for other in decision.admitted if _rank(other, snapshot) < rank)
+    return Place(decision.blocked.get(run.id, []), ahead, starting)
+
+
+def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
+    """The gates of a run that stay whatever is in use, due or online: pauses, and limits of 0."""
+    idle = replace(
+        snapshot,
+        pool=replace(snapshot.pool, used=0),
+        queues={id: replace(lane, used=0, served=True) for id, lane in snapshot.queues.items()},
+        deployments={id: replace(lane, used=0) for id, lane in snapshot.deployments.items()},
+        candidates=[run],
+        until=run.due_at,
+        room=1,
+    )
+    return dispatch(idle).blocked.get(run.id, [])
+
+
 def _rank(run: Candidate, snapshot: Snapshot) -> tuple[int, int, datetime, UUID]:
-    return snapshot.queues[run.queue_id].priority, -run.priority, run.due_at, run.id
+    queue = snapshot.queues.get(run.queue_id)
+    return queue.priority if queue else 0, -run.priority, run.due_at, run.id
 
 
-def _lanes(run: Candidate, snapshot: Snapshot) -> list[Lane]:
+def _lanes(run: Candidate, snapshot: Snapshot) -> list[tuple[GateKind, GateKind, Lane]]:
+    """What a run passes, outermost first: the gates of its pause and of its limit, and the lane."""
+    queue = snapshot.queues.get(run.queue_id)
     deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
-    return [snapshot.pool, snapshot.queues[run.queue_id], *([deployment] if deployment else [])]
-
-
-_PAUSED = (GateKind.POOL_PAUSED, GateKind.QUEUE_PAUSED, GateKind.DEPLOYMENT_PAUSED)
-_FULL = (GateKind.POOL_LIMIT, GateKind.QUEUE_LIMIT, GateKind.DEPLOYMENT_LIMIT)
+    lanes = [(GateKind.POOL_PAUSED, GateKind.POOL_LIMIT, snapshot.pool)] if queue else []
+    lanes += [(GateKind.QUEUE_PAUSED, GateKind.QUEUE_LIMIT, queue)] if queue else []
+    return lanes + ([(GateKind.DEPLOYMENT_PAUSED, GateKind.DEPLOYMENT_LIMIT, deployment)] if deployment else [])
 
 
 def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
-    lanes = _lanes(run, snapshot)
-    gates = [Gate(kind, lane.id) for kind, lane in zip(_PAUSED, lanes, strict=False) if lane.paused]
+    lanes, queue = _lanes(run, snapshot), snapshot.queues.get(run.queue_id)
+    gates = [Gate(GateKind.HELD)] if run.held else []
+    if queue is None and not any(lane.served for _, _, lane in lanes):
+        gates.append(Gate(GateKind.NO_QUEUE))
+    gates += [Gate(kind, lane.id) for kind, _, lane in lanes if lane.paused]
     if run.due_at > snapshot.until:
         gates.append(Gate(GateKind.NOT_DUE))
-    for kind, lane in zip(_FULL, lanes, strict=False):
-        used = lane.used + taken.get(lane.id, 0)
-        if lane.limit is not None and used >= lane.limit:
-            gates.append(Gate(kind, lane.id, lane.limit, used))
+    if queue is not None and not queue.served:
+        gates.append(Gate(GateKind.NO_WORKER, queue.id))
+    for _, kind, lane in lanes:
+        ahead = taken.get(lane.id, 0)
+        if lane.limit is not None and lane.used + ahead >= lane.limit:
+            gates.append(Gate(kind, lane.id, lane.limit, lane.used + ahead, ahead))
     return gates

@@ -1,13 +1,21 @@
 """JSON Schema: compiled validators, kept because compiling costs a hundred times a check, and violations for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NoReturn
 
 import msgspec
-from jsonschema_rs import Draft7Validator, ValidationError, ValidationErrorKind, Validator, validator_for
+from jsonschema_rs import (
+    Draft7Validator,
+    Draft202012Validator,
+    ValidationError,
+    ValidationErrorKind,
+    Validator,
+    validator_for,
+)
 
+from headgate.core.placeholders import Path, to_dotted, to_pointer
 from headgate.errors import Invalid
 
 MAX_SHOWN = 200
@@ -18,7 +26,7 @@ MAX_SHOWN = 200
 class Violation:
     """One place of a value that breaks its schema: the keys that lead there, the keyword broken, why, and what is there."""
 
-    path: tuple[str | int, ...]
+    path: Path
     keyword: str
     reason: str
     value: Any
@@ -26,17 +34,43 @@ class Violation:
     @property
     def pointer(self) -> str:
         """The place as a JSON pointer (RFC 6901), such as `/env/A`; empty for the whole value."""
-        return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in self.path)
+        return to_pointer(self.path)
 
     @property
     def dotted(self) -> str:
         """The place as people write it, such as `env.A` or `hosts[0]`; empty for the whole value."""
-        return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path).removeprefix(".")
+        return to_dotted(self.path)
 
 
-def check(schema: Mapping[str, Any], *, field: str) -> None:
-    """Raise Invalid, naming `field`, for what is not a JSON Schema or refers to anything outside of itself."""
-    _find_validator(schema, field)
+def list_flaws(schema: Mapping[str, Any]) -> list[Violation]:
+    """Every place where `schema` is no JSON Schema or refers to what is not in it; none when values can be checked."""
+    try:
+        _compile(msgspec.json.encode(schema, order="deterministic"))
+    except ValidationError as error:
+        first = _translate(error)
+    except ValueError as error:  # nested too deeply, for one
+        return [Violation((), "type", f"cannot be read as a JSON Schema: {error}", None)]
+    else:
+        return []
+    newest, oldest = _meta_validators()
+    of_keywords = [] if oldest.is_valid(schema) else [_translate(error) for error in newest.iter_errors(schema)]
+    found = {flaw.path: flaw for flaw in [*of_keywords, *_broken_references(schema)]}
+    return sorted(found.values(), key=lambda flaw: len(flaw.path)) or [first]
+
+
+def default_of(schema: Any, root: Mapping[str, Any]) -> Any:
+    """The default that a property's schema gives, itself or where its `$ref` leads within `root`; None without one."""
+    seen: set[str] = set()
+    while isinstance(schema, Mapping):
+        if "default" in schema:
+            return schema["default"]
+        alone = schema["allOf"][0] if isinstance(schema.get("allOf"), list) and len(schema["allOf"]) == 1 else {}
+        ref = schema.get("$ref") or (alone.get("$ref") if isinstance(alone, Mapping) else None)
+        if not isinstance(ref, str) or ref in seen:
+            return None
+        seen.add(ref)
+        schema = _target(ref, root)
+    return None
 
 
 def list_violations(schema: Mapping[str, Any], value: Any, *, field: str) -> list[Violation]:
@@ -75,7 +109,55 @@ def _compile(canonical: bytes) -> Validator:
 
 def _refuse(uri: str) -> NoReturn:
     """Schemas come from clients: what they refer to is never fetched."""
-    raise ValueError(f"{uri} is outside of the schema; put it under $defs and refer to #/$defs/...")
+    raise ValueError(f"{uri} is outside of the schema; {_WITHIN}")
+
+
+_WITHIN = "put it under $defs and refer to #/$defs/..."
+_DATA = ("default", "const", "enum", "examples")
+"""Keywords whose values are no schemas."""
+
+
+@cache
+def _meta_validators() -> tuple[Validator, Validator]:
+    """What judges schemas: of the newest draft, and of the oldest that is read."""
+    newest = Draft202012Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"})
+    return newest, Draft7Validator({"$ref": "http://json-schema.org/draft-07/schema#"})
+
+
+def _broken_references(schema: Mapping[str, Any]) -> Iterator[Violation]:
+    """Every `$ref` that leads out of the schema, or to nothing in it."""
+    ahead: list[tuple[Path, Any]] = [((), schema)]
+    while ahead:
+        path, value = ahead.pop()
+        match value:
+            case dict():
+                if isinstance(ref := value.get("$ref"), str) and (reason := _broken(ref, schema)):
+                    yield Violation((*path, "$ref"), "$ref", reason, ref)
+                ahead += [((*path, key), item) for key, item in reversed(value.items()) if key not in _DATA]
+            case list():
+                ahead += [((*path, index), item) for index, item in enumerate(value)]
+
+
+def _broken(ref: str, schema: Mapping[str, Any]) -> str | None:
+    if not ref.startswith("#"):
+        return f"{ref!r} is outside of the schema; {_WITHIN}"
+    is_lost = ref[1:2] == "/" and _target(ref, schema) is None
+    return f"{ref!r} leads to nothing in the schema; {_WITHIN}" if is_lost else None
+
+
+def _target(ref: str, root: Mapping[str, Any]) -> Any:
+    """What a `$ref` within the schema leads to, or None."""
+    found: Any = root
+    for step in ref.removeprefix("#").split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        match found:
+            case Mapping():
+                found = found.get(key)
+            case list() if key.isdecimal() and int(key) < len(found):
+                found = found[int(key)]
+            case _:
+                return None
+    return found if ref.startswith("#") else None
 
 
 def _translate(error: ValidationError) -> Violation:

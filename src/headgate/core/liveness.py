@@ -42,3 +42,12 @@ def polled_status(last_polled: datetime | None, *, is_paused: bool, now: datetim
         return ReadyStatus.PAUSED
     recent = last_polled is not None and now - last_polled <= POLLED_WITHIN
     return ReadyStatus.READY if recent else ReadyStatus.NOT_READY
+
+
+def is_served(last_polled: datetime | None, *, online: int, draining: int, now: datetime) -> bool:
+    """Whether something takes runs from a queue: it was polled lately, and not only by workers that are to leave.
+
+    `online` workers of the pool, `draining` of them. Agents poll as well, in pools of every type.
+    """
+    polled = polled_status(last_polled, is_paused=False, now=now) is ReadyStatus.READY
+    return polled and (online == 0 or draining < online)

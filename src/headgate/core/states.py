@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from math import ceil
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
-from headgate.schema.states import StateCreate, StateDetails, StateType
+from headgate.schema.deployments import InfraRetries
+from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
 
 S = StateType
 
@@ -41,6 +42,9 @@ NAMES: Mapping[StateType, str] = {kind: kind.value.title() for kind in S}
 LATE = "Late"
 AWAITING_RETRY = "AwaitingRetry"
 AWAITING_SLOT = "AwaitingConcurrencySlot"
+SKIPPED = "Skipped"
+AWAITING_INFRA = "AwaitingInfraRetry"
+"""A run that lost its infrastructure waits to be given other. Nobody holds it, as the engine does in AwaitingRetry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class Current:
     retry_delays: Sequence[float] = ()
     fence: int = 0
     held: bool = False
+    restarts: int = 0
+    restarts_begun: int = 0
+    infra_retries: InfraRetries | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How often its code was started, but for the times that the infrastructure took away."""
+        return self.run_count - self.restarts_begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +153,36 @@ def _diverted(run: Current, proposed: StateCreate, now: datetime) -> Decision | 
         case S.CANCELLING if run.type in (None, S.SCHEDULED) and not run.held:
             state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
             return Reject("Scheduled flow run has no infrastructure to terminate.", _named(state))
-        case S.FAILED if run.type is S.RUNNING and run.run_count <= run.retries:
+        case S.FAILED if run.type is S.RUNNING and run.attempts <= run.retries:
             return Reject("Retrying", _retry(run, proposed, now))
+        case S.CRASHED if run.type in (S.PENDING, S.RUNNING) and (policy := _restarts(run, proposed)) is not None:
+            return Reject("Trying again on other infrastructure", _restart(run, policy, proposed, now))
     return None
 
 
 def _retry(run: Current, failed: StateCreate, now: datetime) -> StateCreate:
     delays = run.retry_delays
-    delay = delays[min(run.run_count - 1, len(delays) - 1)] if delays else 0.0
+    delay = delays[min(run.attempts - 1, len(delays) - 1)] if delays else 0.0
     details = structs.replace(_replayable(failed), scheduled_time=now + timedelta(seconds=delay))
     return structs.replace(failed, type=S.SCHEDULED, name=AWAITING_RETRY, state_details=details)
+
+
+def _restarts(run: Current, crashed: StateCreate) -> InfraRetries | None:
+    """The policy by which a run that lost its infrastructure is given other; None when it is not."""
+    policy = run.infra_retries
+    if policy is None or run.restarts >= policy.max:
+        return None
+    reason = crashed.state_details.crash_reason if crashed.state_details else UNSET
+    return policy if (CrashReason.OTHER if reason is UNSET else reason) in policy.reasons else None
+
+
+def _restart(run: Current, policy: InfraRetries, crashed: StateCreate, now: datetime) -> StateCreate:
+    delay = min(policy.delay_seconds * policy.backoff**run.restarts, policy.max_delay_seconds)
+    details = structs.replace(_replayable(crashed), scheduled_time=now + timedelta(seconds=delay))
+    if crashed.state_details is not None:
+        details = structs.replace(details, crash_reason=crashed.state_details.crash_reason)
+    message = " ".join(filter(None, (crashed.message, f"It is tried again, {run.restarts + 1} of {policy.max}.")))
+    return structs.replace(crashed, type=S.SCHEDULED, name=AWAITING_INFRA, message=message, state_details=details)
 
 
 def _replayable(proposed: StateCreate) -> StateDetails:
@@ -186,17 +218,22 @@ class Timing:
     end_time: datetime | None = None
     total_run_time: float = 0.0
     run_count: int = 0
+    restarts: int = 0
+    restarts_begun: int = 0
 
 
 def advance(timing: Timing, before: Current, entered: StateCreate, *, at: datetime) -> Timing:
     """The figures after the run entered a state at `at`.
 
     The start is that of the first Running state; the run time is the sum over all Running states; the end is that of
-    the final state, and is taken back when a run leaves it.
+    the final state, and is taken back when a run leaves it. A run that is rescheduled on purpose may be restarted as
+    often as a new one.
     """
     scheduled = entered.state_details.scheduled_time if entered.state_details else None
     ran = (at - before.timestamp).total_seconds() if before.type is S.RUNNING and before.timestamp else 0.0
     running = entered.type is S.RUNNING
+    restarts = entered.type is S.SCHEDULED and entered.name == AWAITING_INFRA
+    anew = entered.type is S.SCHEDULED and before.type in TERMINAL
     return Timing(
         expected_start_time=timing.expected_start_time or (scheduled if entered.type is S.SCHEDULED else None) or at,
         due_at=scheduled if entered.type is S.SCHEDULED else None,
@@ -204,6 +241,8 @@ def advance(timing: Timing, before: Current, entered: StateCreate, *, at: dateti
         end_time=at if entered.type in TERMINAL else None,
         total_run_time=timing.total_run_time + max(ran, 0.0),
         run_count=timing.run_count + running,
+        restarts=0 if anew else timing.restarts + restarts,
+        restarts_begun=timing.restarts_begun + (restarts and before.type is S.RUNNING),
     )
 
 

@@ -3,152 +3,266 @@
     {"job_configuration": {"image": "{{ image }}", "args": ["--level={{ level }}"]},
      "variables": {"type": "object", "properties": {"image": {"type": "string"}, "level": {"default": 1}}}}
 
+Values come in layers, each over the one before: the template's defaults, the deployment's job variables, the run's.
 Null means unset: as a variable's default, and as the value that a deployment or run puts in the place of a default.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, cast
-
-import msgspec
-from msgspec import UNSET, UnsetType
+from typing import Any
 
 from headgate.core import json_schema
+from headgate.core.json_schema import Violation
+from headgate.core.placeholders import (
+    Kind,
+    Path,
+    Reference,
+    Use,
+    at,
+    holds_reference,
+    list_broken,
+    list_uses,
+    to_dotted,
+    to_pointer,
+    whole,
+)
+from headgate.core.rendering import Origin, Origins, Rendering, resolve
+from headgate.core.template_lint import advise, defaults_of, lint, properties_of
 from headgate.errors import Invalid
 
-_PLACEHOLDER = re.compile(r"\{\{\s*(\$?[\w.-]+)\s*\}\}")
+BY_NAME = "env"
+"""The variable that layers set name by name."""
+
+Layer = Mapping[str, Any]
+"""Values of variables by name: a deployment's job variables, or a run's."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def overlay(*layers: Layer) -> dict[str, Any]:
+    """The layers as one, each over those before it.
+
+    A variable's value replaces the one before as a whole. Only of `env`, where both are objects, the names are merged; a
+    null stays, so that it takes the name out of what was set before and out of the job's own environment.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            before = merged.get(name)
+            by_name = name == BY_NAME and isinstance(before, Mapping) and isinstance(value, Mapping)
+            merged[name] = {**before, **value} if by_name else value  # type: ignore[dict-item]
+    return merged
 
 
 def render(
-    template: Mapping[str, Any], values: Mapping[str, Any], *, environ: Mapping[str, str] = MappingProxyType({})
+    template: Mapping[str, Any],
+    *layers: Layer,
+    environ: Mapping[str, str] = NOTHING,
+    references: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
     """The job configuration with every placeholder replaced; it shares nothing with what was given.
 
-    A variable's value is the one in `values`, which replaces its default as a whole, dicts included. `{{ a.b }}` is the
-    key `b` of the dict `a`, `{{ $NAME }}` a variable of `environ`. A placeholder that is all of a text becomes its value
-    with its type; unset, it is left out, with its key or its place in a list. One within a longer text becomes text
-    (other types as JSON); unset, nothing. What values hold is data: placeholders in it stay as they are.
+    The values are the template's defaults with the layers over them, see `overlay`. `{{ a.b }}` is the key `b` of the
+    dict `a`, `{{ $NAME }}` a variable of `environ`, `{{ headgate.variables.NAME }}` what `references` has under
+    `variables.NAME`. A placeholder that is all of a text becomes its value with its type; unset, it is left out, with its
+    key or its place in a list. One within a longer text becomes text (other types as JSON); unset, nothing. References
+    are replaced in values, too; all else that values hold is data: placeholders in it stay as they are.
     """
-    known = _merge(template, values)
-    rendered = _render(template.get("job_configuration", {}), lambda name: _find(name, known, environ))
-    return cast(dict[str, Any], rendered)
+    values = resolve(overlay(defaults_of(template), *layers), references)
+    return Rendering(values, {}, environ=environ, references=references).of(template)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A job configuration, and for each of its innermost places where what stands there comes from."""
+
+    configuration: dict[str, Any]
+    origins: Mapping[Path, tuple[Origin, ...]]
+
+
+def trace(
+    template: Mapping[str, Any], layers: Sequence[tuple[Origin, Layer]] = (), *, installed: Mapping[str, Any] = NOTHING
+) -> Traced:
+    """What `render` would answer, with the origin of each value; references and `{{ $NAME }}` stay as they are.
+
+    A default that the `installed` template of the pool's type has, too, is the type's.
+    """
+    defaults, common = defaults_of(template), defaults_of(installed)
+    origins = overlay(_origins_of_defaults(defaults, common), *(_origins(values, origin) for origin, values in layers))
+    values = overlay(defaults, *(values for _, values in layers))
+    rendering = Rendering(values, origins, environ=None, references=None)
+    return Traced(rendering.of(template), rendering.origins)
 
 
 def check(template: Mapping[str, Any]) -> None:
-    """Raise Invalid, with the path of the field at fault, for a template that could not be rendered.
+    """Raise Invalid, with the place at fault, for a template that could not be rendered.
 
     Fine is an empty one, or `job_configuration` and `variables`, both objects, with a variable for every placeholder.
     """
-    if not template:
-        return
-    for part in ("job_configuration", "variables"):
-        _check_object(part, template.get(part))
-    variables = template["variables"]
-    _check_object("variables.properties", variables.get("properties", {}))
-    if variables.get("type", "object") != "object":
-        raise _refusal("variables.type", f"must be 'object'; it is {variables['type']!r}", variables["type"])
-    json_schema.check(variables, field="base_job_template.variables")
-    for path, name in _list_placeholders(template["job_configuration"], "job_configuration"):
-        if not name.startswith("$") and not {name, name.partition(".")[0]} & _properties(template).keys():
-            flaw = f"has the placeholder {{{{ {name} }}}}, but there is no such variable; {_advise(template, name)}"
-            raise _refusal(path, flaw, name)
+    for finding in lint(template):
+        if finding.is_error:
+            words = f"base job template: {finding.pointer} {finding.reason}"
+            raise Invalid(words, field=f"base_job_template.{finding.dotted}", value=finding.value)
 
 
-def validate_variables(template: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Raise Invalid, naming the variable, for values that the template does not know or that its schema refuses.
+def validate_variables(template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None) -> None:
+    """Raise Invalid, naming the variable, for the first of `list_misfits`."""
+    for misfit in list_misfits(template, *layers, references=references):
+        raise Invalid(misfit.message, field=misfit.field, value=misfit.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value of the layers that does not fit a template; without a path, something that they lack."""
+
+    path: Path
+    reason: str
+    value: Any
+    is_unknown: bool = False
+
+    @property
+    def pointer(self) -> str:
+        """The place in the job variables, as a JSON pointer (RFC 6901)."""
+        return to_pointer(self.path)
+
+    @property
+    def field(self) -> str:
+        """The place as `Invalid` has it."""
+        return ".".join(filter(None, ("job_variables", to_dotted(self.path))))
+
+    @property
+    def message(self) -> str:
+        """The place and the reason, in a sentence."""
+        if self.is_unknown:
+            return f"job variable {self.reason}"
+        return f"job variable {self.pointer}: {self.reason}" if self.path else f"job variables: {self.reason}"
+
+
+def list_misfits(template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None) -> list[Misfit]:
+    """All values that the template does not know or that its schema refuses, and the required ones that are missing.
 
     Required ones must be there once defaults are filled in. Defaults themselves are not judged: they are the pool's, and
-    whoever sends values cannot mend them. An empty template takes anything.
+    whoever sends values cannot mend them. An empty template takes anything. A value that holds a reference is judged only
+    as far as that can be said before launch; with `references`, what they name, it is judged whole, a default that holds
+    one included, and no secret shows in a reason.
     """
     if not template:
-        return
-    schema = template.get("variables", {})
-    for name in values.keys() - _properties(template).keys() if not schema.get("additionalProperties") else ():
-        flaw = f"job variable {name!r} is unknown to this work pool; {_advise(template, name)}"
-        raise Invalid(flaw, field=f"job_variables.{name}", value=values[name])
-    for violation in json_schema.list_violations(schema, _merge(template, values), field="base_job_template.variables"):
+        return []
+    given, written = overlay(*layers), overlay(defaults_of(template), *layers)
+    found = [*_unknown(template, given), *(Misfit(path, flaw, at(given, path)) for path, flaw in list_broken(given))]
+    values = _without_unset(written if references is None else resolve(written, references))
+    for violation in json_schema.list_violations(template.get("variables", {}), values, field="base_job_template.variables"):
+        told = violation if references is None else _without_secrets(violation, at(written, violation.path))
         if not violation.path:
-            flaw = f"job variables: {violation.reason}; set it in job_variables or as a default of the work pool"
-            raise Invalid(flaw, field="job_variables", value=dict(values))
-        if violation.path[0] in values:
-            flaw = f"job variable {violation.pointer}: {violation.reason}"
-            raise Invalid(flaw, field=f"job_variables.{violation.dotted}", value=violation.value)
+            flaw = f"{told.reason}; set it in job_variables or as a default of the work pool"
+            found.append(Misfit((), flaw, dict(given)))
+        elif _is_judged(violation, given, written, launched=references is not None):
+            found.append(Misfit(told.path, told.reason, told.value))
+    return found
 
 
-def _properties(template: Mapping[str, Any]) -> dict[str, Any]:
-    return cast(dict[str, Any], template.get("variables", {}).get("properties", {}))
+def list_references(template: Mapping[str, Any], *layers: Layer) -> list[Use]:
+    """Every reference that a job of these layers needs, with its place: in the template, or in the job variables."""
+    uses = list(list_uses(template.get("job_configuration", {}), ("job_configuration",)))
+    defaults, given = defaults_of(template), overlay(*layers)
+    for use in list_uses(overlay(defaults, *layers)):
+        name, *rest = use.path
+        default = ("variables", "properties", name, "default", *rest)
+        uses.append(Use(("job_variables", *use.path) if _has(given, use.path) else default, use.reference))
+    return uses
 
 
-def _merge(template: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults with the values in their place, less what is null."""
-    schemas = _properties(template).items()
-    defaults = {name: schema.get("default") for name, schema in schemas if isinstance(schema, Mapping)}
-    return {name: value for name, value in {**defaults, **values}.items() if value is not None}
+def check_references(
+    template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any], unresolved: Mapping[str, str] = NOTHING
+) -> None:
+    """Raise Invalid for the first reference that `references` has nothing for: its name, its place, and what to do.
+
+    `unresolved` says of some why they could not be had.
+    """
+    for use in list_references(template, *layers):
+        if (key := use.reference.key) not in references:
+            reason = unresolved.get(key) or missing(use.reference)
+            raise Invalid(f"{use.reference}, used at {to_pointer(use.path)}, cannot be resolved: {reason}")
 
 
-def _render(value: Any, find: Callable[[str], Any]) -> Any:
-    """The value with its placeholders replaced, UNSET if it is to be left out."""
-    match value:
-        case str():
-            if whole := _PLACEHOLDER.fullmatch(value.strip()):
-                return deepcopy(find(whole[1]))
-            return _PLACEHOLDER.sub(lambda placeholder: _to_text(find(placeholder[1])), value)
-        case dict():
-            pairs = ((key, _render(item, find)) for key, item in value.items())
-            return {key: item for key, item in pairs if item is not UNSET}
-        case list():
-            return [item for item in (_render(item, find) for item in value) if item is not UNSET]
-        case _:
-            return value
+def missing(reference: Reference) -> str:
+    """That there is no such variable or secret, and the command that makes it."""
+    command = f"headgate {reference.kind} set {reference.name}{' VALUE' * (reference.kind is Kind.VARIABLE)}"
+    return f"there is no {reference.kind} {reference.name!r}; `{command}` creates it."
 
 
-def _find(name: str, known: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
-    if name.startswith("$"):
-        return environ.get(name[1:], UNSET)
-    if name in known:
-        return known[name]
-    found: Any = known
-    for key in name.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return UNSET if found is None else found
+def _has(value: Any, path: Path) -> bool:
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
 
 
-def _to_text(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case UnsetType():
-            return ""
-        case _:
-            return msgspec.json.encode(value).decode()
+def _unknown(template: Mapping[str, Any], given: Layer) -> list[Misfit]:
+    if template.get("variables", {}).get("additionalProperties"):
+        return []
+    unknown = [name for name in given if name not in properties_of(template)]
+    advice = {name: f"{name!r} is unknown to this work pool; {advise(template, name)}" for name in unknown}
+    return [Misfit((name,), reason, given[name], is_unknown=True) for name, reason in advice.items()]
 
 
-def _list_placeholders(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """(path, name) of every placeholder."""
-    match value:
-        case str():
-            yield from ((path, name) for name in _PLACEHOLDER.findall(value))
-        case dict():
-            for key, item in value.items():
-                yield from _list_placeholders(item, f"{path}.{key}")
-        case list():
-            for index, item in enumerate(value):
-                yield from _list_placeholders(item, f"{path}[{index}]")
+def _without_unset(values: Layer) -> dict[str, Any]:
+    """The values without what is null: variables, and names in `env`."""
+    found = {name: value for name, value in values.items() if value is not None}
+    if isinstance(env := found.get(BY_NAME), Mapping):
+        found[BY_NAME] = {name: value for name, value in env.items() if value is not None}
+    return found
 
 
-def _check_object(path: str, value: Any) -> None:
-    if not isinstance(value, dict):
-        raise _refusal(path, f"must be an object; it is {'missing' if value is None else repr(value)}", value)
+_OF_KEYS = frozenset({"additionalProperties", "required", "minProperties", "maxProperties", "minItems", "maxItems"})
+"""Keywords that judge an object's names or a list's length: what is in them does not matter."""
 
 
-def _refusal(path: str, flaw: str, value: Any) -> Invalid:
-    return Invalid(f"base job template: {path} {flaw}", field=f"base_job_template.{path}", value=value)
+def _is_judged(violation: Violation, given: Layer, written: Layer, *, launched: bool) -> bool:
+    """Whether a violation is for whoever gave the layers to mend, and certain."""
+    name = str(violation.path[0])
+    if launched:
+        return name in given or holds_reference(written.get(name))
+    return name in given and not _is_undecided(violation)
 
 
-def _advise(template: Mapping[str, Any], name: str) -> str:
-    names = sorted(_properties(template))
-    near = "".join(f"did you mean {match!r}? " for match in get_close_matches(name, names, n=1))
-    return f"{near}its variables are {', '.join(names) or '(none)'}"
+def _is_undecided(violation: Violation) -> bool:
+    """Whether a reference may turn out to be what the schema wants."""
+    match violation.value:
+        case str() as text if whole(text) is None and violation.keyword == "type":
+            return False  # a reference within a longer text: it stays text
+        case dict() | list() if violation.keyword in _OF_KEYS:
+            return False
+        case value:
+            return holds_reference(value)
+
+
+def _without_secrets(violation: Violation, written: Any) -> Violation:
+    """A violation that was found once references were resolved, told without what secrets hold."""
+    used = {use.reference: None for use in list_uses(written)}
+    names = ", ".join(map(str, used))
+    if any(reference.kind is Kind.SECRET for reference in used) and violation.keyword != "required":
+        reason = f"what {names} stands for breaks the rule {violation.keyword!r} of its schema"
+        return replace(violation, reason=reason, value=written)
+    return replace(violation, reason=violation.reason + f" (from {names})" * bool(used and violation.path))
+
+
+def _origins(values: Layer, origin: Origin) -> Origins:
+    return {
+        name: dict.fromkeys(value, origin) if name == BY_NAME and isinstance(value, Mapping) else origin
+        for name, value in values.items()
+    }
+
+
+def _origins_of_defaults(defaults: Layer, common: Layer) -> Origins:
+    """The type's where it has the same default, in `env` the same name with it; else the pool's."""
+    origins = {name: Origin.TYPE if common.get(name) == value else Origin.POOL for name, value in defaults.items()}
+    env, theirs = defaults.get(BY_NAME), common.get(BY_NAME)
+    if not isinstance(env, Mapping):
+        return origins
+    shared = theirs if isinstance(theirs, Mapping) else {}
+    of_names = {name: Origin.TYPE if shared.get(name) == value else Origin.POOL for name, value in env.items()}
+    return {**origins, BY_NAME: of_names}

@@ -22,7 +22,7 @@ from headgate.flows.log_shipper import shipped
 from headgate.flows.reporter import Assignment, Reporter
 from headgate.flows.run_logger import logger_of
 from headgate.schema.flow_runs import FlowRunPolicy, FlowRunUpdate
-from headgate.schema.states import OrchestrationResult, OrchestrationStatus, State, StateCreate, StateType
+from headgate.schema.states import CrashReason, OrchestrationResult, OrchestrationStatus, State, StateCreate, StateType
 from headgate.settings import Settings
 
 EXIT_REPORTED = 0
@@ -71,7 +71,7 @@ class Execution:
                 with self._interrupts.open():
                     self._adopt(self._reporter.fetch())
             except (Terminated, KeyboardInterrupt):
-                self._propose(outcomes.crashed("Flow run was stopped before it began."))
+                self._propose(outcomes.crashed("Flow run was stopped before it began.", reason=CrashReason.PREEMPTED))
                 return EXIT_TERMINATED
             with shipped(self._reporter.log, self._run.id, self._settings) as self._shipper:
                 with kept(self._reporter.renew, stop=self._interrupts.stop, clock=self._clock):
@@ -223,7 +223,7 @@ class Execution:
             self._logger.warning("The run belongs to another holder now; this process leaves it")
             return EXIT_REPORTED
         cause = "SIGINT" if code == EXIT_INTERRUPTED else "SIGTERM"
-        outcome = outcomes.crashed(f"Flow run was stopped from outside ({cause}).")
+        outcome = outcomes.crashed(f"Flow run was stopped from outside ({cause}).", reason=CrashReason.PREEMPTED)
         self._logger.error(outcome.message)
         self._call_hooks_for(StateType.CRASHED, outcomes.recorded(outcome, now=self._clock()))
         self._shipper.flush(_HASTY_FLUSH_SECONDS)

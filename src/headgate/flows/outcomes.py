@@ -8,7 +8,7 @@ from types import TracebackType
 
 from headgate.flows.deadlines import TimedOut
 from headgate.ids import uuid7
-from headgate.schema.states import State, StateCreate, StateDetails, StateType
+from headgate.schema.states import CrashReason, State, StateCreate, StateDetails, StateType
 
 _OURS = str(Path(__file__).parent)
 
@@ -27,9 +27,9 @@ def failed(error: BaseException) -> StateCreate:
             return StateCreate(type=StateType.FAILED, message=f"Flow run encountered an exception: {describe(error)}")
 
 
-def crashed(cause: str) -> StateCreate:
+def crashed(cause: str, *, reason: CrashReason = CrashReason.OTHER) -> StateCreate:
     """What user code stood on broke, or user code never ran."""
-    return StateCreate(type=StateType.CRASHED, message=cause)
+    return StateCreate(type=StateType.CRASHED, message=cause, state_details=StateDetails(crash_reason=reason))
 
 
 def recorded(proposal: StateCreate, *, now: datetime) -> State:

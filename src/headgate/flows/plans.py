@@ -18,6 +18,7 @@ from headgate.schema.deployments import (
     ConcurrencyOptions,
     DeploymentCreate,
     DeploymentScheduleCreate,
+    InfraRetries,
 )
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
@@ -46,6 +47,7 @@ class DeploymentOptions(TypedDict, total=False):
     - `parameters`, `tags`, `job_variables`; `description` and `version`: by default the flow's.
     - `paused`: by default as the deployment was, and not paused when it is new.
     - `concurrency_limit`: a number, or a `ConcurrencyLimit`.
+    - `infra_retries`: how often a run that lost its infrastructure is given other, or an `InfraRetries`.
     - `entrypoint` and `path`: where the function is; by default found from where it was defined.
     """
 
@@ -64,6 +66,7 @@ class DeploymentOptions(TypedDict, total=False):
     paused: bool | None
     job_variables: Mapping[str, Any] | None
     concurrency_limit: int | ConcurrencyLimit | None
+    infra_retries: int | InfraRetries | None
     entrypoint: str | None
     path: str | Path | None
 
@@ -86,6 +89,7 @@ class DeploymentPlan:
     paused: bool | None = None
     job_variables: dict[str, Any] = field(default_factory=dict)
     concurrency_limit: ConcurrencyLimit | None = None
+    infra_retries: InfraRetries | None = None
 
     @property
     def full_name(self) -> str:
@@ -104,6 +108,7 @@ class DeploymentPlan:
             schedules=self.schedules,
             concurrency_limit=limit.limit if limit else None,
             concurrency_options=_options_of(limit) if limit else None,
+            infra_retries=self.infra_retries,
             job_variables=self.job_variables,
             parameters=self.parameters,
             tags=self.tags,
@@ -142,6 +147,7 @@ def plan(flow: Flow[..., Any], name: str, **options: Unpack[DeploymentOptions]) 
         paused=options.get("paused"),
         job_variables=dict(options.get("job_variables") or {}),
         concurrency_limit=_limit(options.get("concurrency_limit")),
+        infra_retries=_infra_retries(options.get("infra_retries")),
     )
 
 
@@ -189,6 +195,10 @@ def _seconds(interval: float | timedelta) -> float:
 
 def _limit(given: int | ConcurrencyLimit | None) -> ConcurrencyLimit | None:
     return ConcurrencyLimit(given) if isinstance(given, int) else given
+
+
+def _infra_retries(given: int | InfraRetries | None) -> InfraRetries | None:
+    return InfraRetries(max=given) if isinstance(given, int) else given
 
 
 def _options_of(limit: ConcurrencyLimit) -> ConcurrencyOptions:

@@ -15,6 +15,7 @@ from typing import Protocol
 from headgate.clock import monotonic
 from headgate.errors import HeadgateError
 from headgate.flows.guard import Guard
+from headgate.schema.states import CrashReason
 
 ENGINE_ARGV: tuple[str, ...] = (sys.executable, "-P", "-m", "headgate.flows.engine")
 """Runs the flow run that its environment names. -P: a user's `queue.py` in its directory must not become the engine's."""
@@ -101,6 +102,16 @@ def explain_exit(code: int) -> str:
     shown = 128 - code if code < 0 else code
     cause = _CAUSES.get(shown) or _signal_cause(shown - 128)
     return f"exit code {shown}: {cause}" if cause else f"exit code {shown}"
+
+
+def crash_reason(code: int) -> CrashReason:
+    """What an exit code says of why the infrastructure went; `other` also for what a program did by itself."""
+    match 128 - code if code < 0 else code:
+        case 137:
+            return CrashReason.OUT_OF_MEMORY
+        case 143:
+            return CrashReason.PREEMPTED
+    return CrashReason.OTHER
 
 
 _CAUSES = {

@@ -11,6 +11,9 @@ from headgate.schema.flow_runs import FlowRun
 from headgate.schema.flows import Flow, Name
 from headgate.schema.workers import Interval
 
+Prefix = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^/%&><]+$", description="no / % & > < in it")]
+"""What names of queues begin with."""
+
 
 class Lease(Struct, kw_only=True):
     """Until when the holder owns the run, and the number that its writes must carry."""
@@ -41,7 +44,9 @@ class ClaimRequest(Struct, kw_only=True):
 class Grant(Struct, kw_only=True):
     """A claimed run with everything that is needed to start it, so that no further call per run is made.
 
-    `job_variables` are the deployment's overlaid with the run's; `base_job_template` is the pool's.
+    `job_variables` are the deployment's overlaid with the run's, `env` name by name. `references` has what the pool's
+    template and these variables refer to, such as `variables.region`, secrets in the clear; it stands nowhere else.
+    `unresolved` says of each that could not be had why.
     """
 
     lease: Lease
@@ -50,15 +55,70 @@ class Grant(Struct, kw_only=True):
     deployment: Deployment | None = None
     work_queue_name: str
     job_variables: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, Any] = field(default_factory=dict)
+    unresolved: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The job variables before they are overlaid: the deployment's, and the run's, which go over them."""
+        return self.deployment.job_variables if self.deployment else {}, self.flow_run.job_variables or {}
 
 
-class ClaimResponse(Struct, kw_only=True):
-    """Granted runs, and the ids of runs held by this worker that it has to stop."""
+class Found(Struct, kw_only=True):
+    """What a look for work found: granted runs, and the ids of runs held by the caller that it has to stop.
+
+    `drain`: claim no more, finish what is begun, and leave. `held` says, in sentences, why runs that are due are held back.
+    """
 
     grants: list[Grant] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    drain: bool = False
+    held: list[str] = field(default_factory=list)
+
+
+class ClaimResponse(Found, kw_only=True):
+    """What a worker is answered; `base_job_template` and `paused` are its pool's."""
+
     base_job_template: dict[str, Any] = field(default_factory=dict)
     paused: bool = False
+
+
+class AgentClaimRequest(Struct, kw_only=True):
+    """An agent asks for up to `room` runs of all that it polls; the call is held open like a worker's.
+
+    It polls the queues of these names, or all whose names begin with `match`, or else all of the pool. Without a pool,
+    names are looked for in `default-agent-pool`, and `match` in all untyped pools. Queues that are named and do not exist
+    are created. With `make_pool` a missing pool is, too; an agent asks for that in its first call only, so that a pool that
+    is deleted later stays deleted. `types` are the worker types that it can start: a typed pool of another gives it nothing.
+    """
+
+    agent_id: UUID
+    name: Name | None = None
+    pool: Name | None = None
+    queues: list[Name] = field(default_factory=list)
+    match: Prefix | None = None
+    make_pool: bool = True
+    types: list[str] | None = None
+    room: Annotated[int, Meta(ge=0, le=1000)] = 1
+    prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
+    cancelling: list[UUID] = field(default_factory=list)
+    heartbeat_interval_seconds: Interval | None = None
+
+
+class PolledPool(Struct, kw_only=True):
+    """A pool that runs are claimed from."""
+
+    name: str
+    type: str
+    base_job_template: dict[str, Any] = field(default_factory=dict)
+    paused: bool = False
+
+
+class AgentClaimResponse(Found, kw_only=True):
+    """What an agent is answered; `pools` are all that it polls at present."""
+
+    pools: list[PolledPool] = field(default_factory=list)
 
 
 class HeldLease(Struct, kw_only=True):
@@ -69,24 +129,49 @@ class HeldLease(Struct, kw_only=True):
 
 
 class LeaseRenewal(Struct, kw_only=True):
-    """One batched heartbeat of a worker: it is alive, and so are the runs that it holds."""
+    """One batched heartbeat of a worker: it is alive, and so are the runs that it holds.
+
+    `joins_as` is an id that a process makes up at its start. It belongs into the process's first call, which is repeated
+    until it is answered and before any other: a request to drain that came before it was for an earlier process.
+    """
 
     worker: Name
     worker_type: str | None = None
+    joins_as: UUID | None = None
+    heartbeat_interval_seconds: Interval | None = None
+    leases: list[HeldLease] = field(default_factory=list)
+
+
+class AgentLeaseRenewal(Struct, kw_only=True):
+    """One batched heartbeat of an agent: it is alive, and so are the runs that it holds."""
+
+    agent_id: UUID
     heartbeat_interval_seconds: Interval | None = None
     leases: list[HeldLease] = field(default_factory=list)
 
 
 class LeaseRenewalResponse(Struct, kw_only=True):
-    """`lost`: runs that are no longer the caller's, to be stopped without a report; `cancel`: runs to stop."""
+    """`lost`: runs that are no longer the caller's, to be stopped without a report; `cancel`: runs to stop.
+
+    `drain`: claim no more, finish what is begun, and leave.
+    """
 
     expires_at: datetime
     lost: list[UUID] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    drain: bool = False
 
 
 class LeaseReturn(Struct, kw_only=True):
     """Claimed runs that were not started and go back to their queue at once."""
 
     worker: Name
+    leases: list[HeldLease]
+
+
+class AgentLeaseReturn(Struct, kw_only=True):
+    """The same, of an agent."""
+
+    agent_id: UUID
+    name: Name | None = None
     leases: list[HeldLease]

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from headgate.schema.flow_runs import CreatedBy
+from headgate.schema.flow_runs import CreatedBy, Delay
 from headgate.schema.flows import Name
+from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.schedules import Schedule
+from headgate.schema.states import CrashReason
 from headgate.schema.times import make_aware
 from headgate.schema.work_queues import MAX_COUNT, Limit, ReadyStatus
 
@@ -32,6 +34,23 @@ class ConcurrencyOptions(Struct, kw_only=True):
     grace_period_seconds: int | None = None
 
 
+INFRASTRUCTURES_FAULT = (CrashReason.LAUNCH_ERROR, CrashReason.LOST, CrashReason.OUT_OF_MEMORY, CrashReason.PREEMPTED)
+
+
+class InfraRetries(Struct, kw_only=True):
+    """How often a run that lost its infrastructure is given other, and after how many seconds.
+
+    The delay is multiplied by `backoff` with each further time, up to `max_delay_seconds`. A flow's own retries, which
+    are for its errors, are counted apart from these.
+    """
+
+    max: Annotated[int, Meta(ge=0, le=100)]
+    delay_seconds: Delay = 10.0
+    backoff: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    max_delay_seconds: Delay = 600.0
+    reasons: list[CrashReason] = field(default_factory=lambda: [*INFRASTRUCTURES_FAULT])
+
+
 class GlobalConcurrencyLimit(Struct, kw_only=True):
     """A deployment's limit as 3.x clients read it."""
 
@@ -43,6 +62,24 @@ class GlobalConcurrencyLimit(Struct, kw_only=True):
     active: bool = True
     active_slots: int = 0
     slot_decay_per_second: float = 0.0
+
+
+class MisfirePolicy(StrEnum):
+    """What becomes of a schedule's runs that could not start at their time, for whatever reason."""
+
+    RUN_ALL = "run_all"
+    """They start when they can; times that passed while no server was up are made up for."""
+    LATEST = "latest"
+    """The latest of them starts when it can; those before it are skipped."""
+    SKIP = "skip"
+    """They are skipped once they are late."""
+
+
+class Misfire(Struct, kw_only=True):
+    """A schedule's misfire policy. A run that has not started `start_deadline_seconds` after its time is skipped."""
+
+    policy: MisfirePolicy = MisfirePolicy.RUN_ALL
+    start_deadline_seconds: Delay | None = None
 
 
 class DeploymentSchedule(Struct, kw_only=True):
@@ -58,6 +95,9 @@ class DeploymentSchedule(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    misfire: Misfire | None = None
+    """Without one, runs that wait start when they can, and times that passed while no server was up are let go."""
+    pause: Pause | None = None
 
 
 class DeploymentScheduleCreate(Struct, kw_only=True):
@@ -69,10 +109,11 @@ class DeploymentScheduleCreate(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
     slug: str | None = None
+    misfire: Misfire | None = None
     replaces: str | None = None
 
 
-class DeploymentScheduleUpdate(Struct, kw_only=True):
+class DeploymentScheduleUpdate(PauseNote, kw_only=True):
     """Body that changes a schedule; what is left out stays."""
 
     schedule: Schedule | UnsetType = UNSET
@@ -80,6 +121,7 @@ class DeploymentScheduleUpdate(Struct, kw_only=True):
     max_scheduled_runs: PositiveCount | None | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
     job_variables: dict[str, Any] | UnsetType = UNSET
+    misfire: Misfire | None | UnsetType = UNSET
     slug: str | None | UnsetType = UNSET
 
 
@@ -102,6 +144,7 @@ class Deployment(Struct, kw_only=True):
     concurrency_limit: int | None = None
     global_concurrency_limit: GlobalConcurrencyLimit | None = None
     concurrency_options: ConcurrencyOptions | None = None
+    infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -122,9 +165,10 @@ class Deployment(Struct, kw_only=True):
     work_pool_id: UUID | None = None
     status: ReadyStatus | None = None
     enforce_parameter_schema: bool = True
+    pause: Pause | None = None
 
 
-class DeploymentCreate(Struct, kw_only=True):
+class DeploymentCreate(PauseNote, kw_only=True):
     """Body that creates a deployment, or replaces the one of the same flow and name.
 
     `infra_overrides` is the older name of `job_variables`.
@@ -138,6 +182,7 @@ class DeploymentCreate(Struct, kw_only=True):
     schedules: list[DeploymentScheduleCreate] | None = None
     concurrency_limit: Limit | None = None
     concurrency_options: ConcurrencyOptions | None = None
+    infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] | None = None
     infra_overrides: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
@@ -155,7 +200,7 @@ class DeploymentCreate(Struct, kw_only=True):
     enforce_parameter_schema: bool | None = None
 
 
-class DeploymentUpdate(Struct, kw_only=True):
+class DeploymentUpdate(PauseNote, kw_only=True):
     """Body that changes a deployment; what is left out stays, an explicit null clears.
 
     `schedules`, when given, is the whole new list: schedules found again by slug or timing keep their ids.
@@ -167,6 +212,7 @@ class DeploymentUpdate(Struct, kw_only=True):
     schedules: list[DeploymentScheduleCreate] | UnsetType = UNSET
     concurrency_limit: Limit | None | UnsetType = UNSET
     concurrency_options: ConcurrencyOptions | None | UnsetType = UNSET
+    infra_retries: InfraRetries | None | UnsetType = UNSET
     job_variables: dict[str, Any] | None | UnsetType = UNSET
     infra_overrides: dict[str, Any] | None | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET

@@ -175,6 +175,28 @@ class WorkerFilter(Filter):
     status: WorkerStatusFilter | None = None
 
 
+class VariableFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: NameFilter | None = None
+    tags: TagsFilter | None = None
+
+
+class SecretFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: NameFilter | None = None
+
+
+class AgentFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: TextsFilter | None = None
+    work_pool_name: TextsFilter | None = None
+    last_heartbeat_time: TimeFilter | None = None
+    status: WorkerStatusFilter | None = None
+
+
 class LevelFilter(Filter):
     ge_: Level | None = None
     le_: Level | None = None
@@ -217,6 +239,13 @@ class FlowRunSort(StrEnum):
     NAME_DESC = "NAME_DESC"
     NEXT_SCHEDULED_START_TIME_ASC = "NEXT_SCHEDULED_START_TIME_ASC"
     END_TIME_DESC = "END_TIME_DESC"
+
+
+class VariableSort(StrEnum):
+    CREATED_DESC = "CREATED_DESC"
+    UPDATED_DESC = "UPDATED_DESC"
+    NAME_DESC = "NAME_DESC"
+    NAME_ASC = "NAME_ASC"
 
 
 class LogSort(StrEnum):
@@ -267,6 +296,19 @@ class WorkQueueQuery(Page, kw_only=True):
 
 class WorkerQuery(Page, kw_only=True):
     workers: WorkerFilter | None = None
+
+
+class VariableQuery(Page, kw_only=True):
+    variables: VariableFilter | None = None
+    sort: VariableSort | None = None
+
+
+class SecretQuery(Page, kw_only=True):
+    secrets: SecretFilter | None = None
+
+
+class AgentQuery(Page, kw_only=True):
+    agents: AgentFilter | None = None
 
 
 class LogQuery(Page, kw_only=True):

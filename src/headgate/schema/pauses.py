@@ -17,7 +17,7 @@ class Pause(Struct, kw_only=True):
 
 
 class PauseNote(Struct, kw_only=True):
-    """What a body that pauses a record may say about it; it is forgotten when the record is resumed."""
+    """What a body that pauses a record may say about it. What is left out stays; all is forgotten with the resume."""
 
     pause_reason: Note | None | UnsetType = UNSET
     paused_by: Note | None | UnsetType = UNSET

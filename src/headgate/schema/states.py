@@ -33,6 +33,21 @@ class StateType(StrEnum):
     """Final: a user stopped it."""
 
 
+class CrashReason(StrEnum):
+    """Why a run lost its infrastructure."""
+
+    LAUNCH_ERROR = "launch_error"
+    """It could not be started."""
+    LOST = "lost"
+    """Everything that held the run stopped reporting."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """It was killed, as the system does when memory runs out."""
+    PREEMPTED = "preempted"
+    """It was told to go before the run had ended, by its worker, its machine or its cluster."""
+    OTHER = "other"
+    """It ended badly by itself: the code may be at fault."""
+
+
 class StateDetails(Struct, kw_only=True):
     """Facts that travel with a state. Existing clients send and expect all of these keys."""
 
@@ -54,6 +69,8 @@ class StateDetails(Struct, kw_only=True):
     task_parameters_id: UUID | None = None
     traceparent: str | None = None
     deployment_concurrency_lease_id: UUID | None = None
+    crash_reason: CrashReason | UnsetType = UNSET
+    """With a CRASHED state; left out the reason counts as `other`."""
 
     def __post_init__(self) -> None:
         make_aware(self, "scheduled_time", "cache_expiration", "pause_timeout")

@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.flows import Name
+from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.times import make_aware
 from headgate.schema.work_queues import Limit, ReadyStatus
 
@@ -39,9 +40,10 @@ class WorkPool(Struct, kw_only=True):
     default_queue_id: UUID
     storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
     active_slots: int | None = None
+    pause: Pause | None = None
 
 
-class WorkPoolCreate(Struct, kw_only=True):
+class WorkPoolCreate(PauseNote, kw_only=True):
     """Body that creates a pool; its `default` queue is made with it."""
 
     name: Name
@@ -53,7 +55,7 @@ class WorkPoolCreate(Struct, kw_only=True):
     storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
 
 
-class WorkPoolUpdate(Struct, kw_only=True):
+class WorkPoolUpdate(PauseNote, kw_only=True):
     """Body that changes a pool; what is left out stays, an explicit null clears."""
 
     description: str | None | UnsetType = UNSET

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from headgate.schema.flows import Name
+from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.times import make_aware
 
 MAX_COUNT = 2**31 - 1
@@ -42,9 +43,10 @@ class WorkQueue(Struct, kw_only=True):
     work_pool_name: str | None = None
     status: ReadyStatus | None = None
     active_slots: int | None = None
+    pause: Pause | None = None
 
 
-class WorkQueueCreate(Struct, kw_only=True):
+class WorkQueueCreate(PauseNote, kw_only=True):
     """Body that creates a queue. Without a priority it takes the first free one; a taken one shifts the others."""
 
     name: Name
@@ -55,7 +57,7 @@ class WorkQueueCreate(Struct, kw_only=True):
     filter: Any = None
 
 
-class WorkQueueUpdate(Struct, kw_only=True):
+class WorkQueueUpdate(PauseNote, kw_only=True):
     """Body that changes a queue; what is left out stays, an explicit null clears."""
 
     name: Name | UnsetType = UNSET
@@ -68,6 +70,17 @@ class WorkQueueUpdate(Struct, kw_only=True):
 
     def __post_init__(self) -> None:
         make_aware(self, "last_polled")
+
+
+class GetQueueRuns(Struct, kw_only=True):
+    """Body of an agent's poll of one queue: until when runs may be due (none = any time), and which agent asks."""
+
+    scheduled_before: datetime | None = None
+    limit: Limit | None = None
+    agent_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "scheduled_before")
 
 
 class HealthCheckPolicy(Struct, kw_only=True):

@@ -21,7 +21,10 @@ class WorkerStatus(StrEnum):
 
 
 class Worker(Struct, kw_only=True):
-    """A process that joined one pool."""
+    """A process that joined one pool; one that starts anew under its name has a new id.
+
+    `draining`: it was told to finish what it has and to leave.
+    """
 
     id: UUID
     created: datetime
@@ -32,6 +35,7 @@ class Worker(Struct, kw_only=True):
     last_heartbeat_time: datetime | None = None
     heartbeat_interval_seconds: float | None = None
     status: WorkerStatus = WorkerStatus.OFFLINE
+    draining: bool = False
 
 
 class WorkerHeartbeat(Struct, kw_only=True):

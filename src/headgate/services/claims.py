@@ -1,34 +1,44 @@
 """Use cases of claims and leases: the atomic step that gives due runs to a worker, and what keeps them its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import TypeAlias
+from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from headgate.core.dispatch import Candidate
+from headgate.core.dispatch import Candidate, Lane
 from headgate.core.states import NAMES, advance, next_moment
-from headgate.errors import Invalid, NotFound
+from headgate.core.templates import overlay
+from headgate.errors import Forbidden, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.claims import (
+    AgentClaimRequest,
+    AgentClaimResponse,
+    AgentLeaseRenewal,
+    AgentLeaseReturn,
     ClaimRequest,
     ClaimResponse,
+    Found,
     Grant,
     HeldLease,
     Lease,
     LeaseRenewal,
     LeaseRenewalResponse,
     LeaseReturn,
+    PolledPool,
 )
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import UNTYPED
-from headgate.services import work_queues
+from headgate.services import agents, holdups, references, work_pools, work_queues
 from headgate.services.admission import EVER, admissible
+from headgate.services.agents import Missing, Polled
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
 from headgate.services.wakeups import wait_until_set
+from headgate.store import agents as agent_rows
 from headgate.store import claims as rows
 from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as run_rows
@@ -46,48 +56,84 @@ TRUTH_SECONDS = 1.0
 """A waiting claim looks again after this long even when nothing woke it: another process may have made work."""
 
 
+AnyClaim: TypeAlias = ClaimRequest | AgentClaimRequest
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One look for work."""
+    """One look for work: a worker's, in the pool `pool_name`, or an agent's."""
 
     scope: Scope
-    pool_name: str
-    body: ClaimRequest
+    pool_name: str | None
+    body: AnyClaim
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a look found; with nothing found, when the next run of the pool falls due."""
+    """What a look found, in which pools; whose signals may bring more, and when the next run there falls due."""
 
-    response: ClaimResponse
-    pool_id: UUID
+    found: Found
+    pools: list[LockedPool]
+    heard: frozenset[UUID]
     next_due: datetime | None
 
 
 async def claim(scope: Scope, pool_name: str, body: ClaimRequest) -> ClaimResponse:
     """Due runs for a worker, as many as fit; waits for some up to `wait_seconds`."""
+    claimed = await _wait_for_work(scope, pool_name, body)
+    _tell(scope, body.worker, claimed.found.grants)
+    [pool] = claimed.pools
+    return ClaimResponse(**structs.asdict(claimed.found), base_job_template=pool.base_job_template, paused=pool.is_paused)
+
+
+async def claim_for_agent(scope: Scope, body: AgentClaimRequest) -> AgentClaimResponse:
+    """Due runs of all that an agent polls, as many as fit; waits for some up to `wait_seconds`.
+
+    Pools are served in the order of their names. What is named and does not exist is created.
+    """
+    claimed = await _wait_for_work(scope, None, body)
+    _tell(scope, body.name or str(body.agent_id), claimed.found.grants)
+    pools = [
+        PolledPool(name=pool.name, type=pool.type, base_job_template=pool.base_job_template, paused=pool.is_paused)
+        for pool in claimed.pools
+    ]
+    return AgentClaimResponse(**structs.asdict(claimed.found), pools=pools)
+
+
+def _tell(scope: Scope, holder: str, grants: Sequence[Grant]) -> None:
+    for pool in {grant.flow_run.work_pool_name for grant in grants}:
+        ids = tuple(grant.flow_run.id for grant in grants if grant.flow_run.work_pool_name == pool)
+        scope.telemetry.emit(RunsClaimed(pool or "", holder, ids))
+
+
+async def _wait_for_work(scope: Scope, pool_name: str | None, body: AnyClaim) -> Claimed:
     deadline = scope.now + timedelta(seconds=body.wait_seconds)
     claimed = await _look(scope, pool_name, body)
-    while _nothing(claimed.response) and scope.now < deadline and not scope.wakeups.closed:
-        with scope.wakeups.waiting(claimed.pool_id) as event:
+    while _nothing(claimed.found) and scope.now < deadline and not scope.wakeups.closed:
+        with scope.wakeups.waiting(claimed.heard) as event:
             claimed = await _look(scope, pool_name, body)  # what came since the last look woke nobody
-            if not _nothing(claimed.response):
+            if not _nothing(claimed.found):
                 break
             await wait_until_set(event, _pause(scope.now, deadline, claimed.next_due, body))
         if await scope.is_gone():
             break
-    if claimed.response.grants:
-        ids = tuple(grant.flow_run.id for grant in claimed.response.grants)
-        scope.telemetry.emit(RunsClaimed(pool_name, body.worker, ids))
-    return claimed.response
+    if body.room and _nothing(claimed.found):
+        claimed.found.held = await holdups.tell(scope, [pool.id for pool in claimed.pools], lambda name: _takes(body, name))
+    return claimed
 
 
-def _nothing(response: ClaimResponse) -> bool:
-    return not response.grants and not response.cancel
+def _takes(body: AnyClaim, queue: str) -> bool:
+    """Whether a claim is for runs of queues of that name, as far as the name goes."""
+    prefix = (body.match or "") if isinstance(body, AgentClaimRequest) else ""
+    return queue.startswith(prefix) and (not body.queues or queue in body.queues)
 
 
-def _pause(now: datetime, deadline: datetime, next_due: datetime | None, body: ClaimRequest) -> float:
+def _nothing(found: Found) -> bool:
+    return not found.grants and not found.cancel and not found.drain
+
+
+def _pause(now: datetime, deadline: datetime, next_due: datetime | None, body: AnyClaim) -> float:
     """Seconds until the next look, when nothing wakes it before."""
     ends = [deadline, now + timedelta(seconds=TRUTH_SECONDS)]
     if next_due is not None and body.room:
@@ -95,23 +141,28 @@ def _pause(now: datetime, deadline: datetime, next_due: datetime | None, body: C
     return max((min(ends) - now).total_seconds(), 0.0)
 
 
-async def _look(scope: Scope, pool_name: str, body: ClaimRequest) -> Claimed:
+async def _look(scope: Scope, pool_name: str | None, body: AnyClaim) -> Claimed:
     return await scope.store.submit(CLAIM, Claim(scope, pool_name, body, scope.now))
 
 
 async def _claim(tx: Tx, claims: Sequence[Claim]) -> list[Claimed | Exception]:
-    """Pools are locked in the order of their names, then workers in that of theirs, whatever the order of the claims.
+    """Pools are locked in the order of their names, then workers in that of theirs, then agents in that of their ids,
+    whatever the order of the claims.
 
     All pools are locked before any run: who proposes states locks in this order, too.
     """
+    polled: dict[int, Polled] = {}
     answers: dict[int, Claimed | Exception] = {}
-    if len(pools := {claim.pool_name for claim in claims}) > 1:
-        for name in sorted(pools):
-            await pool_rows.lock(tx, name)
-    for index in sorted(range(len(claims)), key=lambda index: (claims[index].pool_name, claims[index].body.worker)):
+    for index, claim in enumerate(claims):
         try:
-            answers[index] = await _claim_one(tx, claims[index])
-        except (NotFound, Invalid) as error:
+            polled[index] = await _polled(tx, claim)
+        except Invalid as error:
+            answers[index] = error
+    pools = await _lock(tx, claims, polled)
+    for index in sorted(polled, key=lambda index: _place(claims[index].pool_name, claims[index].body)):
+        try:
+            answers[index] = await _claim_one(tx, claims[index], _chosen(polled[index], pools), polled[index].heard)
+        except (NotFound, Invalid, Forbidden) as error:
             answers[index] = error
     return [answers[index] for index in range(len(claims))]
 
@@ -119,24 +170,64 @@ async def _claim(tx: Tx, claims: Sequence[Claim]) -> list[Claimed | Exception]:
 CLAIM: Command[Claim, Claimed] = Command("claim", _claim)
 
 
-async def _claim_one(tx: Tx, claim: Claim) -> Claimed:
+async def _polled(tx: Tx, claim: Claim) -> Polled:
+    if isinstance(claim.body, AgentClaimRequest):
+        return await agents.polled(tx, claim.body)
+    return Polled(frozenset({claim.pool_name or ""}), Missing.REFUSE)
+
+
+def _place(pool_name: str | None, body: AnyClaim | LeaseRenewal | AgentLeaseRenewal) -> tuple[bool, str, str]:
+    """Whose row is locked before whose."""
+    match body:
+        case AgentClaimRequest(agent_id=id) | AgentLeaseRenewal(agent_id=id):
+            return True, id.hex, ""
+    return False, pool_name or "", body.worker
+
+
+async def _lock(
+    tx: Tx, claims: Sequence[Claim], polled: Mapping[int, Polled]
+) -> dict[str, LockedPool | NotFound | Forbidden]:
+    """All pools that are polled, by name; in place of one, why there is none."""
+    makers = {name: claims[index].scope for index, each in polled.items() for name in each.to_make}
+    pools: dict[str, LockedPool | NotFound | Forbidden] = {}
+    for name in sorted({name for each in polled.values() for name in each.pools}):
+        try:
+            make = makers.get(name)
+            pools[name] = await (work_pools.ensure(make, tx, name) if make else work_queues.locked_pool(tx, name))
+        except (NotFound, Forbidden) as error:
+            pools[name] = error
+    return pools
+
+
+def _chosen(polled: Polled, pools: Mapping[str, LockedPool | NotFound | Forbidden]) -> list[LockedPool]:
+    chosen = []
+    for pool in (pools[name] for name in sorted(polled.pools)):
+        if isinstance(pool, LockedPool):
+            chosen.append(pool)
+        elif polled.missing is not Missing.SKIP:
+            raise pool
+    return chosen
+
+
+async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: frozenset[UUID]) -> Claimed:
+    body = claim.body
+    holder, drain = await _beat(tx, claim, pools)
+    grants = [] if drain else await _serve(tx, claim, pools, holder)
+    cancel = [id for id in await rows.to_cancel(tx, holder) if id not in body.cancelling]
+    found = Found(grants=grants, cancel=cancel, drain=drain)
+    next_due = await _next_due(tx, claim, pools) if _nothing(found) else None
+    return Claimed(found, pools, heard | {holder, *(pool.id for pool in pools)}, next_due)
+
+
+async def _beat(tx: Tx, claim: Claim, pools: list[LockedPool]) -> tuple[UUID, bool]:
+    """Note that the claimant is alive; its id, and whether it is to drain."""
     body, now = claim.body, claim.now
-    pool = await work_queues.locked_pool(tx, claim.pool_name)
+    if isinstance(body, AgentClaimRequest):
+        return body.agent_id, await agents.beat(tx, body, now)
+    [pool] = pools
     _check_type(pool, body)
     beat = Beat(uuid7(now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now)
-    worker_id = await worker_rows.beat(tx, beat)
-    for name in body.queues:
-        await work_queues.ensure(claim.scope, tx, pool, name)
-    queues = await rows.queues(tx, pool.id)
-    polled = {id: lane for id, (name, lane) in queues.items() if not body.queues or name in body.queues}
-    await queue_rows.touch(tx, [*polled], now=now)
-    until = now + timedelta(seconds=body.prefetch_seconds)
-    admitted = await admissible(tx, pool, polled, span=(EVER, until), room=body.room)
-    grants = await _grant(tx, admitted, worker_id, claim)
-    cancel = [id for id in await rows.to_cancel(tx, worker_id) if id not in body.cancelling]
-    response = ClaimResponse(grants=grants, cancel=cancel, base_job_template=pool.base_job_template, paused=pool.is_paused)
-    next_due = None if grants else await rows.next_due(tx, pool.id, after=until)
-    return Claimed(response, pool.id, next_due)
+    return await worker_rows.beat(tx, beat)
 
 
 def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
@@ -148,7 +239,41 @@ def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
         )
 
 
-async def _grant(tx: Tx, admitted: Sequence[Candidate], worker_id: UUID, claim: Claim) -> list[Grant]:
+async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> list[Grant]:
+    """Runs of one pool after the other, as long as there is room."""
+    grants: list[Grant] = []
+    for pool in pools:
+        polled = await _polled_queues(tx, claim, pool)
+        await queue_rows.touch(tx, [*polled], now=claim.now)
+        room = claim.body.room - len(grants)
+        admitted = await admissible(tx, pool, polled, span=(EVER, _horizon(claim)), room=room)
+        granted = await _grant(tx, admitted, holder, claim)
+        await references.attach(claim.scope, tx, pool.base_job_template, granted)
+        grants += granted
+    return grants
+
+
+async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> dict[UUID, Lane]:
+    """The queues that are polled at present; those that are named are made if need be."""
+    body = claim.body
+    if isinstance(body, AgentClaimRequest) and body.types is not None and pool.type not in (UNTYPED, *body.types):
+        return {}
+    for name in body.queues:
+        await work_queues.ensure(claim.scope, tx, pool, name)
+    queues = await rows.queues(tx, pool.id)
+    return {id: lane for id, (name, lane) in queues.items() if _takes(body, name)}
+
+
+def _horizon(claim: Claim) -> datetime:
+    return claim.now + timedelta(seconds=claim.body.prefetch_seconds)
+
+
+async def _next_due(tx: Tx, claim: Claim, pools: list[LockedPool]) -> datetime | None:
+    times = [await rows.next_due(tx, pool.id, after=_horizon(claim)) for pool in pools]
+    return min((time for time in times if time is not None), default=None)
+
+
+async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Claim) -> list[Grant]:
     """Move the admitted runs to Pending, with a lease and a new fence, and fetch all that it takes to start them."""
     if not admitted:
         return []
@@ -163,7 +288,7 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], worker_id: UUID, claim: 
         at = next_moment(run.current, now)
         state = State(id=uuid7(at), type=proposed.type, name=NAMES[proposed.type], timestamp=at, state_details=details)
         timing = advance(run.timing, run.current, proposed, at=at)
-        entered.append(Entered(run.id, state, timing, True, run.current.fence + 1, expires_at, worker_id))
+        entered.append(Entered(run.id, state, timing, True, run.current.fence + 1, expires_at, holder))
     await run_rows.enter(tx, entered)
     return await _grants(tx, [each.run_id for each in entered], expires_at, now)
 
@@ -187,7 +312,7 @@ async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: dateti
                 flow=flows[run.flow_id],
                 deployment=deployment,
                 work_queue_name=run.work_queue_name or work_queues.DEFAULT,
-                job_variables=(deployment.job_variables if deployment else {}) | (run.job_variables or {}),
+                job_variables=overlay(deployment.job_variables if deployment else {}, run.job_variables or {}),
             )
         )
     return grants
@@ -195,15 +320,15 @@ async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: dateti
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A heartbeat with leases; `pool_name` is None when an engine renews its own run."""
+    """A heartbeat with leases; `pool_name` is a worker's, None when an agent or an engine renews."""
 
     scope: Scope
     pool_name: str | None
-    body: LeaseRenewal
+    body: LeaseRenewal | AgentLeaseRenewal
     now: datetime
 
 
-async def renew(scope: Scope, pool_name: str | None, body: LeaseRenewal) -> LeaseRenewalResponse:
+async def renew(scope: Scope, pool_name: str | None, body: LeaseRenewal | AgentLeaseRenewal) -> LeaseRenewalResponse:
     """Keep what the caller still holds; tell it what it lost and what to stop."""
     return await scope.store.submit(RENEW, Renewal(scope, pool_name, body, scope.now))
 
@@ -219,11 +344,12 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
     expires_at = now + timedelta(seconds=renewals[0].scope.settings.server_leases_seconds)
     leases = [lease for renewal in renewals for lease in renewal.body.leases]
     held = await rows.renew(tx, leases, expires_at=expires_at)
-    unknown = await _beat_all(tx, renewals)
+    beats = await _beat_all(tx, renewals)
     answers: list[LeaseRenewalResponse | Exception] = []
     for index, renewal in enumerate(renewals):
-        if index in unknown:
-            answers.append(unknown[index])
+        drain = beats[index]
+        if isinstance(drain, NotFound):
+            answers.append(drain)
             continue
         mine = {lease.flow_run_id: lease.fence for lease in renewal.body.leases}
         kept = {id: held[id][1] for id, fence in mine.items() if id in held and held[id][0] == fence}
@@ -232,6 +358,7 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
                 expires_at=expires_at,
                 lost=[id for id in mine if id not in kept],
                 cancel=[id for id, state in kept.items() if state == StateType.CANCELLING],
+                drain=drain,
             )
         )
     return answers
@@ -240,37 +367,44 @@ async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalRespon
 RENEW: Command[Renewal, LeaseRenewalResponse] = Command("renew leases", _renew)
 
 
-async def _beat_all(tx: Tx, renewals: Sequence[Renewal]) -> dict[int, NotFound]:
-    """Note all heartbeats, in the order in which claims lock pools and workers; answers those of unknown pools."""
-    unknown = {}
-    order = sorted(range(len(renewals)), key=lambda index: (renewals[index].pool_name or "", renewals[index].body.worker))
+async def _beat_all(tx: Tx, renewals: Sequence[Renewal]) -> dict[int, bool | NotFound]:
+    """Note all heartbeats, in the order in which claims lock workers and agents; by index, who is to drain."""
+    answers: dict[int, bool | NotFound] = {}
+    order = sorted(range(len(renewals)), key=lambda index: _place(renewals[index].pool_name, renewals[index].body))
     for index in order:
         try:
-            await _beat(tx, renewals[index])
+            answers[index] = await _beat_alone(tx, renewals[index])
         except NotFound as error:
-            unknown[index] = error
-    return unknown
+            answers[index] = error
+    return answers
 
 
-async def _beat(tx: Tx, renewal: Renewal) -> None:
+async def _beat_alone(tx: Tx, renewal: Renewal) -> bool:
+    body, now = renewal.body, renewal.now
+    if isinstance(body, AgentLeaseRenewal):
+        return await agent_rows.touch(tx, body.agent_id, interval=body.heartbeat_interval_seconds, now=now)
     if renewal.pool_name is None:
-        return
+        return False
     pool = await pool_rows.get(tx, renewal.pool_name, now=renewal.now)
     if pool is None:
         raise work_queues.missing_pool(renewal.pool_name)
-    body = renewal.body
-    beat = Beat(uuid7(renewal.now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, renewal.now)
-    await worker_rows.beat(tx, beat)
+    joins = body.joins_as is not None
+    # The id follows from the process's own, so that a first call that arrives twice is known as the same.
+    id = uuid5(pool.id, f"{body.worker} {body.joins_as}") if joins else uuid7(now)
+    beat = Beat(id, pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins)
+    _, drain = await worker_rows.beat(tx, beat)
+    return drain
 
 
-async def give_back(scope: Scope, body: LeaseReturn) -> None:
+async def give_back(scope: Scope, body: LeaseReturn | AgentLeaseReturn) -> None:
     """Claimed runs that were not started wait again, at once and under their old time."""
+    holder = f"Worker {body.worker!r}" if isinstance(body, LeaseReturn) else f"Agent {body.name or str(body.agent_id)!r}"
     for lease in body.leases:
         run = await scope.store.read(lambda tx, id=lease.flow_run_id: run_rows.get(tx, id, now=scope.now))  # type: ignore[misc]
         if run is None or run.state_type is not StateType.PENDING or run.state is None:
             continue
         details = StateDetails(scheduled_time=run.state.state_details.scheduled_time)
-        message = f"Worker {body.worker!r} gave it back before it was started."
+        message = f"{holder} gave it back before it was started."
         state = StateCreate(type=StateType.SCHEDULED, message=message, state_details=details)
         proposal = Proposal(lease.flow_run_id, state, scope.now, fence=lease.fence, from_name=run.state_name)
         with suppress(NotFound):  # deleted meanwhile

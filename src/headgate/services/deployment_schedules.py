@@ -6,14 +6,18 @@ from uuid import UUID
 from msgspec import UNSET
 
 from headgate.core import schedules as rules
+from headgate.core.pauses import pause_after
 from headgate.core.redeploy import match_schedules
+from headgate.core.templates import validate_variables
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
+from headgate.schema.pauses import PauseNote
 from headgate.services import scheduling
 from headgate.services.scope import Scope
 from headgate.store import deployment_schedules as rows
 from headgate.store import deployments as deployment_rows
+from headgate.store import work_pools as pool_rows
 from headgate.store.database import Tx
 
 
@@ -28,6 +32,27 @@ def check(wanted: Sequence[DeploymentScheduleCreate]) -> None:
         if want.slug is not None and want.slug in slugs:
             raise Invalid("Two schedules have the same slug.", field=f"schedules[{index}].slug", value=want.slug)
         slugs |= {want.slug} if want.slug else set()
+
+
+async def check_job_variables(
+    scope: Scope,
+    tx: Tx,
+    deployment: Deployment,
+    schedules: Sequence[DeploymentScheduleCreate | DeploymentSchedule],
+    *,
+    field: str = "schedules",
+) -> None:
+    """`Invalid`, naming the schedule, for variables that the deployment's pool does not take over the deployment's own."""
+    if deployment.work_pool_name is None or not any(schedule.job_variables for schedule in schedules):
+        return
+    pool = await pool_rows.get(tx, deployment.work_pool_name, now=scope.now)
+    for index, schedule in enumerate(schedules):
+        try:
+            if pool is not None and schedule.job_variables:
+                validate_variables(pool.base_job_template, deployment.job_variables, schedule.job_variables)
+        except Invalid as error:
+            name = f" {schedule.slug!r}" if schedule.slug else ""
+            raise Invalid(f"Schedule{name}: {error}", field=f"{field}[{index}].{error.field}", value=error.value) from None
 
 
 async def insert(
@@ -47,6 +72,8 @@ async def insert(
             parameters=want.parameters,
             job_variables=want.job_variables,
             slug=want.slug,
+            misfire=want.misfire,
+            pause=pause_after(None, PauseNote(), was_paused=False, is_paused=want.active is False, now=now),
         )
         for want in wanted
     ]
@@ -91,10 +118,11 @@ def _bring_to(schedule: DeploymentSchedule, want: DeploymentScheduleCreate, scop
     if not rules.same_timing(schedule.schedule, want.schedule):
         schedule.schedule = rules.canonical(want.schedule, now=scope.now)
     if want.active is not None:
-        schedule.active = want.active
+        _switch(schedule, want.active, PauseNote(), scope)
     schedule.max_scheduled_runs = want.max_scheduled_runs
     schedule.parameters, schedule.job_variables = want.parameters, want.job_variables
     schedule.slug = want.slug or schedule.slug
+    schedule.misfire = want.misfire
     schedule.updated = scope.now
 
 
@@ -117,6 +145,7 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
         for index, want in enumerate(body):
             if want.slug in taken:
                 raise Invalid("The deployment has a schedule of that slug.", field=f"[{index}].slug", value=want.slug)
+        await check_job_variables(scope, tx, deployment, body, field="")
         made = await insert(scope, tx, deployment_id, body)
         await scheduling.materialise_deployment(scope, tx, deployment)
         return made, deployment.work_pool_id
@@ -137,6 +166,8 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
         if body.slug in taken:
             raise Invalid("The deployment has a schedule of that slug.", field="slug", value=body.slug)
         _apply(body, schedule, scope)
+        if body.job_variables is not UNSET:
+            await check_job_variables(scope, tx, deployment, [schedule])
         await rows.update(tx, schedule)
         await scheduling.withdraw(scope, tx, [id])
         await scheduling.materialise_deployment(scope, tx, deployment)
@@ -149,8 +180,8 @@ def _apply(body: DeploymentScheduleUpdate, schedule: DeploymentSchedule, scope: 
     schedule.updated = scope.now
     if body.schedule is not UNSET:
         schedule.schedule = rules.canonical(body.schedule, now=scope.now)
-    if body.active is not UNSET and body.active is not None:
-        schedule.active = body.active
+    active = schedule.active if body.active is UNSET or body.active is None else body.active
+    _switch(schedule, active, body, scope)
     if body.max_scheduled_runs is not UNSET:
         schedule.max_scheduled_runs = body.max_scheduled_runs
     if body.parameters is not UNSET:
@@ -159,6 +190,13 @@ def _apply(body: DeploymentScheduleUpdate, schedule: DeploymentSchedule, scope: 
         schedule.job_variables = body.job_variables
     if body.slug is not UNSET:
         schedule.slug = body.slug
+    if body.misfire is not UNSET:
+        schedule.misfire = body.misfire
+
+
+def _switch(schedule: DeploymentSchedule, active: bool, note: PauseNote, scope: Scope) -> None:
+    schedule.pause = pause_after(schedule.pause, note, was_paused=not schedule.active, is_paused=not active, now=scope.now)
+    schedule.active = active
 
 
 async def delete(scope: Scope, deployment_id: UUID, id: UUID) -> None:

@@ -7,11 +7,13 @@ from msgspec import UNSET
 
 from headgate.core import templates
 from headgate.core.parameters import check_parameters
+from headgate.core.pauses import pause_after
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate, GetScheduledRuns
 from headgate.schema.filters import DeploymentQuery
 from headgate.schema.flow_runs import FlowRun
+from headgate.schema.pauses import PauseNote
 from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
 from headgate.services.scope import Scope
 from headgate.store import deployments as rows
@@ -24,6 +26,7 @@ _PLAIN = (
     "description",
     "concurrency_limit",
     "concurrency_options",
+    "infra_retries",
     "parameters",
     "tags",
     "parameter_openapi_schema",
@@ -75,13 +78,12 @@ def _as_update(body: DeploymentCreate) -> DeploymentUpdate:
 async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | None:
     """None when somebody else created it meanwhile."""
     now = scope.now
-    deployment = Deployment(
-        id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id, paused=bool(body.paused)
-    )
+    deployment = Deployment(id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id)
     deployment.labels = {"prefect.flow.id": str(body.flow_id)}
     await _apply(scope, tx, deployment, _as_update(body))
     if not await rows.insert(tx, deployment):
         return None
+    await deployment_schedules.check_job_variables(scope, tx, deployment, body.schedules or [])
     await deployment_schedules.insert(scope, tx, deployment.id, body.schedules or [])
     await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
     return await _get(scope, tx, deployment.id)
@@ -105,6 +107,9 @@ async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Non
     await _apply(scope, tx, deployment, body)
     deployment.updated = scope.now
     await rows.update(tx, deployment)
+    if _concerns_variables(body):
+        schedules = deployment.schedules if body.schedules is UNSET else body.schedules
+        await deployment_schedules.check_job_variables(scope, tx, deployment, schedules)
     if deployment.work_queue_id != queue_id:
         await rows.move_runs(tx, deployment.id, queue_id=deployment.work_queue_id, pool_id=deployment.work_pool_id)
     changed = set()
@@ -114,6 +119,12 @@ async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Non
         changed |= {schedule.id for schedule in deployment.schedules}
     await scheduling.withdraw(scope, tx, [*changed])
     await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
+
+
+def _concerns_variables(body: DeploymentUpdate) -> bool:
+    """Whether schedules have to fit anew: a change of anything else must go through, whatever became of the template."""
+    given = (body.job_variables, body.infra_overrides, body.work_pool_name, body.schedules)
+    return any(value is not UNSET for value in given)
 
 
 def _source(deployment: Deployment) -> tuple[Any, ...]:
@@ -129,8 +140,10 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
         deployment.command = None
     if isinstance(body.command, str):
         deployment.entrypoint = None
+    was_paused = deployment.paused
     if body.paused is not UNSET:
         deployment.paused = body.paused
+    deployment.pause = pause_after(deployment.pause, body, was_paused=was_paused, is_paused=deployment.paused, now=scope.now)
     if body.labels is not UNSET:
         deployment.labels = deployment.labels | body.labels
     if body.parameters is not UNSET or body.parameter_openapi_schema is not UNSET:
@@ -168,9 +181,10 @@ async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: Depl
     deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name
 
 
-async def pause(scope: Scope, id: UUID, *, paused: bool) -> None:
+async def pause(scope: Scope, id: UUID, *, paused: bool, note: PauseNote | None = None) -> None:
     """Stop its schedules and hold back its runs, or undo that."""
-    await update(scope, id, DeploymentUpdate(paused=paused))
+    note = note or PauseNote()
+    await update(scope, id, DeploymentUpdate(paused=paused, pause_reason=note.pause_reason, paused_by=note.paused_by))
 
 
 async def get(scope: Scope, id: UUID) -> Deployment:

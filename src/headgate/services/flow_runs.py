@@ -175,8 +175,8 @@ async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | No
     """`Invalid` for what the pool's template does not expose or does not allow."""
     pool = await pool_rows.get(tx, run.work_pool_name or "", now=run.created)
     if pool is not None and pool.base_job_template:
-        given = (deployment.job_variables if deployment else {}) | (run.job_variables or {})
-        validate_variables(pool.base_job_template, given)
+        of_deployment = deployment.job_variables if deployment else {}
+        validate_variables(pool.base_job_template, of_deployment, run.job_variables or {})
 
 
 async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> None:
@@ -287,6 +287,9 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
             value = getattr(body, name)
             if value is not UNSET and not (name == "name" and value is None):
                 setattr(run, name, value)
+        if body.job_variables and run.work_pool_name:
+            of_deployment = await deployment_rows.get(tx, run.deployment_id, now=scope.now) if run.deployment_id else None
+            await _check_job_variables(tx, run, of_deployment)
         await rows.update_detail(tx, run)
         return run.work_pool_id
 

@@ -1,10 +1,13 @@
-"""The poll of existing clients: runs that could start now, shown but not claimed."""
+"""The polls of existing clients: runs that could start now, shown but not claimed."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from headgate.core.dispatch import Lane
 from headgate.errors import NotFound
+from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
+from headgate.schema.work_queues import GetQueueRuns
 from headgate.services import work_queues
 from headgate.services.admission import EVER, admissible
 from headgate.services.scope import Scope
@@ -12,6 +15,7 @@ from headgate.store import claims as rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import work_queues as queue_rows
 from headgate.store.database import Tx
+from headgate.store.work_pools import LockedPool
 
 _MOST = 200
 
@@ -20,18 +24,47 @@ async def poll(scope: Scope, pool_name: str, body: GetScheduledFlowRuns) -> list
     """By the same decision as a claim; the run is taken by who first moves it to Pending."""
 
     async def unit(tx: Tx) -> list[WorkerFlowRun]:
-        now = scope.now
         pool = await work_queues.locked_pool(tx, pool_name)
         queues = await rows.queues(tx, pool.id)
         wanted = _chosen(pool_name, {name: id for id, (name, _) in queues.items()}, body.work_queue_names or [])
         polled = {id: lane for id, (_, lane) in queues.items() if id in wanted}
-        await queue_rows.touch(tx, [*polled], now=now)
-        span = body.scheduled_after or EVER, body.scheduled_before or now + timedelta(days=36_500)
-        runs = await admissible(tx, pool, polled, span=span, room=_MOST if body.limit is None else min(body.limit, _MOST))
-        found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
-        return [WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id]) for run in runs]
+        return await _poll(
+            scope, tx, pool, polled, after=body.scheduled_after, before=body.scheduled_before, limit=body.limit
+        )
 
     return await scope.store.write(unit)
+
+
+async def poll_queue(scope: Scope, id: UUID, body: GetQueueRuns) -> list[FlowRun]:
+    """The same of one queue, as agents ask for it."""
+
+    async def unit(tx: Tx) -> list[FlowRun]:
+        _, pool = await work_queues.locked(scope, tx, id)
+        _, lane = (await rows.queues(tx, pool.id))[id]
+        # Here an agent that says who it is (`body.agent_id`) would be noted; the server keeps no agents yet.
+        found = await _poll(scope, tx, pool, {id: lane}, before=body.scheduled_before, limit=body.limit)
+        return [each.flow_run for each in found]
+
+    return await scope.store.write(unit)
+
+
+async def _poll(
+    scope: Scope,
+    tx: Tx,
+    pool: LockedPool,
+    polled: dict[UUID, Lane],
+    *,
+    after: datetime | None = None,
+    before: datetime | None,
+    limit: int | None,
+) -> list[WorkerFlowRun]:
+    """Runs of these queues of a locked pool; by the way, note that they were polled."""
+    now = scope.now
+    await queue_rows.touch(tx, [*polled], now=now)
+    span = after or EVER, before or now + timedelta(days=36_500)
+    runs = await admissible(tx, pool, polled, span=span, room=_MOST if limit is None else min(limit, _MOST))
+    found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
+    return [WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id]) for run in runs]
 
 
 def _chosen(pool_name: str, ids: dict[str, UUID], names: list[str]) -> set[UUID]:

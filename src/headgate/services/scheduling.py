@@ -6,6 +6,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from headgate.core.misfires import made_up
+from headgate.core.projection import fire_key
 from headgate.core.schedules import fire_times
 from headgate.errors import Invalid
 from headgate.schema.deployments import Deployment
@@ -47,12 +49,23 @@ async def materialise(scope: Scope, tx: Tx, deployment: Deployment, schedules: S
     for schedule in schedules:
         present = await rows.fire_times(tx, schedule.id)
         try:
-            times = [time for time in ahead(schedule, scope.settings, now=scope.now) if time not in present]
+            wanted = [*_missed(schedule, scope), *ahead(schedule, scope.settings, now=scope.now)]
+            times = [time for time in wanted if time not in present]
         except Invalid as error:  # written by an older program, or by hand: the others go on
             scope.telemetry.emit(ScheduleUnreadable(schedule.id, deployment.id, error))
             continue
         new += [_scheduled_run(deployment, schedule, time, scope.now) for time in times]
+        if schedule.misfire is not None:
+            await schedule_rows.set_made_until(tx, [schedule.id], max([scope.now, *wanted]))
     return len(await rows.insert(tx, new)) if new else 0
+
+
+def _missed(schedule: ActiveSchedule, scope: Scope) -> list[datetime]:
+    """Fire times that passed while no scheduler was there to make their runs, as far as they are made up for."""
+    if schedule.misfire is None or schedule.made_until is None:
+        return []
+    most = scope.settings.server_services_scheduler_max_runs
+    return made_up(schedule.schedule, schedule.misfire, since=schedule.made_until, now=scope.now, most=most)
 
 
 async def materialise_deployment(scope: Scope, tx: Tx, deployment: Deployment) -> int:
@@ -62,6 +75,7 @@ async def materialise_deployment(scope: Scope, tx: Tx, deployment: Deployment) -
 
 async def withdraw(scope: Scope, tx: Tx, schedule_ids: Sequence[UUID]) -> int:
     """Delete the runs that schedules made ahead; runs that are due already, late ones among them, stay."""
+    await schedule_rows.set_made_until(tx, schedule_ids, None)
     ids = [id for each in schedule_ids for id in await rows.ahead_of_schedule(tx, each, now=scope.now)]
     return await rows.delete(tx, await still_waiting(tx, ids))
 
@@ -78,7 +92,7 @@ def _scheduled_run(deployment: Deployment, schedule: ActiveSchedule, time: datet
             type=StateType.SCHEDULED, message="Flow run scheduled", state_details=StateDetails(scheduled_time=time)
         ),
         tags=[AUTO_TAG],
-        idempotency_key=f"scheduled {deployment.id} {schedule.id} {time}",
+        idempotency_key=fire_key(deployment.id, schedule.id, time),
         job_variables=schedule.job_variables or None,
     )
     parameters: dict[str, Any] = deployment.parameters | schedule.parameters

@@ -222,6 +222,9 @@ def _entered(
         retry_delays=before.retry_delays,
         fence=fence,
         held=run.lease_expires_at is not None,
+        restarts=run.timing.restarts,
+        restarts_begun=run.timing.restarts_begun,
+        infra_retries=before.infra_retries,
     )
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))

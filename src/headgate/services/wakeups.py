@@ -1,41 +1,72 @@
-"""Waking those who wait for work: one signal per pool, inside this process."""
+"""Waking those who wait for work: one signal per pool, in this process, and passed on to others."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 from uuid import UUID
 
 
-class Wakeups:
-    """Waiters by pool. A signal wakes all who wait for the pool now; who looks for work subscribes before looking."""
+class Others(Protocol):
+    """The other processes on the same database, as far as its store reaches them."""
 
-    def __init__(self) -> None:
+    @property
+    def hears(self) -> bool: ...
+
+    def announce(self, pools: set[UUID]) -> None: ...
+
+    def listen(self, hear: Callable[[Collection[UUID] | None], None]) -> None: ...
+
+
+class Wakeups:
+    """Waiters by pool, or by agent. A signal wakes all who wait for it now; who looks for work subscribes before looking."""
+
+    def __init__(self, others: Others | None = None) -> None:
         self._waiters: dict[UUID, set[asyncio.Event]] = {}
+        self._others = others
+        self._listens = False
         self.closed = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether what other processes make ready wakes who waits here."""
+        return self._others is not None and self._others.hears
 
     def wake(self, pools: Iterable[UUID | None]) -> None:
         """Something may have become ready in these pools. To be called after the commit that made it so."""
-        for pool in set(pools):
-            for event in self._waiters.get(pool, ()) if pool is not None else ():
+        ready = {pool for pool in pools if pool is not None}
+        self.ring(ready)
+        if ready and self._others is not None:
+            self._others.announce(ready)
+
+    def ring(self, pools: Collection[UUID] | None) -> None:
+        """Wake who waits here for these pools, or for any: another process may have made something ready."""
+        for pool in list(self._waiters) if pools is None else pools:
+            for event in self._waiters.get(pool, ()):
                 event.set()
 
     def close(self) -> None:
         """The server stops: nobody waits any longer."""
         self.closed = True
-        self.wake(list(self._waiters))
+        self.ring(None)
 
     @contextmanager
-    def waiting(self, pool: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set at the next signal for `pool`."""
+    def waiting(self, pools: Collection[UUID]) -> Iterator[asyncio.Event]:
+        """An event that is set at the next signal for any of `pools`."""
+        if self._others is not None and not self._listens:  # most processes never wait
+            self._listens = True
+            self._others.listen(self.ring)
         event = asyncio.Event()
-        waiters = self._waiters.setdefault(pool, set())
-        waiters.add(event)
+        for pool in pools:
+            self._waiters.setdefault(pool, set()).add(event)
         try:
             yield event
         finally:
-            waiters.discard(event)
-            if not waiters:
-                self._waiters.pop(pool, None)
+            for pool in pools:
+                waiters = self._waiters[pool]
+                waiters.discard(event)
+                if not waiters:
+                    del self._waiters[pool]
 
 
 async def wait_until_set(event: asyncio.Event, seconds: float) -> bool:

@@ -3,13 +3,16 @@
 from contextlib import suppress
 
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from headgate.core import templates
+from headgate.core.pauses import pause_after
 from headgate.errors import Conflict, Forbidden
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
-from headgate.schema.work_queues import WorkQueue
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
+from headgate.services import work_queues
 from headgate.services.scope import Scope
 from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
 from headgate.store import work_pools as rows
@@ -22,13 +25,13 @@ RESERVED = "prefect"
 
 async def create(scope: Scope, body: WorkPoolCreate) -> WorkPool:
     """Create a pool with its default queue; `Conflict` when the name is taken."""
-    if body.name.lower().startswith(RESERVED):
-        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
     templates.check(body.base_job_template)
     return await scope.store.write(lambda tx: _create(scope, tx, body))
 
 
 async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
+    if body.name.lower().startswith(RESERVED):
+        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
     now = scope.now
     queue_id = uuid7(now)
     pool = WorkPool(
@@ -43,6 +46,7 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
         concurrency_limit=body.concurrency_limit,
         default_queue_id=queue_id,
         storage_configuration=body.storage_configuration,
+        pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
     )
     if not await rows.insert(tx, pool):
         raise Conflict("A work pool with this name already exists.")
@@ -60,13 +64,37 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
 
 async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
     """The pool of queues that are named without one, locked; made if there is none."""
-    pool = await rows.lock(tx, DEFAULT_POOL)
+    return await ensure(scope, tx, DEFAULT_POOL)
+
+
+async def ensure(scope: Scope, tx: Tx, name: str) -> LockedPool:
+    """The pool of that name, locked; made, without a type, if there is none."""
+    pool = await rows.lock(tx, name)
     if pool is None:
         with suppress(Conflict):  # another server made it meanwhile
-            await _create(scope, tx, WorkPoolCreate(name=DEFAULT_POOL))
-        pool = await rows.lock(tx, DEFAULT_POOL)
+            await _create(scope, tx, WorkPoolCreate(name=name))
+        pool = await rows.lock(tx, name)
     assert pool is not None
     return pool
+
+
+async def create_queue(scope: Scope, body: WorkQueueCreate) -> WorkQueue:
+    """Create a queue that is named without a pool: in the default pool; `Conflict` when that has one of the name.
+
+    The queue that comes with a new pool is not in the way of one that is asked for under its name.
+    """
+
+    async def unit(tx: Tx) -> WorkQueue:
+        is_new = await rows.lock(tx, DEFAULT_POOL) is None
+        pool = await ensure_default(scope, tx)
+        if is_new and body.name == DEFAULT:
+            given = {name: value for name, value in asdict(body).items() if value not in (None, "")}
+            return await work_queues.change(scope, tx, pool.default_queue_id, WorkQueueUpdate(**given))
+        return await work_queues.insert(scope, tx, pool, body)
+
+    queue = await scope.store.write(unit)
+    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    return queue
 
 
 async def get(scope: Scope, name: str) -> WorkPool:
@@ -92,8 +120,10 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
     async def unit(tx: Tx) -> WorkPool:
         await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
+        was_paused = pool.is_paused
         pool.updated = scope.now
         _apply(body, pool)
+        pool.pause = pause_after(pool.pause, body, was_paused=was_paused, is_paused=pool.is_paused, now=scope.now)
         await rows.update(tx, pool)
         return pool
 

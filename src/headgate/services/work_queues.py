@@ -4,6 +4,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from headgate.core.pauses import pause_after
 from headgate.core.ranks import place
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
@@ -24,18 +25,21 @@ async def create(scope: Scope, pool_name: str, body: WorkQueueCreate) -> WorkQue
     """Create a queue in a pool; `Conflict` when the pool has one of that name."""
 
     async def unit(tx: Tx) -> WorkQueue:
-        return await _create(scope, tx, await locked_pool(tx, pool_name), body)
+        return await insert(scope, tx, await locked_pool(tx, pool_name), body)
 
-    return await scope.store.write(unit)
+    queue = await scope.store.write(unit)
+    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    return queue
 
 
 async def ensure(scope: Scope, tx: Tx, pool: LockedPool, name: str) -> WorkQueue:
     """The queue of that name in a pool that the caller has locked, made if there is none."""
     found = await rows.get_by_name(tx, pool.name, name, now=scope.now)
-    return found or await _create(scope, tx, pool, WorkQueueCreate(name=name))
+    return found or await insert(scope, tx, pool, WorkQueueCreate(name=name))
 
 
-async def _create(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate) -> WorkQueue:
+async def insert(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate) -> WorkQueue:
+    """Add a queue to a pool that the caller has locked; `Conflict` when it has one of that name."""
     now = scope.now
     others = await rows.of_pool(tx, pool.id, now=now)
     queue = WorkQueue(
@@ -48,6 +52,7 @@ async def _create(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate)
         concurrency_limit=body.concurrency_limit,
         work_pool_id=pool.id,
         filter=body.filter,
+        pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
     )
     if not await rows.insert(tx, queue):
         raise Conflict(f"A work queue with name {body.name!r} already exists in pool {pool.name!r}.")
@@ -123,19 +128,24 @@ async def status(scope: Scope, id: UUID) -> WorkQueueStatusDetail:
 async def update(scope: Scope, id: UUID, body: WorkQueueUpdate) -> None:
     """Change a queue; those who wait for its pool look again."""
 
-    async def unit(tx: Tx) -> UUID | None:
-        queue = await _locked(scope, tx, id)
-        await _rename(tx, scope, queue, body)
-        queue.updated = scope.now
-        for name in ("description", "is_paused", "concurrency_limit", "last_polled", "filter"):
-            if (value := getattr(body, name)) is not UNSET:
-                setattr(queue, name, value)
-        await rows.update(tx, queue)
-        if body.priority is not UNSET and body.priority is not None and queue.work_pool_id:
-            await rank(scope, tx, queue, await rows.of_pool(tx, queue.work_pool_id, now=scope.now), body.priority)
-        return queue.work_pool_id
+    queue = await scope.store.write(lambda tx: change(scope, tx, id, body))
+    scope.wakeups.wake([queue.work_pool_id])
 
-    scope.wakeups.wake([await scope.store.write(unit)])
+
+async def change(scope: Scope, tx: Tx, id: UUID, body: WorkQueueUpdate) -> WorkQueue:
+    """Change a queue inside a transaction; answers it as it is now."""
+    queue, _ = await locked(scope, tx, id)
+    await _rename(tx, scope, queue, body)
+    was_paused = queue.is_paused
+    queue.updated = scope.now
+    for name in ("description", "is_paused", "concurrency_limit", "last_polled", "filter"):
+        if (value := getattr(body, name)) is not UNSET:
+            setattr(queue, name, value)
+    queue.pause = pause_after(queue.pause, body, was_paused=was_paused, is_paused=queue.is_paused, now=scope.now)
+    await rows.update(tx, queue)
+    if body.priority is not UNSET and body.priority is not None and queue.work_pool_id:
+        await rank(scope, tx, queue, await rows.of_pool(tx, queue.work_pool_id, now=scope.now), body.priority)
+    return _found(await rows.get(tx, id, now=scope.now))
 
 
 async def _rename(tx: Tx, scope: Scope, queue: WorkQueue, body: WorkQueueUpdate) -> None:
@@ -152,8 +162,7 @@ async def delete(scope: Scope, id: UUID) -> None:
     """Delete; its deployments and waiting runs go to the pool's default queue."""
 
     async def unit(tx: Tx) -> UUID:
-        queue = await _locked(scope, tx, id)
-        pool = await locked_pool(tx, queue.work_pool_name or "")
+        queue, pool = await locked(scope, tx, id)
         if pool.default_queue_id == id:
             raise Invalid(f"{queue.name!r} is the default queue of pool {pool.name!r}, which always has one.")
         heir = _found(await rows.get(tx, pool.default_queue_id, now=scope.now))
@@ -163,11 +172,11 @@ async def delete(scope: Scope, id: UUID) -> None:
     scope.wakeups.wake([await scope.store.write(unit)])
 
 
-async def _locked(scope: Scope, tx: Tx, id: UUID) -> WorkQueue:
-    """A queue as it is once its pool is locked: what was read before may have changed meanwhile."""
+async def locked(scope: Scope, tx: Tx, id: UUID) -> tuple[WorkQueue, LockedPool]:
+    """A queue and its pool as they are once the pool is locked: what was read before may have changed meanwhile."""
     queue = _found(await rows.get(tx, id, now=scope.now))
-    await pool_rows.lock(tx, queue.work_pool_name or "")
-    return _found(await rows.get(tx, id, now=scope.now))
+    pool = await locked_pool(tx, queue.work_pool_name or "")
+    return _found(await rows.get(tx, id, now=scope.now)), pool
 
 
 async def locked_pool(tx: Tx, name: str) -> LockedPool:

@@ -1,5 +1,7 @@
 """Use cases of workers."""
 
+from uuid import UUID
+
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkerQuery
@@ -35,12 +37,29 @@ async def list_page(scope: Scope, pool_name: str, query: WorkerQuery) -> list[Wo
     return await scope.store.read(unit)
 
 
+async def drain(scope: Scope, pool_name: str, name: str) -> None:
+    """Have a worker claim no more, finish what it has, and leave. It learns of that by the answer to its open claim."""
+
+    async def unit(tx: Tx) -> UUID:
+        pool = await locked_pool(tx, pool_name)
+        if not await rows.drain(tx, pool.id, name, now=scope.now):
+            raise missing_worker(pool_name, name)
+        return pool.id
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
 async def delete(scope: Scope, pool_name: str, name: str) -> None:
     """Forget a worker; one that still runs joins again with its next heartbeat."""
 
     async def unit(tx: Tx) -> None:
         pool = await locked_pool(tx, pool_name)
         if not await rows.delete(tx, pool.id, name):
-            raise NotFound(f"Worker {name!r} not found in pool {pool_name!r}.")
+            raise missing_worker(pool_name, name)
 
     await scope.store.write(unit)
+
+
+def missing_worker(pool_name: str, name: str) -> NotFound:
+    """The error of a worker that does not exist."""
+    return NotFound(f"Worker {name!r} not found in pool {pool_name!r}.")

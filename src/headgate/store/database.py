@@ -8,7 +8,9 @@ hop between threads. Units may be run again after a conflict: they change nothin
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
 
+from headgate.store.signals import Hear
 from headgate.store.statements import Statement
 
 R = TypeVar("R")
@@ -75,6 +77,16 @@ class Database(Protocol):
 
     async def submit(self, command: Command[Item, R], item: Item) -> R:
         """Run one item of a hot command; it is committed when this returns."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether commits of other processes are heard of, so that who waits for them need not look often."""
+
+    def announce(self, pools: set[UUID]) -> None:
+        """Tell other processes soon that something may have become ready in these pools; to be called after the commit."""
+
+    def listen(self, hear: Hear) -> None:
+        """Have `hear` called when another process may have made something ready, until `close`."""
 
     async def close(self) -> None:
         """Finish what is under way and let go."""

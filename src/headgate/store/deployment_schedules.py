@@ -1,12 +1,15 @@
 """Rows of deployments' schedules."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import convert
 
-from headgate.schema.deployments import DeploymentSchedule
+from headgate.schema.deployments import DeploymentSchedule, Misfire
+from headgate.schema.pauses import Pause
 from headgate.schema.schedules import Schedule
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
@@ -26,15 +29,19 @@ class ActiveSchedule:
     parameters: dict[str, Any]
     job_variables: dict[str, Any]
     slug: str | None
+    misfire: Misfire | None
+    made_until: datetime | None
     waiting: int
 
 
 def _schedule(row: Row) -> DeploymentSchedule:
-    return DeploymentSchedule(**{**dict(row), "schedule": convert(row["schedule"], Schedule)})
+    found = {"schedule": convert(row["schedule"], Schedule), "pause": convert(row["pause"], Pause | None)}
+    return DeploymentSchedule(**{**dict(row), **found, "misfire": convert(row["misfire"], Misfire | None)})
 
 
 def _active(row: Row) -> ActiveSchedule:
-    return ActiveSchedule(**{**dict(row), "schedule": convert(row["schedule"], Schedule)})
+    found = {"schedule": convert(row["schedule"], Schedule), "misfire": convert(row["misfire"], Misfire | None)}
+    return ActiveSchedule(**{**dict(row), **found})
 
 
 async def insert(tx: Tx, schedules: list[DeploymentSchedule]) -> None:
@@ -67,6 +74,16 @@ async def active(tx: Tx, *, after: UUID, limit: int) -> list[ActiveSchedule]:
 async def active_of_deployment(tx: Tx, id: UUID) -> list[ActiveSchedule]:
     """The active schedules of one deployment, if it is not paused."""
     return [_active(row) for row in await tx.fetch(_SQL["active_of_deployment"], {"deployment_id": id})]
+
+
+async def set_made_until(tx: Tx, ids: Sequence[UUID], made_until: datetime | None) -> None:
+    """Note up to when runs are made; None: what passes from now on is not made up for."""
+    await tx.execute(_SQL["set_made_until"], {"ids": [*ids], "made_until": made_until})
+
+
+async def with_misfire(tx: Tx) -> dict[UUID, Misfire]:
+    """The misfire policies of schedules that have one."""
+    return {row["id"]: convert(row["misfire"], Misfire) for row in await tx.fetch(_SQL["with_misfire"])}
 
 
 async def update(tx: Tx, schedule: DeploymentSchedule) -> None:

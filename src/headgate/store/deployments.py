@@ -8,8 +8,15 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.liveness import polled_status
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, Deployment, GlobalConcurrencyLimit
+from headgate.schema.deployments import (
+    CollisionStrategy,
+    ConcurrencyOptions,
+    Deployment,
+    GlobalConcurrencyLimit,
+    InfraRetries,
+)
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
+from headgate.schema.pauses import Pause
 from headgate.store import deployment_schedules
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
@@ -41,6 +48,9 @@ def _deployment(row: Row, now: datetime) -> Deployment:
     queue_polled, active_slots = values.pop("queue_polled"), values.pop("active_slots")
     if values["concurrency_options"] is not None:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
+    if values["infra_retries"] is not None:
+        values["infra_retries"] = convert(values["infra_retries"], InfraRetries)
+    values["pause"] = convert(values["pause"], Pause | None)
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
     deployment.status = polled_status(polled, is_paused=False, now=now)

@@ -1,8 +1,8 @@
 """The `/filter` grammar as SQL conditions.
 
 Every condition is text over fixed aliases (`f` flow, `e` deployment, `r` flow_run, `d` its detail, `q` work_queue,
-`p` work_pool, `w` worker, `l` log) with its values in `Params`, so that requests of the same shape share one
-prepared statement.
+`p` work_pool, `w` worker, `a` agent, `v` variable, `s` secret, `l` log) with its values in `Params`, so that requests of
+the same shape share one prepared statement.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from typing import Any
 
 from headgate.core.liveness import HEARTBEAT_SECONDS, MISSED_BEATS
 from headgate.schema.filters import (
+    AgentFilter,
     CreatorFilter,
     DeploymentFilter,
     FlowFilter,
@@ -24,12 +25,15 @@ from headgate.schema.filters import (
     NullableNameFilter,
     Operator,
     QueueNameFilter,
+    SecretFilter,
     Selection,
     StateFilter,
     TagsFilter,
     TextsFilter,
     TimeFilter,
+    VariableFilter,
     WorkerFilter,
+    WorkerStatusFilter,
     WorkPoolFilter,
     WorkQueueFilter,
 )
@@ -241,15 +245,38 @@ def worker_condition(f: WorkerFilter | None, p: Params, now: datetime) -> str:
     """On `w`; the status as it is at `now`, by the rule of `core.liveness`."""
     if f is None:
         return "TRUE"
-    status = None
-    if f.status is not None:
-        interval = f"COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), {HEARTBEAT_SECONDS})"
-        age = f"{p.one(now, 'timestamptz')} - w.last_heartbeat_time"
-        online = f"({age} <= {MISSED_BEATS} * {interval} * {p.second})"
-        current = f"CASE WHEN {online} THEN '{WorkerStatus.ONLINE}' ELSE '{WorkerStatus.OFFLINE}' END"
-        wanted, unwanted = f.status.any_, f.status.not_any_
-        status = joined([_among(current, wanted, p, "text"), _not_among(current, unwanted, p, "text")])
-    return joined([_times("w.last_heartbeat_time", f.last_heartbeat_time, p), status], f.operator)
+    return joined([_times("w.last_heartbeat_time", f.last_heartbeat_time, p), _alive("w", f.status, p, now)], f.operator)
+
+
+def agent_condition(f: AgentFilter | None, p: Params, now: datetime) -> str:
+    """On `a`; the status as for workers."""
+    if f is None:
+        return "TRUE"
+    own = [_ids("a.id", f.id, p), _name("a.name", f.name, p), _name("a.work_pool_name", f.work_pool_name, p)]
+    seen = [_times("a.last_heartbeat_time", f.last_heartbeat_time, p), _alive("a", f.status, p, now)]
+    return joined([*own, *seen], f.operator)
+
+
+def _alive(alias: str, f: WorkerStatusFilter | None, p: Params, now: datetime) -> str | None:
+    if f is None:
+        return None
+    interval = f"COALESCE(NULLIF({alias}.heartbeat_interval_seconds, 0), {HEARTBEAT_SECONDS})"
+    age = f"{p.one(now, 'timestamptz')} - {alias}.last_heartbeat_time"
+    online = f"({age} <= {MISSED_BEATS} * {interval} * {p.second})"
+    current = f"CASE WHEN {online} THEN '{WorkerStatus.ONLINE}' ELSE '{WorkerStatus.OFFLINE}' END"
+    return joined([_among(current, f.any_, p, "text"), _not_among(current, f.not_any_, p, "text")])
+
+
+def variable_condition(f: VariableFilter | None, p: Params) -> str:
+    """On `v`."""
+    if f is None:
+        return "TRUE"
+    return joined([_ids("v.id", f.id, p), _name("v.name", f.name, p), _tags("v.tags", f.tags, p)], f.operator)
+
+
+def secret_condition(f: SecretFilter | None, p: Params) -> str:
+    """On `s`."""
+    return "TRUE" if f is None else joined([_ids("s.id", f.id, p), _name("s.name", f.name, p)], f.operator)
 
 
 def log_condition(f: LogFilter | None, p: Params) -> str:

@@ -9,7 +9,8 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
-from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page
+from headgate.schema.deployments import InfraRetries
+from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.store.database import Row, Tx
@@ -41,6 +42,15 @@ class NewRun:
     schedule_id: UUID | None = None
     priority: int = 0
     holds_slot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DueRun:
+    """A run that waits past its time, and the name of the state that it was seen in."""
+
+    id: UUID
+    due_at: datetime
+    state_name: str
 
 
 @dataclass(slots=True)
@@ -206,6 +216,26 @@ async def count(tx: Tx, query: FlowRunQuery) -> int:
     return found
 
 
+async def selected(tx: Tx, selection: Selection, *, after: UUID | None, limit: int) -> list[UUID]:
+    """Ids of the first that match, ascending, from behind one of them on."""
+    p = Params(tx.dialect)
+    where = _behind(selection, after, p)
+    rows = await tx.fetch(f"SELECT r.id {_FROM} WHERE {where} ORDER BY r.id LIMIT {p.one(limit, 'bigint')}", p.values)
+    return [row["id"] for row in rows]
+
+
+async def count_selected(tx: Tx, selection: Selection, *, after: UUID | None) -> int:
+    """How many match, from behind one of them on."""
+    p = Params(tx.dialect)
+    found: int = await tx.fetch_value(f"SELECT count(*) {_FROM} WHERE {_behind(selection, after, p)}", p.values)
+    return found
+
+
+def _behind(selection: Selection, after: UUID | None, p: Params) -> str:
+    where = selection_condition("flow_runs", selection, p)
+    return where if after is None else f"{where} AND r.id > {p.one(after)}"
+
+
 async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
     """The pools of runs."""
     return {row["work_pool_id"] for row in await tx.fetch(_SQL["pools_of"], {"ids": [*ids]})}
@@ -221,8 +251,12 @@ async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     params = {"ids": sorted(set(ids))}
     if tx.dialect == "postgresql":  # SQLite's one writer holds everything
         await tx.fetch(_SQL["lock"], params)
-    rows = await tx.fetch(_SQL["locked"], params)
-    return {row["id"]: _locked(row) for row in rows}
+    return await peek(tx, params["ids"])
+
+
+async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
+    """The same without holding them: what it says may be otherwise at once."""
+    return {row["id"]: _locked(row) for row in await tx.fetch(_SQL["locked"], {"ids": [*ids]})}
 
 
 def _locked(row: Row) -> LockedRun:
@@ -241,6 +275,9 @@ def _locked(row: Row) -> LockedRun:
         retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
         fence=row["fence"],
         held=row["lease_expires_at"] is not None,
+        restarts=row["restarts"],
+        restarts_begun=row["restarts_begun"],
+        infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
     )
     state = None
     if current.type is not None:
@@ -266,6 +303,8 @@ def _locked(row: Row) -> LockedRun:
             row["end_time"],
             row["total_run_time"],
             row["run_count"],
+            row["restarts"],
+            row["restarts_begun"],
         ),
         state=state,
         lease_expires_at=row["lease_expires_at"],
@@ -289,6 +328,8 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
             "end_time": each.timing.end_time,
             "total_run_time": each.timing.total_run_time,
             "run_count": each.timing.run_count,
+            "restarts": each.timing.restarts,
+            "restarts_begun": each.timing.restarts_begun,
             "holds_slot": each.holds_slot,
             "fence": each.fence,
             "lease_expires_at": each.lease_expires_at,
@@ -377,6 +418,12 @@ async def ahead_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list
     """Runs that a schedule made ahead and that are not due yet."""
     params = {"schedule_id": schedule_id, "now": now}
     return [row["id"] for row in await tx.fetch(_SQL["ahead_of_schedule"], params)]
+
+
+async def due_of_schedule(tx: Tx, schedule_id: UUID, *, now: datetime) -> list[DueRun]:
+    """A schedule's due runs that have not begun, the earliest first."""
+    rows = await tx.fetch(_SQL["due_of_schedule"], {"schedule_id": schedule_id, "now": now})
+    return [DueRun(row["id"], row["due_at"], row["state_name"]) for row in rows]
 
 
 async def fire_times(tx: Tx, schedule_id: UUID) -> set[datetime]:

@@ -11,6 +11,8 @@ import msgspec
 
 from headgate.errors import DatabaseError, Invalid, Unavailable
 from headgate.store.database import Command, Row, TryAgain, Tx, Unit, run_set
+from headgate.store.postgresql_signals import PostgresqlSignals
+from headgate.store.signals import Hear
 from headgate.store.statements import Compiled, Statement, compile_for_postgresql
 
 R = TypeVar("R")
@@ -27,6 +29,7 @@ _LOST = (
     asyncpg.CannotConnectNowError,
     OSError,
 )
+_TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 _LOST_STATES = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
 _OF_THE_TRANSACTION = (*_CONFLICTS, *_LOST, *_LOST_STATES)
 
@@ -92,8 +95,9 @@ class PostgresqlDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, signals: PostgresqlSignals) -> None:
         self._pool = pool
+        self._signals = signals
         self._sets: dict[Command[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
         self._flushes: dict[Command[Any, Any], asyncio.Task[None]] = {}
         self._units = 0
@@ -120,8 +124,22 @@ class PostgresqlDatabase:
             self._flushes[command] = asyncio.create_task(self._flush(command), name=f"flush {command.name}")
         return await future
 
+    @property
+    def hears(self) -> bool:
+        """Whether messages of other servers come through."""
+        return self._signals.hears
+
+    def announce(self, pools: set[UUID]) -> None:
+        """By NOTIFY, coalesced."""
+        self._signals.announce(pools)
+
+    def listen(self, hear: Hear) -> None:
+        """By LISTEN, on a connection beside the pool."""
+        self._signals.listen(hear)
+
     async def close(self) -> None:
         """Commit what was handed in, then close the pool."""
+        await self._signals.close()
         self._closing = True
         await asyncio.gather(*self._flushes.values())
         while self._units:
@@ -201,6 +219,8 @@ async def _lost_is_unavailable() -> AsyncIterator[None]:
         yield
     except (*_LOST, *_LOST_STATES) as error:
         raise Unavailable(f"The database does not answer: {error}.") from error
+    except _TOO_LONG as error:
+        raise Unavailable(f"The database is busy with something that takes long: {error}.") from error
 
 
 async def open_postgresql(url: str, shown: str) -> PostgresqlDatabase:
@@ -212,7 +232,7 @@ async def open_postgresql(url: str, shown: str) -> PostgresqlDatabase:
         raise DatabaseError(f"Cannot connect to {shown}: the URL cannot be read; {hint}.") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseError(f"Cannot connect to {shown}: {str(error) or type(error).__name__}.") from None
-    return PostgresqlDatabase(pool)
+    return PostgresqlDatabase(pool, PostgresqlSignals(url, pool))
 
 
 async def _prepare(connection: Any) -> None:

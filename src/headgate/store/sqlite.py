@@ -17,6 +17,7 @@ import msgspec
 
 from headgate.errors import DatabaseError, Invalid, Unavailable
 from headgate.store.database import Command, Row, Tx, Unit, run_set
+from headgate.store.signals import Hear
 from headgate.store.statements import Compiled, Statement, compile_for_sqlite
 from headgate.store.times import from_micros, to_micros
 
@@ -24,6 +25,9 @@ R = TypeVar("R")
 Item = TypeVar("Item")
 
 READERS = 3
+LOOK_SECONDS = 0.05
+"""How often the idle writer looks whether another process has written."""
+
 BUSY_SECONDS = 30.0
 
 
@@ -125,6 +129,7 @@ class SqliteDatabase:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="headgate-reader")
         self._reader_connections: list[sqlite3.Connection] = []
         self._closing = False
+        self._hear: Callable[[], None] | None = None
         self._connection = connect(path)
         _check_writable(self._connection, path)
         self._writer = threading.Thread(target=self._write_until_closed, name="headgate-writer", daemon=True)
@@ -145,6 +150,27 @@ class SqliteDatabase:
         """Run `item` with all others of its command in the writer's next group."""
         result: R = await self._enqueue(_Work(None, command, item, asyncio.get_running_loop().create_future()))
         return result
+
+    @property
+    def hears(self) -> bool:
+        """Whether the writer looks for commits of other processes."""
+        return self._hear is not None
+
+    def announce(self, pools: set[UUID]) -> None:
+        """Nothing to do: the file itself tells other processes that it has changed."""
+
+    def listen(self, hear: Hear) -> None:
+        """Look for commits of other processes; they do not tell which pools they concern."""
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop of a caller that is gone
+                loop.call_soon_threadsafe(hear, None)
+
+        self._hear = tell
+        nothing = loop.create_future()
+        nothing.cancel()
+        self._queue.put(_Work(None, None, None, nothing))  # the writer sleeps for as long as there was nothing to look for
 
     async def close(self) -> None:
         """Commit what was handed in, then end the threads and close the file."""
@@ -180,16 +206,34 @@ class SqliteDatabase:
                 connection.rollback()
 
     def _write_until_closed(self) -> None:
+        version = self._version()
         while True:
-            group = [self._queue.get()]
+            try:
+                group = [self._queue.get(timeout=None if self._hear is None else LOOK_SECONDS)]
+            except queue.Empty:
+                version = self._look(version)
+                continue
             with contextlib.suppress(queue.Empty):
                 while True:
                     group.append(self._queue.get_nowait())
             todo = [work for work in group if work is not None and not work.future.cancelled()]
             if todo:
                 self._settle(todo)
+                version = self._look(version)
             if None in group:
                 return
+
+    def _look(self, version: int) -> int:
+        """Tell who listens when another connection than this one has committed since; the version of the file now."""
+        if (now := self._version()) != version and self._hear is not None:
+            self._hear()
+        return now
+
+    def _version(self) -> int:
+        with contextlib.suppress(sqlite3.Error):
+            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            return version
+        return -1
 
     def _settle(self, group: list[_Work]) -> None:
         """One transaction for the whole group; then tell each caller, with one call per event loop."""
@@ -319,6 +363,24 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise _cannot_open(path, error) from None
     return connection
+
+
+def compact(path: Path) -> tuple[int, int]:
+    """Rewrite the file without its free pages; its bytes before and after. Nobody else may be writing to it."""
+    if not path.exists():
+        raise DatabaseError(f"There is no database {path}.")
+    connection = connect(path)
+    try:
+        before = path.stat().st_size
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before, path.stat().st_size
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"Cannot compact {path}: {error}. Does another process use it, and is there room for a second copy beside it?"
+        ) from None
+    finally:
+        connection.close()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -201,6 +201,7 @@ deployment = Table(
     _pause(),
     # What its concurrency options say, where dispatch can look for it: a run that finds no slot is cancelled.
     Column("cancels_new", Flag),
+    Column("infra_retries", Json),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
     Index("ix_deployment_cancels_new", "id", **_where("cancels_new")),
 )
@@ -218,6 +219,10 @@ deployment_schedule = Table(
     Column("job_variables", Json, nullable=False),
     Column("slug", Text),
     _pause(),
+    Column("misfire", Json),
+    # Up to when the scheduler has made its runs; null while it makes none.
+    Column("made_until", Timestamp),
+    Index("ix_deployment_schedule_misfire", "id", **_where("misfire IS NOT NULL")),
 )
 
 flow_run = Table(
@@ -246,6 +251,9 @@ flow_run = Table(
     Column("fence", Integer, nullable=False),
     Column("lease_expires_at", Timestamp),
     Column("worker_id", Uuid),
+    # How often it was given other infrastructure, and how often of these when its code had begun; null is never.
+    Column("restarts", Integer),
+    Column("restarts_begun", Integer),
     Index("ix_flow_run_flow", "flow_id"),
     Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
     Index("ix_flow_run_expected_start", "expected_start_time"),
@@ -256,6 +264,7 @@ flow_run = Table(
     Index("ix_flow_run_slots", "work_pool_id", "work_queue_id", "deployment_id", **_where("holds_slot")),
     Index("ix_flow_run_deployment_slots", "deployment_id", **_where("holds_slot")),
     Index("ix_flow_run_lease", "lease_expires_at", **_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_ended", "end_time", "id", **_where("end_time IS NOT NULL")),
     Index("ix_flow_run_holder", "worker_id", **_where("lease_expires_at IS NOT NULL")),
     # Updates touch no index but the partial ones; room on the page keeps them in place.
     postgresql_with={"fillfactor": 70},

@@ -9,7 +9,8 @@ from msgspec import convert
 
 from headgate.core.liveness import pool_status
 from headgate.schema.filters import WorkPoolQuery
-from headgate.schema.work_pools import StorageConfiguration, WorkPool
+from headgate.schema.pauses import Pause
+from headgate.schema.work_pools import UNTYPED, StorageConfiguration, WorkPool
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, work_pool_condition
 from headgate.store.paging import page
@@ -38,6 +39,7 @@ def _work_pool(row: Row, now: datetime) -> WorkPool:
     values = dict(row)
     heartbeat = as_time(values.pop("last_heartbeat"))
     values["storage_configuration"] = convert(values["storage_configuration"], StorageConfiguration)
+    values["pause"] = convert(values["pause"], Pause | None)
     pool = WorkPool(**values)
     pool.status = pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
     return pool
@@ -64,6 +66,21 @@ async def lock_many(tx: Tx, ids: set[UUID]) -> dict[UUID, LockedPool]:
     """By ids, holding their rows until the transaction ends."""
     rows = await tx.fetch(_SQL["lock_many"], {"ids": sorted(ids)})
     return {row["id"]: LockedPool(**row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class UntypedPool:
+    """A pool of agents; `matches` when one of its queues begins with the prefix that was asked for."""
+
+    id: UUID
+    name: str
+    matches: bool
+
+
+async def untyped(tx: Tx, *, prefix: str) -> list[UntypedPool]:
+    """All pools without a type."""
+    rows = await tx.fetch(_SQL["untyped"], {"prefix": prefix, "type": UNTYPED})
+    return [UntypedPool(row["id"], row["name"], bool(row["matches"])) for row in rows]
 
 
 async def list_page(tx: Tx, query: WorkPoolQuery, *, now: datetime) -> list[WorkPool]:

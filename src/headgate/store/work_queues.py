@@ -4,8 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from msgspec import convert
+
 from headgate.core.liveness import polled_status
 from headgate.schema.filters import WorkQueueQuery
+from headgate.schema.pauses import Pause
 from headgate.schema.work_queues import WorkQueue
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, work_queue_condition
@@ -19,7 +22,7 @@ _TOUCHED_EVERY = timedelta(seconds=5)
 
 
 def _work_queue(row: Row, now: datetime) -> WorkQueue:
-    queue = WorkQueue(**row)
+    queue = WorkQueue(**{**row, "pause": convert(row["pause"], Pause | None)})
     queue.status = polled_status(queue.last_polled, is_paused=queue.is_paused, now=now)
     return queue
 

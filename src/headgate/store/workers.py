@@ -18,7 +18,7 @@ _SELECT = _SQL["select"].sqlite
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A heartbeat; `id` is used when the worker is new."""
+    """A heartbeat; `id` is used when the worker is new, or when it `joins`: then the process is of that id."""
 
     id: UUID
     work_pool_id: UUID
@@ -26,19 +26,22 @@ class Beat:
     type: str | None
     interval: float | None
     now: datetime
+    joins: bool = False
 
 
 def _worker(row: Row, now: datetime) -> Worker:
-    worker = Worker(**row)
+    values = dict(row)
+    worker = Worker(draining=values.pop("drain_requested") is not None, **values)
     worker.status = worker_status(worker.last_heartbeat_time, worker.heartbeat_interval_seconds, now=now)
     return worker
 
 
-async def beat(tx: Tx, beat: Beat) -> UUID:
-    """Note a heartbeat; answers the worker's id."""
-    values = {name: getattr(beat, name) for name in Beat.__slots__}
-    id: UUID = await tx.fetch_value(_SQL["beat"], values)
-    return id if isinstance(id, UUID) else UUID(id)
+async def beat(tx: Tx, beat: Beat) -> tuple[UUID, bool]:
+    """Note a heartbeat; answers the worker's id, and whether it is to drain."""
+    row = await tx.fetch_one(_SQL["beat"], {name: getattr(beat, name) for name in Beat.__slots__})
+    assert row is not None
+    id = row["id"]
+    return id if isinstance(id, UUID) else UUID(id), row["drain_requested"] is not None
 
 
 async def list_page(tx: Tx, pool_id: UUID, query: WorkerQuery, *, now: datetime) -> list[Worker]:
@@ -47,6 +50,11 @@ async def list_page(tx: Tx, pool_id: UUID, query: WorkerQuery, *, now: datetime)
     where = f"{worker_condition(query.workers, p, now)} AND w.work_pool_id = {p.one(pool_id)}"
     rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY w.last_heartbeat_time DESC, w.id {page(query, p)}", p.values)
     return [_worker(row, now) for row in rows]
+
+
+async def drain(tx: Tx, pool_id: UUID, name: str, *, now: datetime) -> bool:
+    """Note that a worker is to drain; False when there is none."""
+    return await tx.execute(_SQL["drain"], {"work_pool_id": pool_id, "name": name, "now": now}) > 0
 
 
 async def delete(tx: Tx, pool_id: UUID, name: str) -> bool:

@@ -1,26 +1,31 @@
-"""One claimed run, from its grant to the worker's last word about it."""
+"""One claimed run, from its grant to its holder's last word about it."""
 
 import asyncio
 import logging
 import os
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
+
+from msgspec import UNSET
 
 from headgate.client.calls import flow_runs
+from headgate.core.states import AWAITING_RETRY
 from headgate.errors import HeadgateError
-from headgate.flows.processes import StillAlive, explain_exit
-from headgate.schema.claims import Grant
+from headgate.flows.processes import StillAlive, crash_reason, explain_exit
+from headgate.schema.claims import Grant, PolledPool
 from headgate.schema.flow_runs import FlowRunUpdate
-from headgate.schema.states import OrchestrationResult, OrchestrationStatus, StateType
+from headgate.schema.states import CrashReason, OrchestrationResult, OrchestrationStatus, StateType
 from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.echo import Echo
-from headgate.worker.job import prepare
+from headgate.worker.job import prepare, secrets_of
+from headgate.worker.masking import Masking
+from headgate.worker.placement import Place
 from headgate.worker.proposals import accepted, due_at, held, propose, scheduled_time
 from headgate.worker.run_logs import WORKER, RunLogs
 from headgate.worker.types import Job, Running, WorkerType
@@ -36,7 +41,7 @@ logger = logging.getLogger(WORKER)
 
 
 class Ending(Enum):
-    """Why a worker ends a run before it ends itself."""
+    """Why a worker or an agent ends a run before it ends itself."""
 
     CANCELLED = auto()
     """A user cancelled it."""
@@ -44,19 +49,19 @@ class Ending(Enum):
     """The lease is someone else's, or the run is gone: nothing is reported."""
     RETURNED = auto()
     """It was not begun and goes back to its queue: nothing is reported."""
-    WORKER_STOPPED = auto()
-    """The worker leaves and does not wait any longer."""
+    HOLDER_STOPPED = auto()
+    """The worker or agent leaves and does not wait any longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What all runs of one worker share."""
+    """What all runs of one worker or agent share; `holder` says which: `Worker 'night'`."""
 
-    worker: str
+    holder: str
     settings: Settings
     channel: Channel
     logs: RunLogs
-    infrastructure: WorkerType
+    place: Place
     echo: Echo
     clock: Callable[[], datetime]
 
@@ -64,11 +69,11 @@ class Station:
 class Execution:
     """Starts a granted run, watches it, reports for it. `run` returns when nothing of the run is left on this worker."""
 
-    def __init__(self, grant: Grant, template: dict[str, Any], station: Station) -> None:
+    def __init__(self, grant: Grant, pool: PolledPool, station: Station) -> None:
         self.lease = held(grant)
         self.ending: Ending | None = None
         self._grant = grant
-        self._template = template
+        self._pool = pool
         self._station = station
         self._ordered = asyncio.Event()
         self._started = False
@@ -77,6 +82,8 @@ class Execution:
         self._stops: list[asyncio.Task[None]] = []
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._echoes = False
+        self._crash_reason = CrashReason.OTHER
+        self._masked = Masking(secrets_of(grant))
 
     async def run(self) -> None:
         """Never raises for what goes wrong with this run; other runs are none of its business."""
@@ -85,14 +92,14 @@ class Execution:
         except HeadgateError as error:
             await self._crash(str(error))
         except Exception as error:
-            logger.exception("%s failed in the worker", self._title)
+            self._log_trace(error)
             await self._crash(f"The worker failed on this run: {type(error).__name__}: {error}")
         await self._station.logs.flush(self.lease.flow_run_id)
 
     def end(self, ending: Ending, *, grace: float) -> None:
         """Have the run end: SIGTERM now, SIGKILL after `grace` seconds. Again with a shorter grace to hurry it."""
-        if self.ending is None and ending is Ending.WORKER_STOPPED:
-            self._say(logging.WARNING, f"Worker {self._station.worker!r} leaves and ends this run.")
+        if self.ending is None and ending is Ending.HOLDER_STOPPED:
+            self._say(logging.WARNING, f"{self._station.holder} leaves and ends this run.")
         if self.ending is None or ending is Ending.LOST:
             self.ending = ending
         self._ordered.set()
@@ -118,21 +125,28 @@ class Execution:
         return self._grant.deployment is not None and bool(self._grant.deployment.command)
 
     async def _run(self) -> None:
-        station = self._station
-        template = self._template or station.infrastructure.default_base_job_template()
-        job = prepare(self._grant, template, settings=station.settings, environ=os.environ, on_line=self._on_line)
+        settings = self._station.settings
+        placement = self._station.place(self._grant, self._pool)
+        job = prepare(
+            self._grant,
+            placement.template,
+            placement.layers,
+            settings=settings,
+            environ=os.environ,
+            on_line=self._on_line,
+        )
         self._echoes = job.configuration.get("stream_output") is not False
         if self._is_command:
-            await self._run_command(job)
+            await self._run_command(job, placement.infrastructure)
         else:
-            job = replace(job, forward=station.channel.forward)
-            await self._conclude_engine(await self._execute(job))
+            job = replace(job, forward=self._station.channel.forward)
+            await self._conclude_engine(await self._execute(job, placement.infrastructure))
 
-    async def _run_command(self, job: Job) -> None:
+    async def _run_command(self, job: Job, infrastructure: WorkerType) -> None:
         """For a command the worker does what the engine does for a flow: wait for the time, report, try again."""
         due = due_at(self._grant)
         while await self._begin(due):
-            answer = await self._conclude_command(await self._execute(job))
+            answer = await self._conclude_command(await self._execute(job, infrastructure))
             if answer is None or not _is_retry(answer):
                 return
             due = scheduled_time(answer)
@@ -163,12 +177,16 @@ class Execution:
                 await self._ordered.wait()
         return not self._ordered.is_set()
 
-    async def _execute(self, job: Job) -> int:
+    async def _execute(self, job: Job, infrastructure: WorkerType) -> int:
         """The exit code of one start; nothing is left of it, unless it ended well and left something on purpose."""
         if self.ending is not None:
             return 0
         self._started = True
-        running = self._running = await self._station.infrastructure.start(job)
+        try:
+            running = self._running = await infrastructure.start(job)
+        except HeadgateError:
+            self._crash_reason = CrashReason.LAUNCH_ERROR
+            raise
         try:
             if self._ordered.is_set():
                 await self._stop(running, 0.0)
@@ -212,6 +230,7 @@ class Execution:
         if self.ending is not None:
             await self._report_ending()
         elif code != 0:
+            self._crash_reason = crash_reason(code)
             await self._crash(f"The process of the run ended with {explain_exit(code)}.")
 
     async def _conclude_command(self, code: int) -> OrchestrationResult | None:
@@ -224,6 +243,7 @@ class Execution:
         await self._station.logs.flush(self.lease.flow_run_id)
         if code == 0:
             return await self._report(StateType.COMPLETED, None)
+        self._crash_reason = crash_reason(code)
         return await self._report(StateType.CRASHED if code < 0 else StateType.FAILED, message)
 
     async def _report_ending(self) -> None:
@@ -231,13 +251,19 @@ class Execution:
             case Ending.CANCELLED:
                 self._say(logging.INFO, f"{self._title} was cancelled.")
                 await self._report(StateType.CANCELLED, _CANCELLED)
-            case Ending.WORKER_STOPPED:
-                await self._crash(f"Worker {self._station.worker!r} was stopped before the run had ended.")
+            case Ending.HOLDER_STOPPED:
+                self._crash_reason = CrashReason.PREEMPTED
+                await self._crash(f"{self._station.holder} was stopped before the run had ended.")
             case Ending.LOST | Ending.RETURNED:
                 logger.info("%s was ended here without a report.", self._title)
 
+    def _log_trace(self, error: Exception) -> None:
+        trace = "".join(traceback.format_exception(error))
+        logger.error("%s failed in the worker\n%s", self._title, self._masked(trace))
+
     async def _crash(self, message: str) -> None:
         self._begun = True
+        message = self._masked(message)
         answer = await self._report(StateType.CRASHED, message)
         if answer is None or answer.status is OrchestrationStatus.ABORT:
             return
@@ -246,12 +272,14 @@ class Execution:
 
     async def _report(self, type: StateType, message: str | None) -> OrchestrationResult | None:
         """Propose a final state; a cancel that came in between is concluded as such."""
-        answer = await propose(self._station.channel, self.lease, type, message=message)
+        reason = self._crash_reason if type is StateType.CRASHED else UNSET
+        answer = await propose(self._station.channel, self.lease, type, message=message, crash_reason=reason)
         if answer is not None and _is_refused_as(answer, StateType.CANCELLING):
             return await propose(self._station.channel, self.lease, StateType.CANCELLED, message=_CANCELLED)
         return answer
 
     def _on_line(self, line: str) -> None:
+        line = self._masked(line)
         if self._is_command:
             self._station.logs.write(self.lease.flow_run_id, line)
         else:
@@ -260,6 +288,7 @@ class Execution:
             self._station.echo.write(line)
 
     def _say(self, level: int, message: str) -> None:
+        message = self._masked(message)
         logger.log(level, "%s", message)
         self._station.logs.write(self.lease.flow_run_id, message, level=level, name=WORKER)
 
@@ -278,4 +307,4 @@ def _is_refused_as(answer: OrchestrationResult, type: StateType) -> bool:
 
 def _is_retry(answer: OrchestrationResult) -> bool:
     """FAILED with retries left is answered with the time of the next try; the lease is kept until then."""
-    return _is_refused_as(answer, StateType.SCHEDULED)
+    return _is_refused_as(answer, StateType.SCHEDULED) and answer.state is not None and answer.state.name == AWAITING_RETRY

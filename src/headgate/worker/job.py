@@ -4,10 +4,11 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headgate.core.templates import render, validate_variables
+from headgate.core.placeholders import Kind
+from headgate.core.templates import Layer, check_references, render, validate_variables
 from headgate.errors import Invalid
 from headgate.flows.reporter import Assignment
 from headgate.schema.claims import Grant
@@ -23,12 +24,20 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 
 
 def prepare(
-    grant: Grant, template: dict[str, Any], *, settings: Settings, environ: Mapping[str, str], on_line: Callable[[str], None]
+    grant: Grant,
+    template: dict[str, Any],
+    layers: Sequence[Layer],
+    *,
+    settings: Settings,
+    environ: Mapping[str, str],
+    on_line: Callable[[str], None],
 ) -> Job:
-    """The job of a granted run. Raises `HeadgateError` when its variables or its command are wrong."""
-    validate_variables(template, grant.job_variables)
-    configuration = render(template, grant.job_variables, environ=environ)
+    """The job of a granted run. `layers` are its job variables. Raises `HeadgateError` if they or its command are wrong."""
     run, deployment = grant.flow_run, grant.deployment
+    references = grant.references
+    check_references(template, *layers, references=references, unresolved=grant.unresolved)
+    validate_variables(template, *layers, references=references)
+    configuration = render(template, *layers, environ=environ, references=references)
     command = deployment.command if deployment is not None else None
     env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}
     # A command does not report for itself, so it gets no fence: the worker holds it.
@@ -46,6 +55,11 @@ def prepare(
         directory=directory,
         assignment=None if command else Assignment(run, grant.flow.name, deployment),
     )
+
+
+def secrets_of(grant: Grant) -> list[str]:
+    """What the secrets hold that the grant brought."""
+    return [str(value) for key, value in grant.references.items() if key.startswith(f"{Kind.SECRET}s.")]
 
 
 def command_argv(command: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -100,6 +114,8 @@ def _connection(settings: Settings) -> dict[str, str | None]:
         env[env_name("api_auth_string")] = settings.api_auth_string
     if settings.api_url is None:
         env[env_name("server_database_connection_url")] = database_url(settings)
+    else:  # a worker may have been started in its server's environment
+        env[env_name("server_encryption_key")] = None
     return env
 
 

@@ -60,7 +60,8 @@ def _refuse_untyped(pool: str, type: str) -> None:
     if type == UNTYPED:
         raise ConfigError(
             f"Work pool {pool!r} is of type {UNTYPED!r}, which agents poll, not workers. "
-            "Create a pool with a type: `headgate work-pool create NAME --type process`."
+            f"Start an agent: `headgate agent start -p {pool!r}`; "
+            "or create a pool with a type: `headgate work-pool create NAME --type process`."
         )
 
 

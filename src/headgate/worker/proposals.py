@@ -4,19 +4,35 @@ import logging
 from datetime import datetime
 from uuid import uuid4
 
+from msgspec import UNSET, UnsetType
+
 from headgate.client.calls import flow_runs
 from headgate.schema.claims import Grant, HeldLease
-from headgate.schema.states import OrchestrationResult, OrchestrationStatus, SetState, StateCreate, StateDetails, StateType
+from headgate.schema.states import (
+    CrashReason,
+    OrchestrationResult,
+    OrchestrationStatus,
+    SetState,
+    StateCreate,
+    StateDetails,
+    StateType,
+)
 from headgate.worker.channel import Channel
 
 logger = logging.getLogger("headgate.worker")
 
 
 async def propose(
-    channel: Channel, lease: HeldLease, type: StateType, *, message: str | None = None
+    channel: Channel,
+    lease: HeldLease,
+    type: StateType,
+    *,
+    message: str | None = None,
+    crash_reason: CrashReason | UnsetType = UNSET,
 ) -> OrchestrationResult | None:
     """The server's answer, or None when there is none to be had: the run was deleted, or the API stays away."""
-    state = StateCreate(type=type, message=message, state_details=StateDetails(transition_id=uuid4()))
+    details = StateDetails(transition_id=uuid4(), crash_reason=crash_reason)
+    state = StateCreate(type=type, message=message, state_details=details)
     call = flow_runs.set_state(lease.flow_run_id, SetState(state=state, fence=lease.fence))
     try:
         return await channel.insist(call)

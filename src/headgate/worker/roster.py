@@ -1,4 +1,4 @@
-"""The runs that a worker holds, each carried by a task of its own."""
+"""The runs that a worker or an agent holds, each carried by a task of its own."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from headgate.client.calls import flow_runs
 from headgate.errors import NotFound
-from headgate.schema.claims import Grant, HeldLease
+from headgate.schema.claims import Grant, HeldLease, PolledPool
 from headgate.schema.states import StateType
 from headgate.worker.execution import Ending, Execution, Station
 from headgate.worker.proposals import propose
@@ -42,13 +42,13 @@ class Roster:
         """The runs that are being stopped because they were cancelled."""
         return [id for id, execution in self._executions.items() if execution.ending is Ending.CANCELLED]
 
-    def start(self, grant: Grant, template: dict[str, Any]) -> None:
+    def start(self, grant: Grant, pool: PolledPool) -> None:
         """Carry a run to its end. One that is still held from an earlier grant is ended first."""
         id = grant.flow_run.id
         earlier, earlier_task = self._executions.get(id), self._tasks.get(id)
         if earlier is not None:
             earlier.end(Ending.LOST, grace=0.0)
-        execution = self._executions[id] = Execution(grant, template, self._station)
+        execution = self._executions[id] = Execution(grant, pool, self._station)
         self._tasks[id] = asyncio.create_task(self._carry(execution, earlier_task))
 
     def cancel(self, ids: Iterable[UUID]) -> bool:
@@ -133,7 +133,7 @@ class Roster:
         except NotFound:
             winding_down = False
         if not winding_down and execution.ending is None:
-            logger.warning("Run %s is not this worker's any more; it is ended here.", lease.flow_run_id)
+            logger.warning("Run %s is someone else's by now; it is ended here.", lease.flow_run_id)
             execution.end(Ending.LOST, grace=0.0)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:

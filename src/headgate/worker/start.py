@@ -2,11 +2,7 @@
 
 import asyncio
 import logging
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Self
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -17,12 +13,9 @@ from headgate.schema.flows import Name
 from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.joining import create, look_up
+from headgate.worker.running import Signals, check, logging_to_stderr
 from headgate.worker.waiting import first_of
 from headgate.worker.worker import Worker
-
-LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 Say = Callable[[str], None]
 
@@ -44,7 +37,7 @@ def run_worker(
     Raises `HeadgateError` when there is no such pool, or the worker does not fit it.
     """
     _check(settings, name, limit)
-    with _logging(settings.logging_level):
+    with logging_to_stderr(settings.logging_level):
         return asyncio.run(
             start_worker(
                 settings,
@@ -76,13 +69,13 @@ async def start_worker(
     client = client or connect_async(settings, patience=0.0)
     channel = Channel(client, logger=logging.getLogger("headgate.worker"), tolerance=settings.api_outage_tolerance)
     async with client:
-        with _Signals() as signals:
+        with Signals() as signals:
             membership = await first_of(look_up(channel, pool, type), signals.first)
             if membership is None or signals.first.is_set():  # it may come while the answer does
                 return 0
             if type is None:
                 say(f"Discovered worker type {membership.infrastructure.type!r} for work pool {pool!r}.")
-            worker = signals.worker = Worker(
+            worker = signals.holder = Worker(
                 pool=pool,
                 infrastructure=membership.infrastructure,
                 client=client,
@@ -101,50 +94,8 @@ async def start_worker(
 
 
 def _check(settings: Settings, name: str | None, limit: int | None) -> None:
-    if settings.logging_level.upper() not in (levels := logging.getLevelNamesMapping()):
-        raise ConfigError(f"HEADGATE_LOGGING_LEVEL={settings.logging_level!r} is none of {', '.join(levels)}.")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"A worker's limit is at least 1, not {limit}; leave it out for no limit.")
+    check(settings, limit, who="A worker")
     try:
         msgspec.convert(name, Name | None)
     except msgspec.ValidationError:
         raise ConfigError(f"{name!r} cannot be a worker's name: it needs a letter, and none of / % & > <.") from None
-
-
-class _Signals:
-    """The first SIGINT or SIGTERM drains the worker, the second halts it."""
-
-    def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.worker: Worker | None = None
-
-    def __enter__(self) -> Self:
-        for number in _STOPPING:
-            asyncio.get_running_loop().add_signal_handler(number, self._come)
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        for number in _STOPPING:
-            asyncio.get_running_loop().remove_signal_handler(number)
-
-    def _come(self) -> None:
-        again = self.first.is_set()
-        self.first.set()
-        if self.worker is not None:
-            (self.worker.halt if again else self.worker.drain)()
-
-
-@contextmanager
-def _logging(level: str) -> Iterator[None]:
-    """Headgate's log lines on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT, "%H:%M:%S"))
-    logger = logging.getLogger("headgate")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 from uuid import UUID
@@ -21,16 +21,19 @@ Forward = Callable[[Request], Awaitable[Response]]
 class Job:
     """One run, ready to be started.
 
-    `configuration` is the pool's rendered job configuration. `env` goes over the infrastructure's own environment;
-    a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started however suits
-    the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where it runs; None means a
-    fresh one. Every line of output goes to `on_line`, which never blocks and never raises.
+    `configuration` is the pool's rendered job configuration, secrets in the clear. `env` goes over the infrastructure's
+    own environment; a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started
+    however suits the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where it
+    runs; None means a fresh one. Every line of output goes to `on_line`, which never blocks and never raises.
+
+    An engine asks the API for its run and reports to it. Where the infrastructure can spare it that: `assignment` is what it
+    would be answered, `forward` sends a request to the API in its stead.
     """
 
     flow_run_id: UUID
     flow_run_name: str
-    configuration: Mapping[str, Any]
-    env: Mapping[str, str | None]
+    configuration: Mapping[str, Any] = field(repr=False)
+    env: Mapping[str, str | None] = field(repr=False)
     on_line: Callable[[str], None]
     argv: tuple[str, ...] | None = None
     directory: str | None = None

@@ -1,33 +1,23 @@
-"""The worker: claims runs of one pool, keeps their leases, ends the ones that are to end, and leaves in good order."""
+"""The worker: a holder that joins one pool and starts the infrastructure of its one type."""
 
-import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import uuid4
 
+from headgate.client.call import Call
 from headgate.client.calls import claims, work_queues
 from headgate.client.client import AsyncClient
-from headgate.clock import monotonic, now
-from headgate.errors import Conflict, HeadgateError, NotFound
-from headgate.schema.claims import ClaimRequest, ClaimResponse, LeaseRenewal, LeaseReturn
+from headgate.clock import now
+from headgate.errors import Conflict, NotFound
+from headgate.schema.claims import ClaimRequest, HeldLease, LeaseRenewal, LeaseRenewalResponse, LeaseReturn, PolledPool
 from headgate.schema.work_queues import WorkQueueCreate
 from headgate.settings import Settings
-from headgate.worker.channel import Channel, is_transient
 from headgate.worker.echo import Echo
-from headgate.worker.execution import Ending, Station
-from headgate.worker.roster import Roster
-from headgate.worker.run_logs import RunLogs
+from headgate.worker.holder import Holder, Look, Pace
+from headgate.worker.placement import in_type
 from headgate.worker.types import WorkerType
-from headgate.worker.waiting import first_of, pauses
-
-UNLIMITED_ROOM = 100
-"""Runs that a worker without a limit asks for at a time."""
-
-LONGEST_POLL = 30.0
-_PATIENCE = 10.0
-_SHORTEST_BEAT = 0.5
+from headgate.worker.waiting import first_of
 
 
 def default_name(type: str) -> str:
@@ -35,8 +25,8 @@ def default_name(type: str) -> str:
     return f"{type.replace('-', ' ').title().replace(' ', '')}Worker {uuid4()}"
 
 
-class Worker:
-    """One worker of one pool, in one event loop. `limit` is of runs at a time, `prefetch_seconds` before their time."""
+class Worker(Holder):
+    """One worker of one pool. `limit` is of runs at a time, `prefetch_seconds` before their time."""
 
     def __init__(
         self,
@@ -54,50 +44,22 @@ class Worker:
     ) -> None:
         self.pool = pool
         self.name = name or default_name(infrastructure.type)
-        self.logger = logging.getLogger(f"headgate.worker.{infrastructure.type}.{self.name.lower()}")
         self._type = infrastructure.type
-        self._settings = settings
-        self._clock = clock
         self._queues = list(queues)
-        self._limit = limit
-        self._prefetch = settings.worker_prefetch_seconds if prefetch_seconds is None else prefetch_seconds
-        self._channel = Channel(client, logger=self.logger, tolerance=settings.api_outage_tolerance)
-        self._logs = RunLogs(self._channel, settings, clock=clock)
-        station = Station(self.name, settings, self._channel, self._logs, infrastructure, echo or Echo(), clock)
-        self._roster = Roster(station)
-        self._draining = asyncio.Event()
-        self._halting = asyncio.Event()
-        self._trouble: str | None = None
-        self._paused = False
-        self._full_said = False
+        self._process = uuid4()
+        prefetch = settings.worker_prefetch_seconds if prefetch_seconds is None else prefetch_seconds
+        super().__init__(
+            title=f"Worker {self.name!r}",
+            logger=logging.getLogger(f"headgate.worker.{infrastructure.type}.{self.name.lower()}"),
+            client=client,
+            settings=settings,
+            pace=Pace(limit, prefetch, settings.worker_query_seconds),
+            place=in_type(infrastructure),
+            clock=clock,
+            echo=echo,
+        )
 
-    async def run(self, *, once: bool = False) -> None:
-        """Work until told to stop; with `once`, claim what is there now, see it through, and leave."""
-        beats = asyncio.create_task(self._beat())
-        sender = asyncio.create_task(self._logs.run())
-        try:
-            await self._ensure_queues()
-            if once:
-                await self._claim_once()
-            else:
-                await self._claim_until_drained()
-            await self._finish()
-        finally:
-            await self._leave(beats, sender)
-
-    def drain(self) -> None:
-        """Claim no more, return what is not begun, give the rest `worker_shutdown_grace_seconds`, then end it."""
-        self._draining.set()
-
-    def halt(self) -> None:
-        """End everything at once."""
-        self._draining.set()
-        self._halting.set()
-        self._roster.end_all(Ending.WORKER_STOPPED, grace=0.0)
-
-    # Claiming
-
-    async def _ensure_queues(self) -> None:
+    async def _prepare(self) -> None:
         for queue in self._queues:
             await first_of(self._ensure_queue(queue), self._draining)
 
@@ -114,154 +76,33 @@ class Worker:
             if found.is_paused:
                 self.logger.warning("Work queue %r is paused: none of its runs is picked up until it is resumed.", queue)
 
-    async def _claim_once(self) -> None:
-        for pause in pauses():
-            try:
-                response = await self._claim(0.0)
-            except Exception as error:
-                self._note_trouble(error)
-                await self._rest(pause)
-            else:
-                if response is not None:
-                    self._accept(response)
-                return
-
-    async def _claim_until_drained(self) -> None:
-        wait = min(self._settings.worker_query_seconds, LONGEST_POLL, self._settings.api_request_timeout / 2)
-        troubles, idles = pauses(), pauses(first=0.05, longest=1.0)
-        while not self._draining.is_set():
-            asked = monotonic()
-            try:
-                response = await self._claim(wait)
-            except Exception as error:
-                self._note_trouble(error)
-                await self._rest(next(troubles))
-                continue
-            troubles = pauses()
-            if response is None or self._accept(response) or monotonic() - asked >= wait / 2:
-                idles = pauses(first=0.05, longest=1.0)
-            else:  # an empty answer before its time: do not turn the long poll into a storm
-                await self._rest(next(idles))
-
-    async def _claim(self, wait: float) -> ClaimResponse | None:
-        """The answer; None when it was given up for a reason to ask anew or to stop."""
-        self._roster.freed.clear()
-        room = self._room()
+    async def _look(self, *, room: int, wait: float) -> Look:
         body = ClaimRequest(
             worker=self.name,
             worker_type=self._type,
             queues=self._queues,
             room=room,
-            prefetch_seconds=self._prefetch,
+            prefetch_seconds=self._pace.prefetch,
             wait_seconds=wait,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
             cancelling=self._roster.cancelling(),
         )
-        # A call with room is never given up for a freed slot: its grants might be on their way.
-        events = (self._draining,) if room else (self._draining, self._roster.freed)
-        response = await first_of(self._channel.send(claims.claim(self.pool, body)), *events)
-        if response is not None:
-            self._note_well(response)
-        return response
+        answer = await self._channel.send(claims.claim(self.pool, body))
+        template = answer.base_job_template
+        return Look(answer, [PolledPool(name=self.pool, type=self._type, base_job_template=template, paused=answer.paused)])
 
-    def _room(self) -> int:
-        if self._limit is None:
-            return UNLIMITED_ROOM
-        room = max(self._limit - len(self._roster), 0)
-        if room == 0 and not self._full_said:
-            self._full_said = True
-            self.logger.info("The limit of %d runs at a time is reached; more are claimed as these end.", self._limit)
-        return min(room, 1000)
-
-    def _accept(self, response: ClaimResponse) -> bool:
-        """Whether the answer held anything new."""
-        for grant in response.grants:
-            self._roster.start(grant, response.base_job_template)
-        return self._roster.cancel(response.cancel) or bool(response.grants)
-
-    # Leases and cancels
-
-    async def _beat(self) -> None:
-        while True:
-            interval = self._settings.worker_heartbeat_seconds
-            try:
-                left = await self._renew(within=max(2 * interval, 5.0))
-                interval = min(interval, max(left / 3, _SHORTEST_BEAT))  # how long a lease lasts is the server's setting
-            except Exception as error:
-                self._note_trouble(error)
-            await asyncio.sleep(interval * random.uniform(0.8, 1.0))
-
-    async def _renew(self, *, within: float) -> float:
-        """For how many seconds the leases are good."""
+    def _renewal(self, leases: list[HeldLease]) -> Call[LeaseRenewalResponse]:
         body = LeaseRenewal(
             worker=self.name,
             worker_type=self._type,
+            joins_as=None if self._joined.is_set() else self._process,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
-            leases=self._roster.leases(),
+            leases=leases,
         )
-        answer = await self._channel.send(claims.renew(self.pool, body), within=within)
-        self._roster.lose(answer.lost, body.leases)
-        self._roster.cancel(answer.cancel)
-        return (answer.expires_at - self._clock()).total_seconds()
+        return claims.renew(self.pool, body)
 
-    # Leaving
+    def _return(self, leases: list[HeldLease]) -> Call[None]:
+        return claims.give_back(self.pool, LeaseReturn(worker=self.name, leases=leases))
 
-    async def _finish(self) -> None:
-        await self._roster.idle(unless=self._draining)
-        if not self._roster:
-            return
-        await self._give_back()
-        grace = self._settings.worker_shutdown_grace_seconds
-        if self._roster:
-            self.logger.info(
-                "Waiting up to %g s for runs still going (%d); a second signal ends them.", grace, len(self._roster)
-            )
-        await self._roster.idle(seconds=grace, unless=self._halting)
-        grace = 0.0 if self._halting.is_set() else self._settings.worker_cancel_grace_seconds
-        self._roster.end_all(Ending.WORKER_STOPPED, grace=grace)
-        await self._roster.idle(seconds=grace + _PATIENCE, unless=self._halting)
-        await self._roster.idle(seconds=_PATIENCE)
-
-    async def _give_back(self) -> None:
-        leases = await self._roster.withdraw(seconds=_PATIENCE)
-        if not leases:
-            return
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._channel.insist(claims.give_back(self.pool, LeaseReturn(worker=self.name, leases=leases)))
-        except Exception as error:
-            self.logger.warning("%d claims could not be returned; they lapse by themselves. %s", len(leases), error)
-        else:
-            self.logger.info("Runs that had not begun went back to their queue: %d.", len(leases))
-
-    async def _leave(self, *helpers: asyncio.Task[None]) -> None:
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._logs.flush_all()
-        except TimeoutError:
-            self.logger.warning("The API did not take the last log lines of runs.")
-        for task in helpers:
-            task.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
-        await self._roster.close()
-
-    # What is said
-
-    def _note_trouble(self, error: Exception) -> None:
-        """Say what keeps work from being claimed, once; the channel speaks of outages."""
-        text = str(error) or type(error).__name__
-        if not is_transient(error) and text != self._trouble:
-            self._trouble = text
-            unforeseen = None if isinstance(error, HeadgateError) else error
-            self.logger.error("Nothing is picked up: %s It is tried again.", text, exc_info=unforeseen)
-
-    def _note_well(self, response: ClaimResponse) -> None:
-        self._trouble = None
-        if response.paused and not self._paused:
-            self.logger.warning("Work pool %r is paused: nothing is picked up until it is resumed.", self.pool)
-        elif self._paused and not response.paused:
-            self.logger.info("Work pool %r is resumed.", self.pool)
-        self._paused = response.paused
-
-    async def _rest(self, seconds: float) -> None:
-        await first_of(asyncio.sleep(seconds), self._draining)
+    async def _sign_off(self) -> None:
+        """A worker stays on the list of its pool, as one that can be started again under its name."""

@@ -34,6 +34,12 @@ def note(executions: str) -> None:
         file.write(f"{runtime.flow_run.id}\n")
 
 
+@flow
+def stamp(file: str) -> None:
+    """Write down when the first line of the flow was reached, in seconds since 1970."""
+    Path(file).write_text(repr(time.time()))
+
+
 def told(flow, flow_run, state):
     """A hook that leaves a file."""
     Path(flow_run.parameters["hooked"]).write_text(f"{flow.name} {state.name}")

@@ -14,6 +14,7 @@ from headgate.schema.deployments import (
 )
 from headgate.schema.filters import DeploymentQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
+from headgate.schema.pauses import PauseNote
 from headgate.services import deployment_schedules, deployments, flow_runs
 from headgate.services.scope import Scope
 
@@ -70,9 +71,9 @@ async def delete_deployment(scope: Scope, id: UUID) -> None:
 
 
 @router.post("/{id}/pause_deployment")
-async def pause_deployment(scope: Scope, id: UUID) -> None:
-    """Stop a deployment's schedules and hold back its runs."""
-    await deployments.pause(scope, id, paused=True)
+async def pause_deployment(scope: Scope, id: UUID, body: PauseNote | None) -> None:
+    """Stop a deployment's schedules and hold back its runs; the body may say why and who did it."""
+    await deployments.pause(scope, id, paused=True, note=body)
 
 
 @router.post("/{id}/resume_deployment")

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from headgate.api.routing import Answer, Router
 from headgate.schema.claims import HeldLease, LeaseRenewalResponse
+from headgate.schema.explanations import Explanation
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate
 from headgate.schema.states import OrchestrationResult, SetState
-from headgate.services import claims, flow_runs, states
+from headgate.services import claims, explanations, flow_runs, states
 from headgate.services.scope import Scope
 
 router = Router("/flow_runs", tag="Flow runs")
@@ -37,6 +38,12 @@ async def count_flow_runs(scope: Scope, body: FlowRunQuery | None) -> int:
 async def read_flow_run(scope: Scope, id: UUID) -> FlowRun:
     """One run."""
     return await flow_runs.get(scope, id)
+
+
+@router.get("/{id}/explain")
+async def explain_flow_run(scope: Scope, id: UUID) -> Explanation:
+    """Why a run waits: the gates that block it and its place among others; or who has it, and how long it waited."""
+    return await explanations.explain(scope, id)
 
 
 @router.patch("/{id}")

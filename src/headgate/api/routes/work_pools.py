@@ -1,10 +1,12 @@
 """Routes of work pools, and of the queues inside one."""
 
 from headgate.api.routing import Router
+from headgate.schema.explanations import PoolExplanation
 from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
+from headgate.schema.previews import Preview, PreviewRequest
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
-from headgate.services import polls, work_pools, work_queues
+from headgate.services import polls, pool_explanations, previews, work_pools, work_queues
 from headgate.services.scope import Scope
 
 router = Router("/work_pools", tag="Work pools")
@@ -51,6 +53,18 @@ async def delete_work_pool(scope: Scope, work_pool_name: str) -> None:
 async def poll_work_pool(scope: Scope, work_pool_name: str, body: GetScheduledFlowRuns | None) -> list[WorkerFlowRun]:
     """Runs that could start now, without claiming them."""
     return await polls.poll(scope, work_pool_name, body or GetScheduledFlowRuns())
+
+
+@router.post("/{work_pool_name}/preview")
+async def preview_work_pool(scope: Scope, work_pool_name: str, body: PreviewRequest | None) -> Preview:
+    """What will run: runs that wait, and those that schedules are still to make; it does not count as a poll."""
+    return await previews.preview(scope, work_pool_name, body or PreviewRequest())
+
+
+@router.get("/{work_pool_name}/explain")
+async def explain_work_pool(scope: Scope, work_pool_name: str) -> PoolExplanation:
+    """What a pool's queues hold, who serves them, and what keeps the oldest due run of each."""
+    return await pool_explanations.explain(scope, work_pool_name)
 
 
 @queues_router.post("", status=201)

@@ -21,6 +21,12 @@ async def worker_heartbeat(scope: Scope, work_pool_name: str, body: WorkerHeartb
     await workers.heartbeat(scope, work_pool_name, body)
 
 
+@router.post("/{name}/drain", status=204)
+async def drain_worker(scope: Scope, work_pool_name: str, name: str) -> None:
+    """Have a worker claim no more, finish what it has, and leave."""
+    await workers.drain(scope, work_pool_name, name)
+
+
 @router.delete("/{name}")
 async def delete_worker(scope: Scope, work_pool_name: str, name: str) -> None:
     """Forget a worker."""

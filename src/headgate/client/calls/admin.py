@@ -18,6 +18,11 @@ def api_version() -> Call[str]:
     return Call("GET", "/version", returns=str)
 
 
+def peer_version() -> Call[str]:
+    """Version of the server that existing clients take this one for."""
+    return Call("GET", "/admin/version", returns=str)
+
+
 def hello() -> Call[str]:
     """A greeting."""
     return Call("GET", "/hello", returns=str)

@@ -14,6 +14,7 @@ from headgate.schema.deployments import (
 )
 from headgate.schema.filters import DeploymentQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
+from headgate.schema.pauses import PauseNote
 
 
 def create(body: DeploymentCreate) -> Call[Deployment]:
@@ -52,9 +53,9 @@ def delete(id: UUID) -> Call[None]:
     return Call("DELETE", "/deployments/{id}", at={"id": id})
 
 
-def pause(id: UUID) -> Call[None]:
-    """Stop all of a deployment's schedules and hold back its runs."""
-    return Call("POST", "/deployments/{id}/pause_deployment", at={"id": id})
+def pause(id: UUID, body: PauseNote | None = None) -> Call[None]:
+    """Stop all of a deployment's schedules and hold back its runs; the body may say why and who did it."""
+    return Call("POST", "/deployments/{id}/pause_deployment", at={"id": id}, body=body or PauseNote())
 
 
 def resume(id: UUID) -> Call[None]:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from headgate.client.call import Call
+from headgate.schema.explanations import Explanation
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate
 from headgate.schema.states import OrchestrationResult, SetState, State
@@ -16,6 +17,11 @@ def create(body: FlowRunCreate) -> Call[FlowRun]:
 def get(id: UUID) -> Call[FlowRun]:
     """One run."""
     return Call("GET", "/flow_runs/{id}", at={"id": id}, returns=FlowRun)
+
+
+def explain(id: UUID) -> Call[Explanation]:
+    """Why a run waits, or who has it."""
+    return Call("GET", "/flow_runs/{id}/explain", at={"id": id}, returns=Explanation)
 
 
 def query(body: FlowRunQuery | None = None) -> Call[list[FlowRun]]:

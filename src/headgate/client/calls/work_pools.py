@@ -1,7 +1,9 @@
 """Calls about work pools."""
 
 from headgate.client.call import Call
+from headgate.schema.explanations import PoolExplanation
 from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.previews import Preview, PreviewRequest
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
 
@@ -44,3 +46,19 @@ def get_scheduled_flow_runs(name: str, body: GetScheduledFlowRuns) -> Call[list[
         body=body,
         returns=list[WorkerFlowRun],
     )
+
+
+def preview(name: str, body: PreviewRequest | None = None) -> Call[Preview]:
+    """What a pool will run, from runs that wait and from schedules; it does not count as a poll."""
+    return Call(
+        "POST",
+        "/work_pools/{work_pool_name}/preview",
+        at={"work_pool_name": name},
+        body=body or PreviewRequest(),
+        returns=Preview,
+    )
+
+
+def explain(name: str) -> Call[PoolExplanation]:
+    """What a pool's queues hold, and what keeps it."""
+    return Call("GET", "/work_pools/{work_pool_name}/explain", at={"work_pool_name": name}, returns=PoolExplanation)

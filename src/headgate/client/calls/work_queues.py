@@ -4,7 +4,8 @@ from uuid import UUID
 
 from headgate.client.call import Call
 from headgate.schema.filters import WorkQueueQuery
-from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.work_queues import GetQueueRuns, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
 
 
 def create(pool: str, body: WorkQueueCreate) -> Call[WorkQueue]:
@@ -12,10 +13,20 @@ def create(pool: str, body: WorkQueueCreate) -> Call[WorkQueue]:
     return Call("POST", "/work_pools/{work_pool_name}/queues", at={"work_pool_name": pool}, body=body, returns=WorkQueue)
 
 
+def create_in_default_pool(body: WorkQueueCreate) -> Call[WorkQueue]:
+    """Create a queue in `default-agent-pool`, which is made if there is none."""
+    return Call("POST", "/work_queues/", body=body, returns=WorkQueue)
+
+
 def get_by_name(pool: str, name: str) -> Call[WorkQueue]:
     """One queue of a pool."""
     at: dict[str, str | UUID] = {"work_pool_name": pool, "name": name}
     return Call("GET", "/work_pools/{work_pool_name}/queues/{name}", at=at, returns=WorkQueue)
+
+
+def get_of_default_pool(name: str) -> Call[WorkQueue]:
+    """One queue of `default-agent-pool`."""
+    return Call("GET", "/work_queues/name/{name}", at={"name": name}, returns=WorkQueue)
 
 
 def query(pool: str, body: WorkQueueQuery | None = None) -> Call[list[WorkQueue]]:
@@ -42,6 +53,11 @@ def get(id: UUID) -> Call[WorkQueue]:
 def status(id: UUID) -> Call[WorkQueueStatusDetail]:
     """A queue's health."""
     return Call("GET", "/work_queues/{id}/status", at={"id": id}, returns=WorkQueueStatusDetail)
+
+
+def get_runs(id: UUID, body: GetQueueRuns | None = None) -> Call[list[FlowRun]]:
+    """Runs of a queue that could start now, without claiming them."""
+    return Call("POST", "/work_queues/{id}/get_runs", at={"id": id}, body=body or GetQueueRuns(), returns=list[FlowRun])
 
 
 def update(id: UUID, body: WorkQueueUpdate) -> Call[None]:

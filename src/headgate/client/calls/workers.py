@@ -23,6 +23,12 @@ def heartbeat(pool: str, body: WorkerHeartbeat) -> Call[None]:
     return Call("POST", "/work_pools/{work_pool_name}/workers/heartbeat", at={"work_pool_name": pool}, body=body)
 
 
+def drain(pool: str, name: str) -> Call[None]:
+    """Have a worker claim no more, finish what it has, and leave."""
+    at: dict[str, str | UUID] = {"work_pool_name": pool, "name": name}
+    return Call("POST", "/work_pools/{work_pool_name}/workers/{name}/drain", at=at)
+
+
 def delete(pool: str, name: str) -> Call[None]:
     """Forget a worker."""
     at: dict[str, str | UUID] = {"work_pool_name": pool, "name": name}

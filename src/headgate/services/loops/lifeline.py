@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from headgate.core.states import AWAITING_RETRY
 from headgate.errors import NotFound
-from headgate.schema.states import StateCreate, StateType
+from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
 from headgate.store import claims as rows
@@ -42,7 +42,7 @@ class Lifeline:
 
 async def _recover(scope: Scope, lapsed: Sequence[Lapsed], now: datetime) -> int:
     """How many of these changed state; what was renewed or deleted meanwhile did not."""
-    proposals = [Proposal(run.id, _recovery(run), now, force=True, lapsed_before=now) for run in lapsed]
+    proposals = [Proposal(run.id, _recovery(run), now, lapsed_before=now) for run in lapsed]
     answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException) and not isinstance(answer, NotFound):
@@ -62,4 +62,4 @@ def _recovery(run: Lapsed) -> StateCreate:
             message = "Cancelled; the worker that was to stop it is gone, so whether its process ended is not known."
             return StateCreate(type=StateType.CANCELLED, message=message)
     message = "The process that ran it, and the worker that watched it, stopped reporting: they are taken to be dead."
-    return StateCreate(type=StateType.CRASHED, message=message)
+    return StateCreate(type=StateType.CRASHED, message=message, state_details=StateDetails(crash_reason=CrashReason.LOST))

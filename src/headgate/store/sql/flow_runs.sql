@@ -54,9 +54,12 @@ SELECT id FROM flow_run WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
 -- What the rules need of runs that are about to change state.
 SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
        r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
-       r.fence, r.lease_expires_at, r.worker_id, d.empirical_policy, s.state_details, s.message, s.data
+       r.fence, r.lease_expires_at, r.worker_id, COALESCE(r.restarts, 0) AS restarts,
+       COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, e.infra_retries,
+       s.state_details, s.message, s.data
 FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id
+LEFT JOIN deployment e ON e.id = r.deployment_id
 LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
 WHERE r.id IN :ids::uuid[] ORDER BY r.id
 
@@ -66,7 +69,8 @@ UPDATE flow_run
 SET updated = :updated, state_id = :state_id, state_type = :state_type, state_name = :state_name,
     state_timestamp = :state_timestamp, due_at = :due_at, expected_start_time = :expected_start_time,
     start_time = :start_time, end_time = :end_time, total_run_time = :total_run_time, run_count = :run_count,
-    holds_slot = :holds_slot, fence = :fence, lease_expires_at = :lease_expires_at, worker_id = :worker_id
+    holds_slot = :holds_slot, fence = :fence, lease_expires_at = :lease_expires_at, worker_id = :worker_id,
+    restarts = :restarts, restarts_begun = :restarts_begun
 WHERE id = :id
 
 -- name: rehome
@@ -121,6 +125,13 @@ ORDER BY r.due_at, r.id
 -- Runs that a schedule made ahead; those that are due already are work, and stay.
 SELECT id FROM flow_run
 WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED' AND lease_expires_at IS NULL AND due_at > :now
+
+-- name: due_of_schedule
+-- A schedule's runs that are due, that nobody holds and that have not begun.
+SELECT id, due_at, state_name FROM flow_run
+WHERE schedule_id = :schedule_id AND state_type = 'SCHEDULED' AND due_at <= :now AND lease_expires_at IS NULL
+  AND run_count = 0
+ORDER BY due_at
 
 -- name: fire_times
 -- When a schedule's waiting runs fall.

@@ -1,14 +1,14 @@
 -- name: insert
 INSERT INTO work_pool (id, created, updated, name, description, type, base_job_template, is_paused,
-                       concurrency_limit, default_queue_id, storage_configuration)
+                       concurrency_limit, default_queue_id, storage_configuration, pause)
 VALUES (:id, :created, :updated, :name, :description, :type, :base_job_template, :is_paused,
-        :concurrency_limit, :default_queue_id, :storage_configuration)
+        :concurrency_limit, :default_queue_id, :storage_configuration, :pause)
 ON CONFLICT (name) DO NOTHING
 
 -- name: select
 -- Pools with the slots in use, and whether a worker's heartbeat is recent enough; a condition on p follows.
 SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
-       p.concurrency_limit, p.default_queue_id, p.storage_configuration,
+       p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
        (SELECT max(w.last_heartbeat_time) FROM worker w WHERE w.work_pool_id = p.id) AS last_heartbeat
 FROM work_pool p
@@ -22,10 +22,17 @@ FROM work_pool WHERE name = :name
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
 FROM work_pool WHERE name = :name FOR UPDATE
 
+-- name: untyped
+-- Pools of agents, and whether a queue of theirs begins with a prefix.
+SELECT p.id, p.name,
+       EXISTS (SELECT 1 FROM work_queue q WHERE q.work_pool_id = p.id AND substr(q.name, 1, length(:prefix::text)) = :prefix::text)
+           AS matches
+FROM work_pool p WHERE p.type = :type
+
 -- name: update
 UPDATE work_pool
 SET updated = :updated, description = :description, is_paused = :is_paused, base_job_template = :base_job_template,
-    concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration
+    concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration, pause = :pause
 WHERE id = :id
 
 -- name: delete

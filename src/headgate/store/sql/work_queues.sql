@@ -1,14 +1,14 @@
 -- name: insert
 INSERT INTO work_queue (id, created, updated, work_pool_id, name, description, is_paused, concurrency_limit,
-                        priority, filter, last_polled)
+                        priority, filter, last_polled, pause)
 VALUES (:id, :created, :updated, :work_pool_id, :name, :description, :is_paused, :concurrency_limit,
-        :priority, :filter::json, NULL)
+        :priority, :filter::json, NULL, :pause)
 ON CONFLICT (work_pool_id, name) DO NOTHING
 
 -- name: select
 -- Queues with their pool's name and the slots in use; a condition on q follows.
 SELECT q.id, q.created, q.updated, q.work_pool_id, q.name, q.description, q.is_paused, q.concurrency_limit,
-       q.priority, q.filter, q.last_polled, p.name AS work_pool_name,
+       q.priority, q.filter, q.last_polled, q.pause, p.name AS work_pool_name,
        (SELECT count(*) FROM flow_run r
         WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) AS active_slots
 FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
@@ -16,7 +16,8 @@ FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
 -- name: update
 UPDATE work_queue
 SET updated = :updated, name = :name, description = :description, is_paused = :is_paused,
-    concurrency_limit = :concurrency_limit, filter = :filter::json, last_polled = :last_polled
+    concurrency_limit = :concurrency_limit, filter = :filter::json, last_polled = :last_polled,
+    pause = :pause
 WHERE id = :id
 
 -- name: rank

@@ -1,17 +1,25 @@
 -- name: beat
--- A worker is alive. Heartbeats change one row; they are never stored as rows.
+-- A worker is alive. Heartbeats change one row; they are never stored as rows. A new process of the name is not draining.
 INSERT INTO worker (id, created, updated, work_pool_id, name, type, last_heartbeat_time, heartbeat_interval_seconds)
 VALUES (:id, :now, :now, :work_pool_id, :name, :type, :now, :interval)
 ON CONFLICT (work_pool_id, name) DO UPDATE
 SET last_heartbeat_time = excluded.last_heartbeat_time,
     type = COALESCE(excluded.type, worker.type),
-    heartbeat_interval_seconds = COALESCE(excluded.heartbeat_interval_seconds, worker.heartbeat_interval_seconds)
-RETURNING id
+    heartbeat_interval_seconds = COALESCE(excluded.heartbeat_interval_seconds, worker.heartbeat_interval_seconds),
+    id = CASE WHEN :joins THEN excluded.id ELSE worker.id END,
+    drain_requested = CASE WHEN :joins AND worker.id <> excluded.id THEN NULL ELSE worker.drain_requested END
+RETURNING id, drain_requested
 
 -- name: select
 -- Workers; a condition on w follows.
-SELECT w.id, w.created, w.updated, w.name, w.work_pool_id, w.type, w.last_heartbeat_time, w.heartbeat_interval_seconds
+SELECT w.id, w.created, w.updated, w.name, w.work_pool_id, w.type, w.last_heartbeat_time, w.heartbeat_interval_seconds,
+       w.drain_requested
 FROM worker w
+
+-- name: drain
+-- A worker is to finish what it has and to leave; the first request stands.
+UPDATE worker SET updated = :now, drain_requested = COALESCE(drain_requested, :now)
+WHERE work_pool_id = :work_pool_id AND name = :name
 
 -- name: delete
 DELETE FROM worker WHERE work_pool_id = :work_pool_id AND name = :name

@@ -1,4 +1,4 @@
-"""Agents, variables, secrets; why a record is paused; who is told to leave; which deployments cancel new runs."""
+"""Agents, variables, secrets; notes on pauses; drains; what becomes of runs that collide, or lose their infrastructure."""
 
 from typing import Any
 
@@ -12,6 +12,10 @@ down_revision = "0001"
 
 _PAUSABLE = ("work_pool", "work_queue", "deployment", "deployment_schedule")
 _NEW = ("agent", "variable", "secret")
+_INDEXES = (
+    ("ix_deployment_cancels_new", "deployment", "cancels_new"),
+    ("ix_deployment_schedule_misfire", "deployment_schedule", "misfire IS NOT NULL"),
+)
 
 
 def upgrade() -> None:
@@ -20,9 +24,15 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("pause", tables.Json))
     op.add_column("worker", sa.Column("drain_requested", tables.Timestamp))
     op.add_column("deployment", sa.Column("cancels_new", tables.Flag))
+    op.add_column("deployment", sa.Column("infra_retries", tables.Json))
+    for column in ("restarts", "restarts_begun"):
+        op.add_column("flow_run", sa.Column(column, sa.Integer))
+    op.add_column("deployment_schedule", sa.Column("misfire", tables.Json))
+    op.add_column("deployment_schedule", sa.Column("made_until", tables.Timestamp))
     op.execute("UPDATE deployment SET cancels_new = TRUE WHERE CAST(concurrency_options AS TEXT) LIKE '%CANCEL_NEW%'")
-    where = sa.text("cancels_new")
-    op.create_index("ix_deployment_cancels_new", "deployment", ["id"], sqlite_where=where, postgresql_where=where)
+    for name, table, condition in _INDEXES:
+        where = sa.text(condition)
+        op.create_index(name, table, ["id"], sqlite_where=where, postgresql_where=where)
     op.create_table(
         "agent",
         *_head(),
@@ -61,8 +71,14 @@ def downgrade() -> None:
     """What the older schema has no place for goes."""
     for table in _NEW:
         op.drop_table(table)
-    op.drop_index("ix_deployment_cancels_new")
-    op.drop_column("deployment", "cancels_new")
+    for name, table, _ in _INDEXES:
+        op.drop_index(name, table)
+    for column in ("misfire", "made_until"):
+        op.drop_column("deployment_schedule", column)
+    for column in ("restarts", "restarts_begun"):
+        op.drop_column("flow_run", column)
+    for column in ("cancels_new", "infra_retries"):
+        op.drop_column("deployment", column)
     op.drop_column("worker", "drain_requested")
     for table in _PAUSABLE:
         op.drop_column(table, "pause")

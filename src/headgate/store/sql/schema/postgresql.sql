@@ -86,6 +86,8 @@ CREATE TABLE flow_run (
     fence INTEGER NOT NULL,
     lease_expires_at TIMESTAMPTZ,
     worker_id UUID,
+    restarts INTEGER,
+    restarts_begun INTEGER,
     PRIMARY KEY (id)
 )
  WITH (fillfactor = 70);
@@ -95,6 +97,8 @@ CREATE INDEX ix_flow_run_ahead ON flow_run (schedule_id, due_at) WHERE state_typ
 CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_time);
 
 CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_ended ON flow_run (end_time, id) WHERE end_time IS NOT NULL;
 
 CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
 
@@ -222,6 +226,7 @@ CREATE TABLE deployment (
     last_polled TIMESTAMPTZ,
     pause JSON,
     cancels_new BOOLEAN,
+    infra_retries JSON,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
@@ -244,11 +249,15 @@ CREATE TABLE deployment_schedule (
     job_variables JSON NOT NULL,
     slug TEXT,
     pause JSON,
+    misfire JSON,
+    made_until TIMESTAMPTZ,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
 

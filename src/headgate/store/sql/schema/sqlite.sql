@@ -86,6 +86,8 @@ CREATE TABLE flow_run (
     fence INTEGER NOT NULL,
     lease_expires_at TIMESTAMP_INT,
     worker_id UUID_TEXT,
+    restarts INTEGER,
+    restarts_begun INTEGER,
     PRIMARY KEY (id)
 );
 
@@ -94,6 +96,8 @@ CREATE INDEX ix_flow_run_ahead ON flow_run (schedule_id, due_at) WHERE state_typ
 CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_time);
 
 CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_ended ON flow_run (end_time, id) WHERE end_time IS NOT NULL;
 
 CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
 
@@ -221,6 +225,7 @@ CREATE TABLE deployment (
     last_polled TIMESTAMP_INT,
     pause JSON_TEXT,
     cancels_new BOOL_INT,
+    infra_retries JSON_TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
@@ -243,11 +248,15 @@ CREATE TABLE deployment_schedule (
     job_variables JSON_TEXT NOT NULL,
     slug TEXT,
     pause JSON_TEXT,
+    misfire JSON_TEXT,
+    made_until TIMESTAMP_INT,
     PRIMARY KEY (id),
     FOREIGN KEY(deployment_id) REFERENCES deployment (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deployment_id);
+
+CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,

@@ -1,0 +1,111 @@
+"""What explanations read: where runs wait, who goes before them, who has the slots, and which workers there are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from headgate.core.dispatch import Candidate, GateKind
+from headgate.core.liveness import worker_status
+from headgate.schema.explanations import Holder, SeenWorker
+from headgate.store.database import Tx
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("explanations")
+
+NOWHERE = UUID(int=0)
+"""The queue of a run that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A run as dispatch sees it, where it belongs, and who has it."""
+
+    candidate: Candidate
+    work_pool_id: UUID | None
+    state_name: str
+    lease_expires_at: datetime | None
+    worker: str | None
+
+
+async def candidates(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[Located]:
+    """By ids; what has no time is due now."""
+    rows = await tx.fetch(_SQL["candidates"], {"ids": [*ids]})
+    return [
+        Located(
+            Candidate(
+                row["id"],
+                row["work_queue_id"] or NOWHERE,
+                row["due_at"] or now,
+                row["deployment_id"],
+                row["priority"],
+                row["lease_expires_at"] is not None,
+            ),
+            row["work_pool_id"],
+            row["state_name"] or "",
+            row["lease_expires_at"],
+            row["worker"],
+        )
+        for row in rows
+    ]
+
+
+async def ahead(
+    tx: Tx,
+    queue_id: UUID,
+    priority: int,
+    *,
+    span: tuple[tuple[datetime, UUID], tuple[datetime, UUID]],
+    full: Iterable[UUID],
+    limit: int,
+) -> list[Candidate]:
+    """Runs of a queue and a run priority between two places (due time, id), in their order, that could start as far as
+    their deployments go; `full` are deployments without a slot."""
+    (after, after_id), (before, before_id) = span
+    params = {"work_queue_id": queue_id, "priority": priority, "after": after, "after_id": after_id}
+    params |= {"before": before, "before_id": before_id, "full": [*full], "limit": limit}
+    rows = await tx.fetch(_SQL["ahead"], params)
+    return [Candidate(row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"]) for row in rows]
+
+
+async def count_ahead(tx: Tx, queue_id: UUID, priority: int, *, before: tuple[datetime, UUID], limit: int) -> int:
+    """How many runs of a queue and a run priority stand before a place, up to `limit`."""
+    time, id = before
+    params = {"work_queue_id": queue_id, "priority": priority, "before": time, "before_id": id, "limit": limit}
+    counted: int = await tx.fetch_value(_SQL["count_ahead"], params)
+    return counted
+
+
+async def count_due(tx: Tx, queue_id: UUID, *, now: datetime, limit: int) -> tuple[int, int]:
+    """How many runs of a queue are due, and how many of these are Late; up to `limit`."""
+    row = await tx.fetch_one(_SQL["count_due"], {"work_queue_id": queue_id, "now": now, "limit": limit})
+    return (row["due"], row["late"]) if row else (0, 0)
+
+
+async def holders(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, limit: int) -> list[Holder]:
+    """Some of the runs that have a slot of what a limit is of."""
+    match kind:
+        case GateKind.POOL_LIMIT:
+            statement = _SQL["holders_of_pool"]
+        case GateKind.QUEUE_LIMIT:
+            statement = _SQL["holders_of_queue"]
+        case _:
+            statement = _SQL["holders_of_deployment"]
+    params = {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})
+    rows = await tx.fetch(statement, params)
+    return [
+        Holder(flow_run_id=row["id"], name=row["name"], state_name=row["state_name"], since=row["state_timestamp"])
+        for row in rows
+    ]
+
+
+async def workers(tx: Tx, pool_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, list[SeenWorker]]:
+    """The workers of pools by pool, the last alive first."""
+    found: dict[UUID, list[SeenWorker]] = {}
+    for row in await tx.fetch(_SQL["workers"], {"pool_ids": sorted(set(pool_ids))}):
+        beat = row["last_heartbeat_time"]
+        status = worker_status(beat, row["heartbeat_interval_seconds"], now=now)
+        draining = row["drain_requested"] is not None
+        seen = SeenWorker(name=row["name"], status=status, last_heartbeat_time=beat, runs=row["runs"], draining=draining)
+        found.setdefault(row["work_pool_id"], []).append(seen)
+    return found

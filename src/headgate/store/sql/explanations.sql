@@ -1,0 +1,56 @@
+-- name: candidates
+-- Runs as dispatch sees them, with where they belong.
+SELECT r.id, r.work_pool_id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.state_name,
+       r.lease_expires_at, w.name AS worker
+FROM flow_run r LEFT JOIN worker w ON w.id = r.worker_id
+WHERE r.id IN :ids::uuid[]
+
+-- name: ahead
+-- Due runs of one queue and one run priority, in dispatch order, behind one place and before another; without those
+-- whose deployment is paused or has no slot left.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+  AND r.lease_expires_at IS NULL
+  AND (r.due_at, r.id) > (:after, :after_id) AND (r.due_at, r.id) < (:before, :before_id)
+  AND (e.id IS NULL OR NOT e.paused)
+  AND (r.deployment_id IS NULL OR r.deployment_id NOT IN :full::uuid[])
+ORDER BY r.due_at, r.id LIMIT :limit
+
+-- name: count_ahead
+-- How many of these there are, full deployments or not; counted up to a limit.
+SELECT count(*) FROM (
+    SELECT 1 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
+      AND (e.id IS NULL OR NOT e.paused)
+    LIMIT :limit) AS counted
+
+-- name: holders_of_pool
+-- Some of the runs that have a slot, those that have been in their state for longest first.
+SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.holds_slot AND r.work_pool_id = :id ORDER BY r.state_timestamp, r.id LIMIT :limit
+
+-- name: holders_of_queue
+SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.holds_slot AND r.work_pool_id = :work_pool_id AND r.work_queue_id = :id
+ORDER BY r.state_timestamp, r.id LIMIT :limit
+
+-- name: holders_of_deployment
+SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.holds_slot AND r.deployment_id = :id ORDER BY r.state_timestamp, r.id LIMIT :limit
+
+-- name: workers
+-- The workers of pools, the last alive first, with how many runs each has.
+SELECT w.work_pool_id, w.name, w.last_heartbeat_time, w.heartbeat_interval_seconds,
+       w.drain_requested,
+       (SELECT count(*) FROM flow_run r WHERE r.worker_id = w.id AND r.lease_expires_at IS NOT NULL) AS runs
+FROM worker w WHERE w.work_pool_id IN :pool_ids::uuid[] ORDER BY w.last_heartbeat_time DESC, w.name
+
+-- name: count_due
+-- How many runs of a queue are due and held by nobody, and how many of them are Late; counted up to a limit.
+SELECT count(*) AS due, coalesce(sum(CASE WHEN state_name = 'Late' THEN 1 ELSE 0 END), 0) AS late FROM (
+    SELECT r.state_name FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.due_at <= :now
+      AND r.lease_expires_at IS NULL
+    LIMIT :limit) AS counted

@@ -133,6 +133,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_shutdown_grace_seconds: Annotated[
         float, _s("How long a worker or an agent that is stopped by a signal waits for its runs before it stops them.", ge=0)
     ] = 30.0
+    worker_warm_processes: Annotated[
+        bool, _s("Fork the processes of flows from one that has the engine, and the flow's code, imported already.")
+    ] = True
+    worker_warm_flows: Annotated[int, _s("Flows whose code a worker holds imported, at most.", ge=0)] = 16
+    worker_warm_memory_mb: Annotated[
+        int, _s("Megabytes that a flow's imported code may take; beyond, each run imports it itself.", ge=1)
+    ] = 512
+    worker_warm_uses: Annotated[int, _s("Runs that are forked from one import of a flow's code, at most.", ge=1)] = 1000
+    worker_warm_idle_seconds: Annotated[float, _s("How long a flow's code is held imported after its last run.", gt=0)] = (
+        900.0
+    )
     agent_query_interval: Annotated[float, _s("Longest time that an agent goes without asking for work.", gt=0)] = 15.0
     agent_prefetch_seconds: Annotated[
         float, _s("How long before its time an agent may start a run's infrastructure.", ge=0)

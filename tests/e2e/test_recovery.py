@@ -17,6 +17,12 @@ from headgate.schema.states import StateCreate, StateDetails, StateType
 LEASE = {"server_leases_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
 
 
+@pytest.fixture(autouse=True, params=["warm", "cold"])
+def _starts(request: pytest.FixtureRequest, system: System) -> None:
+    """How workers start runs makes no difference to any of this."""
+    system.env["HEADGATE_WORKER_WARM_PROCESSES"] = str(request.param == "warm")
+
+
 @pytest.fixture
 def hasty(system: System) -> System:
     """A running system whose leases are short."""
@@ -31,7 +37,10 @@ def test_a_run_outlives_its_worker(hasty: System, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     id = hasty.create_run(hasty.deploy("flows.py:gated"), gate=str(gate))
     hasty.wait_for_line(id, "line 1")
+    run = pid_of(hasty.flow_run(id))
     worker.kill()
+    expected = {run, hasty.programs[0].process.pid}
+    hasty.until(lambda: set(filter(is_alive, hasty.strays())) == expected, "the worker's zygotes to end with it")
     until = clock.monotonic() + 2.5 * LEASE["server_leases_seconds"]
     hasty.until(
         lambda: clock.monotonic() > until or hasty.flow_run(id).state_type is not StateType.RUNNING, "leases to pass"

@@ -75,12 +75,13 @@ def http_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.terminate()
 
 
-@pytest.fixture(params=["in-process", "http"])
+@pytest.fixture(params=["in-process", "http", "http, cold"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    url = request.getfixturevalue("http_url") if request.param == "http" else None
+    url = None if request.param == "in-process" else request.getfixturevalue("http_url")
     return Settings(
         home=str(tmp_path / "home"),
         api_url=url,
+        worker_warm_processes=not request.param.endswith("cold"),
         worker_heartbeat_seconds=0.2,
         worker_query_seconds=5.0,
         worker_cancel_grace_seconds=5.0,
@@ -117,7 +118,7 @@ class Town:
     def work(self, *, once: bool = False, name: str = "w", **options: Any) -> Worker:
         worker = Worker(
             pool=self.pool,
-            infrastructure=ProcessInfrastructure(),
+            infrastructure=ProcessInfrastructure(self.settings),
             client=self.client,
             settings=self.settings,
             name=name,

@@ -129,6 +129,10 @@ class AsyncClient(_Sender):
                     return _answer(call, response)
             await asyncio.sleep(pause)
 
+    async def forward(self, request: Request) -> Response:
+        """The answer to another client's request, as it stands; `Unreachable` when there is none."""
+        return await self._transport.send_async(request)
+
     async def close(self) -> None:
         """Give up the connections."""
         await self._transport.close_async()

@@ -5,6 +5,7 @@ from typing import Any, Literal, overload
 from urllib.parse import urlsplit
 
 from headgate.client.client import AsyncClient, Client
+from headgate.client.transport import Transport
 from headgate.errors import ConfigError
 from headgate.settings import Settings, load
 
@@ -28,13 +29,22 @@ def get_client(*, sync_client: bool = False) -> AsyncClient | Client:
 
 def connect(settings: Settings, *, patience: float = 3.0) -> Client:
     """A client for a thread. Close it, or use it in a `with`."""
-    if settings.api_url is None:
-        transport = _ephemeral(settings)
-    else:
-        from headgate.client.http import HttpTransport
+    return client_over(transport_of(settings), settings, patience=patience)
 
-        transport = HttpTransport(_checked(settings.api_url))
+
+def client_over(transport: Transport, settings: Settings, *, patience: float) -> Client:
+    """A client for a thread that sends over `transport`."""
     return Client(transport, auth=settings.api_auth_string, timeout=settings.api_request_timeout, patience=patience)
+
+
+def transport_of(settings: Settings) -> Transport:
+    """What carries a thread's requests."""
+    if settings.api_url is None:
+        ephemeral: Transport = _ephemeral(settings)
+        return ephemeral
+    from headgate.client.http import HttpTransport
+
+    return HttpTransport(_checked(settings.api_url))
 
 
 def connect_async(settings: Settings, *, patience: float = 3.0) -> AsyncClient:

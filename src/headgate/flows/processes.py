@@ -7,9 +7,10 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from headgate.clock import monotonic
 from headgate.errors import HeadgateError
@@ -51,20 +52,49 @@ async def launch(
     `on_line` the child writes where this process writes. With `die_with_parent` the child and all that it started
     are killed when this process dies. Raises `LaunchError`.
     """
+
+    async def start(sink: int | None) -> Child:
+        return await spawn(argv, env=env, cwd=cwd, sink=sink)
+
+    return await attend(start, on_line, die_with_parent=die_with_parent)
+
+
+async def attend(
+    start: Callable[[int | None], Awaitable["Child"]], on_line: OnLine | None, *, die_with_parent: bool = False
+) -> "Process":
+    """`launch` with another way to start: `start` is given the descriptor for the child's stdout and stderr, which stays
+    open until it returns; None when the child is to write where this process writes.
+    """
     if on_line is None:
-        return await _spawn(argv, env, cwd, None, None, die_with_parent)
+        return Process(await start(None), None, die_with_parent)
     loop = asyncio.get_running_loop()
     read_end, write_end = os.pipe()
     lines = _Lines(on_line)
     # A pipe of our own: asyncio's would keep `wait` from returning while a grandchild holds it open.
     reader, _ = await loop.connect_read_pipe(lambda: lines, os.fdopen(read_end, "rb", buffering=0))
     try:
-        return await _spawn(argv, env, cwd, write_end, (reader, lines), die_with_parent)
+        return Process(await start(write_end), (reader, lines), die_with_parent)
     except BaseException:
         reader.close()
         raise
     finally:
         os.close(write_end)
+
+
+async def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path | None, sink: int | None) -> "Child":
+    """A program in a new session, without anybody who attends to it. Raises `LaunchError`."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            env=dict(env),
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise LaunchError(_launch_problem(argv, cwd, error)) from error
 
 
 def explain_exit(code: int) -> str:
@@ -112,13 +142,30 @@ def _signal_cause(number: int) -> str | None:
         return None
 
 
+class Child(Protocol):
+    """A child process, however it was started. It leads a session of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, `-n` for signal n, None while it runs."""
+
+    async def wait(self) -> int:
+        """The exit code, once there is one. May be awaited by several, and given up."""
+
+
 class Process:
     """A started program and its process group. Made by `launch`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: "_Output | None", guarded: bool) -> None:
+    def __init__(self, process: Child, output: "_Output | None", die_with_parent: bool) -> None:
+        if die_with_parent:
+            _guard.watch(process.pid)
         self._process = process
         self._output = output
-        self._guarded = guarded
+        self._guarded = die_with_parent
         self._ended = asyncio.create_task(self._end())
 
     @property
@@ -239,31 +286,6 @@ _Output = tuple[asyncio.ReadTransport, _Lines]
 
 _guard = Guard()
 atexit.register(_guard.close)
-
-
-async def _spawn(
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    cwd: str | Path | None,
-    sink: int | None,
-    output: _Output | None,
-    die_with_parent: bool,
-) -> Process:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            env=dict(env),
-            cwd=cwd,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise LaunchError(_launch_problem(argv, cwd, error)) from error
-    if die_with_parent:
-        _guard.watch(process.pid)
-    return Process(process, output, die_with_parent)
 
 
 def _launch_problem(argv: Sequence[str], cwd: str | Path | None, error: Exception) -> str:

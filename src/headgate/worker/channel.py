@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from headgate.client.call import Call
 from headgate.client.client import AsyncClient
+from headgate.client.transport import Request, Response
 from headgate.clock import monotonic
 from headgate.errors import HeadgateError, Unavailable
 from headgate.worker.waiting import pauses
@@ -36,6 +37,17 @@ class Channel:
         try:
             async with asyncio.timeout(within):
                 answer = await self._client.send(call)
+        except Exception as error:
+            if is_transient(error):
+                self._note_cut(error)
+            raise
+        self._note_back()
+        return answer
+
+    async def forward(self, request: Request) -> Response:
+        """The answer to a request of a run's own; see `AsyncClient.forward`."""
+        try:
+            answer = await self._client.forward(request)
         except Exception as error:
             if is_transient(error):
                 self._note_cut(error)

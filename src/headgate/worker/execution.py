@@ -7,7 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -139,6 +139,7 @@ class Execution:
         if self._is_command:
             await self._run_command(job, placement.infrastructure)
         else:
+            job = replace(job, forward=self._station.channel.forward)
             await self._conclude_engine(await self._execute(job, placement.infrastructure))
 
     async def _run_command(self, job: Job, infrastructure: WorkerType) -> None:

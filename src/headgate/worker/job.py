@@ -10,6 +10,7 @@ from typing import Any
 from headgate.core.placeholders import Kind
 from headgate.core.templates import Layer, check_references, render, validate_variables
 from headgate.errors import Invalid
+from headgate.flows.reporter import Assignment
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
 from headgate.settings import Settings, database_url, env_name
@@ -52,6 +53,7 @@ def prepare(
         on_line=on_line,
         argv=command_argv(command, run.parameters) if command else None,
         directory=directory,
+        assignment=None if command else Assignment(run, grant.flow.name, deployment),
     )
 
 

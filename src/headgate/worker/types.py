@@ -1,15 +1,20 @@
 """What a worker type is, and which are installed (entry points of the group `headgate.workers`)."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 from uuid import UUID
 
+from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError
+from headgate.flows.reporter import Assignment
 
 GROUP = "headgate.workers"
+
+Forward = Callable[[Request], Awaitable[Response]]
+"""Sends a request to the API once; `Unreachable` when there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,9 @@ class Job:
     own environment; a None takes the name out of it. `argv` is the command to run; None means Headgate's engine, started
     however suits the infrastructure. A command ends when its worker dies, the engine lives on. `directory` is where it
     runs; None means a fresh one. Every line of output goes to `on_line`, which never blocks and never raises.
+
+    An engine asks the API for its run and reports to it. Where the infrastructure can spare it that: `assignment` is what it
+    would be answered, `forward` sends a request to the API in its stead.
     """
 
     flow_run_id: UUID
@@ -29,6 +37,8 @@ class Job:
     on_line: Callable[[str], None]
     argv: tuple[str, ...] | None = None
     directory: str | None = None
+    assignment: Assignment | None = None
+    forward: Forward | None = None
 
 
 class Running(Protocol):

@@ -6,13 +6,16 @@ import shlex
 import shutil
 import socket
 import tempfile
+from functools import cached_property
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from headgate.errors import Invalid
-from headgate.flows.processes import ENGINE_ARGV, Process, launch
+from headgate.flows.processes import ENGINE_ARGV, Child, Process, attend, launch, spawn
+from headgate.settings import Settings, load
+from headgate.worker.infra.warm import WarmStarts, is_possible
 from headgate.worker.types import Job
 
 VARIABLES: dict[str, Any] = {
@@ -62,11 +65,14 @@ class Configuration(Struct):
 
 
 class ProcessInfrastructure:
-    """Starts runs as child processes."""
+    """Starts runs as child processes, those of flows warm where that can be; `settings`: by default those of the worker."""
 
     type = "process"
     display_name = "Process"
     description = "Runs each flow run in a process of its own on the worker's machine."
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
 
     def default_base_job_template(self) -> dict[str, Any]:
         """Every variable as it is."""
@@ -77,21 +83,32 @@ class ProcessInfrastructure:
 
     async def start(self, job: Job) -> "RunningProcess":
         """Start the command or the engine in the job's directory, else in a fresh one."""
-        configuration = _configuration(job)
+        argv = job.argv or _command(_configuration(job).command)
         env = {name: value for name, value in (os.environ | dict(job.env)).items() if value is not None}
         scratch = None if job.directory else tempfile.mkdtemp(prefix="headgate-")
         try:
-            process = await launch(
-                job.argv or _engine(configuration.command),
-                env=env,
-                cwd=job.directory or scratch,
-                on_line=job.on_line,
-                die_with_parent=job.argv is not None,
-            )
+            process = await self._start(job, argv, env, job.directory or scratch or "")
         except BaseException:
             await _remove(scratch)
             raise
         return RunningProcess(process, scratch)
+
+    async def _start(self, job: Job, argv: tuple[str, ...] | None, env: dict[str, str], directory: str) -> Process:
+        if argv is not None:
+            guarded = job.argv is not None
+            return await launch(argv, env=env, cwd=directory, on_line=job.on_line, die_with_parent=guarded)
+
+        async def begin(output: int | None) -> Child:
+            warm = self._warm
+            child = await warm.start(job, env, directory, output) if warm is not None and output is not None else None
+            return child or await spawn(ENGINE_ARGV, env=env, cwd=directory, sink=output)
+
+        return await attend(begin, job.on_line)
+
+    @cached_property
+    def _warm(self) -> WarmStarts | None:
+        settings = load().settings if self._settings is None else self._settings
+        return WarmStarts(settings) if settings.worker_warm_processes and is_possible() else None
 
 
 class RunningProcess:
@@ -125,9 +142,10 @@ def _configuration(job: Job) -> Configuration:
         raise Invalid(f"The job configuration does not fit a process: {error}.") from None
 
 
-def _engine(command: str | None) -> tuple[str, ...]:
+def _command(command: str | None) -> tuple[str, ...] | None:
+    """Its words; None for the engine of the worker's own Python."""
     try:
-        return tuple(shlex.split(command)) if command else ENGINE_ARGV
+        return tuple(shlex.split(command)) if command else None
     except ValueError as error:
         raise Invalid(f"The command {command!r} of the job configuration cannot be read: {error}.") from None
 

@@ -255,6 +255,12 @@ LEFTOVERS = {
     "changes the logger of runs": "import logging; logging.getLogger('headgate.flow_runs').setLevel('ERROR')",
     "reads files that change meanwhile": "import os; open('t', 'w').close(); open('t').close(); os.remove('t')",
     "draws or seeds random numbers": "import random; random.random()",
+    "asks for the time": "from datetime import date; TODAY = date.today()",
+    "asks for chance": "import uuid; BATCH = uuid.uuid4()",
+    "asks for its process id": "import os; ME = os.getpid()",
+    "asks for what is in a directory": "from pathlib import Path; FILES = sorted(Path('.').glob('*.csv'))",
+    "asks for others over the network or a database": "import sqlite3; sqlite3.connect(':memory:').close()",
+    "asks for another program": "import subprocess; subprocess.run(['true'])",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from headgate.flows import outcomes
 from headgate.flows.entrypoints import load_flow
 from headgate.flows.loading import enter
-from headgate.flows.warm import chance, traces
+from headgate.flows.warm import chance, moment, traces
 from headgate.flows.warm.wire import Preload, Stamp, Unfit, stamp_of
 
 _ENGINES_OWN = ("asyncio", "headgate.client.http", "encodings.idna")
@@ -48,11 +48,12 @@ def imported(order: Preload) -> Imported | Unfit:
             for directory in order.directories:
                 enter(directory)
             before, state = traces.taken(), random.getstate()
-            load_flow(order.entrypoint, base=Path.cwd())
+            with moment.noted(_is_own) as asked:
+                load_flow(order.entrypoint, base=Path.cwd())
         except BaseException as error:
             return Unfit(f"could not be imported: {outcomes.describe(error)}", _stamps(files), failed=True)
         traces.settle()
-        reason = _difference(before, state)
+        reason = _difference(before, state) or _question(asked)
     if reason is not None:
         return Unfit(reason, _stamps(files))
     if not all(stamp.is_current() for stamp in files.values()):
@@ -64,6 +65,10 @@ def _difference(before: traces.Traces, state: Any) -> str | None:
     if chance.used_since(state):
         return "draws or seeds random numbers"
     return traces.left_since(before)
+
+
+def _question(asked: set[str]) -> str | None:
+    return f"asks for {' and '.join(sorted(asked))}" if asked else None
 
 
 @contextmanager
@@ -128,6 +133,14 @@ def _source_of(path: str) -> str:
 def _is_given(path: str) -> bool:
     """Whether a file comes with Python, an installed package or the system: there only installations change anything."""
     return path.startswith((_LIBRARY, "/proc/", "/sys/", "/dev/")) or any(part in path for part in _INSTALLED)
+
+
+_OURS = str(Path(outcomes.__file__).parents[1]) + os.sep
+
+
+def _is_own(path: str) -> bool:
+    """Whether code is the user's: of a file that neither we nor an installation brought."""
+    return not path.startswith(("<", _OURS)) and not _is_given(path)
 
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep

@@ -3,7 +3,8 @@
 The caller holds the locks of the pools, so that what is counted here stays so until its transaction ends.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,6 +14,7 @@ from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
 from headgate.store import claims as rows
 from headgate.store import work_pools as pool_rows
+from headgate.store.claims import Limit
 from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
@@ -121,16 +123,47 @@ class Refusal:
     cancels: bool = False
 
 
-async def refusal(tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None) -> Refusal | None:
-    """What refuses a slot to a run that asks for it outside of a claim; None when there is room.
+Place = tuple[UUID | None, UUID | None, UUID | None]
+"""Under which limits a run stands: its pool, its queue, its deployment."""
 
-    The caller holds the locks: those of `hold_limits`.
+_WORDS = ("Work pool", "Work queue", "Deployment")
+
+
+class Ledger:
+    """The limits over runs that ask for slots by themselves, and what one transaction gives and takes of them.
+
+    They are read once for a whole set of runs, after `hold_limits`; what the set itself changes is counted here.
     """
-    full = [each for each in await rows.limits(tx, pool_id, queue_id, deployment_id) if each.is_full]
-    if not full:
-        return None
-    first = next((each for each in full if each.cancels_new), full[0])
-    return Refusal(f"{first.lane} concurrency limit reached.", first.cancels_new)
+
+    def __init__(self, limits: Mapping[UUID, Limit]) -> None:
+        self._limits = limits
+        self._moved: Counter[UUID] = Counter()
+
+    def refusal(self, place: Place) -> Refusal | None:
+        """What refuses a slot to a run there; None when there is room."""
+        limits = {word: limit for word, id in zip(_WORDS, place, strict=True) if (limit := self._full(id)) is not None}
+        if not limits:
+            return None
+        word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
+        return Refusal(f"{word} concurrency limit reached.", limit.cancels_new)
+
+    def move(self, place: Place, by: int) -> None:
+        """A run there took a slot (1), or gave its own back (-1)."""
+        for id in place:
+            if id is not None:
+                self._moved[id] += by
+
+    def _full(self, id: UUID | None) -> Limit | None:
+        limit = self._limits.get(id) if id is not None else None
+        if id is None or limit is None or limit.used + self._moved[id] < limit.limit:
+            return None
+        return limit
+
+
+async def ledger_of(tx: Tx, places: Iterable[Place]) -> Ledger:
+    """The limits over runs at these places."""
+    pools, queues, deployments = ({id for id in ids if id is not None} for ids in zip(*places, strict=True))
+    return Ledger(await rows.limits(tx, pools=pools, queues=queues, deployments=deployments))
 
 
 def refused_state(refused: Refusal, run: Current, *, now: datetime) -> StateCreate:

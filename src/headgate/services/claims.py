@@ -1,5 +1,6 @@
 """Use cases of claims and leases: the atomic step that gives due runs to a worker, and what keeps them its own."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -399,13 +400,20 @@ async def _beat_alone(tx: Tx, renewal: Renewal) -> bool:
 async def give_back(scope: Scope, body: LeaseReturn | AgentLeaseReturn) -> None:
     """Claimed runs that were not started wait again, at once and under their old time."""
     holder = f"Worker {body.worker!r}" if isinstance(body, LeaseReturn) else f"Agent {body.name or str(body.agent_id)!r}"
+    ids = [lease.flow_run_id for lease in body.leases]
+    runs = await scope.store.read(lambda tx: run_rows.get_many(tx, ids, now=scope.now))
+    proposals = []
     for lease in body.leases:
-        run = await scope.store.read(lambda tx, id=lease.flow_run_id: run_rows.get(tx, id, now=scope.now))  # type: ignore[misc]
+        run = runs.get(lease.flow_run_id)
         if run is None or run.state_type is not StateType.PENDING or run.state is None:
             continue
         details = StateDetails(scheduled_time=run.state.state_details.scheduled_time)
         message = f"{holder} gave it back before it was started."
         state = StateCreate(type=StateType.SCHEDULED, message=message, state_details=details)
-        proposal = Proposal(lease.flow_run_id, state, scope.now, fence=lease.fence, from_name=run.state_name)
-        with suppress(NotFound):  # deleted meanwhile
-            await propose(scope, proposal)
+        proposals.append(Proposal(run.id, state, scope.now, fence=lease.fence, from_name=run.state_name))
+    await asyncio.gather(*(_propose_if_there(scope, proposal) for proposal in proposals))
+
+
+async def _propose_if_there(scope: Scope, proposal: Proposal) -> None:
+    with suppress(NotFound):  # deleted meanwhile
+        await propose(scope, proposal)

@@ -19,7 +19,7 @@ from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.services import work_queues
-from headgate.services.admission import hold_limits, refusal, refused_state
+from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
 from headgate.services.scope import Scope
 from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as rows
@@ -119,14 +119,21 @@ async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[U
     limited = {id for id, deployment in deployments.items() if deployment.concurrency_limit is not None}
     places = [(each.run.work_pool_id, each.run.deployment_id) for each in new]
     await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
+    ledger = await ledger_of(tx, [_place(each.run) for each in new])
     inserted: set[UUID] = set()
     for each in new:
         run = each.run
-        refused = await refusal(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
+        refused = ledger.refusal(_place(run))
         if refused is not None:
             _begin(run, refused_state(refused, Current(), now=run.created), at=run.created)
-        inserted |= await rows.insert(tx, [replace(each, holds_slot=refused is None)])
+        made = await rows.insert(tx, [replace(each, holds_slot=refused is None)])
+        ledger.move(_place(run), 1 if made and refused is None else 0)
+        inserted |= made
     return inserted
+
+
+def _place(run: FlowRun) -> Place:
+    return run.work_pool_id, run.work_queue_id, run.deployment_id
 
 
 async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple[UUID, str], FlowRun]:

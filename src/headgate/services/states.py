@@ -34,7 +34,7 @@ from headgate.schema.states import (
     StateDetails,
     StateType,
 )
-from headgate.services.admission import hold_limits, refusal, refused_state
+from headgate.services.admission import Ledger, Place, hold_limits, ledger_of, refused_state
 from headgate.services.scope import Scope
 from headgate.store import flow_runs as rows
 from headgate.store.database import Command, TryAgain, Tx
@@ -93,6 +93,8 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
     runs = await rows.lock(tx, [each.run_id for each in proposals])
     if any(_needs_slot(runs[id]) and runs[id].work_pool_id not in pools for id in claiming if id in runs):
         raise TryAgain("a run was sent to another pool, or lost its slot, before it was locked")
+    asking = [_place(runs[id]) for id in claiming if id in runs and _needs_slot(runs[id])]
+    ledger = await ledger_of(tx, asking) if asking else Ledger({})
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
     for proposal in proposals:
@@ -100,16 +102,25 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         if run is None:
             answers.append(NotFound(f"Flow run with id {proposal.run_id} not found"))
             continue
-        if entered and proposal.state.type in HOLDS_SLOT and _needs_slot(run):
-            entered = await _write(tx, entered)  # the slots that this proposal is measured against
-        answers.append(await _answer(tx, run, proposal, entered))
+        before, count = _holds_slot(run), len(entered)
+        answers.append(_answer(run, proposal, entered, ledger))
+        if len(entered) > count:
+            ledger.move(_place(run), entered[-1].holds_slot - before)
     await _write(tx, entered)
     return answers
 
 
+def _place(run: LockedRun) -> Place:
+    return run.work_pool_id, run.work_queue_id, run.deployment_id
+
+
+def _holds_slot(run: LockedRun) -> bool:
+    return run.current.type in HOLDS_SLOT or run.current.held
+
+
 def _needs_slot(run: LockedRun) -> bool:
     """Whether a state that holds a slot is to be measured against the limits: the run has none yet."""
-    return run.current.type not in HOLDS_SLOT and not run.current.held
+    return not _holds_slot(run)
 
 
 async def _lock_limits(tx: Tx, run_ids: Sequence[UUID]) -> set[UUID | None]:
@@ -119,22 +130,21 @@ async def _lock_limits(tx: Tx, run_ids: Sequence[UUID]) -> set[UUID | None]:
     return {pool for pool, _ in places}
 
 
-async def _write(tx: Tx, entered: list[Entered]) -> list[Entered]:
+async def _write(tx: Tx, entered: list[Entered]) -> None:
     await rows.enter(tx, entered)
     if requeued := [each.run_id for each in entered if each.state.type is StateType.SCHEDULED]:
         await rows.rehome(tx, requeued)
-    return []
 
 
 PROPOSE: Command[Proposal, Answered] = Command("propose states", _propose)
 
 
-async def _answer(tx: Tx, run: LockedRun, proposal: Proposal, entered: list[Entered]) -> Answered:
+def _answer(run: LockedRun, proposal: Proposal, entered: list[Entered], ledger: Ledger) -> Answered:
     if _overtaken(run, proposal):
         return _kept(run, OrchestrationStatus.ABORT, "The run has moved on.")
     state = _in_its_time(run, proposal) if _keeps_time(proposal) else proposal.state
     decision = decide(run.current, state, now=proposal.now, force=proposal.force, fence=proposal.fence)
-    decision = await _admitted(tx, run, proposal, decision)
+    decision = _admitted(run, proposal, decision, ledger)
     match decision:
         case Accept(state):
             return _entered(run, proposal, state, entered, OrchestrationStatus.ACCEPT, None)
@@ -169,15 +179,13 @@ def _in_its_time(run: LockedRun, proposal: Proposal) -> StateCreate:
     return structs.replace(proposal.state, state_details=details)
 
 
-async def _admitted(tx: Tx, run: LockedRun, proposal: Proposal, decision: Decision) -> Decision:
+def _admitted(run: LockedRun, proposal: Proposal, decision: Decision, ledger: Ledger) -> Decision:
     """A run that is to take its first slot must find one under every limit: clients that poll claim this way."""
     if not isinstance(decision, Accept) or proposal.force or not _needs_slot(run):
         return decision
     if decision.state.type not in (StateType.PENDING, StateType.RUNNING):
         return decision
-    if run.work_pool_id is None and run.deployment_id is None:
-        return decision
-    refused = await refusal(tx, run.work_pool_id, run.work_queue_id, run.deployment_id)
+    refused = ledger.refusal(_place(run))
     return Reject(refused.reason, refused_state(refused, run.current, now=proposal.now)) if refused else decision
 
 

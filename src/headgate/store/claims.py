@@ -26,18 +26,12 @@ class Lapsed:
 
 
 @dataclass(frozen=True, slots=True)
-class StandsUnder:
-    """A limit over a run: the lane's word, its slots taken, and whether a run that finds none is cancelled."""
+class Limit:
+    """A limit, with the slots taken of it when it was read; `cancels_new`: a new run that finds none is cancelled."""
 
-    lane: str
+    limit: int
     used: int
-    limit: int | None
     cancels_new: bool
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it leaves no slot."""
-        return self.limit is not None and self.used >= self.limit
 
 
 async def queues(tx: Tx, pool_id: UUID) -> dict[UUID, tuple[str, Lane]]:
@@ -134,8 +128,8 @@ async def lapsed(tx: Tx, *, now: datetime, limit: int) -> list[Lapsed]:
     return [Lapsed(row["id"], StateType(row["state_type"]), row["state_name"], row["fence"]) for row in rows]
 
 
-async def limits(tx: Tx, pool_id: UUID | None, queue_id: UUID | None, deployment_id: UUID | None) -> list[StandsUnder]:
-    """What a run stands under: pool, queue, deployment."""
-    params = {"work_pool_id": pool_id, "work_queue_id": queue_id, "deployment_id": deployment_id}
+async def limits(tx: Tx, *, pools: Iterable[UUID], queues: Iterable[UUID], deployments: Iterable[UUID]) -> dict[UUID, Limit]:
+    """The limits of those of these that have one, by id."""
+    params = {"pool_ids": [*pools], "queue_ids": [*queues], "deployment_ids": [*deployments]}
     rows = await tx.fetch(_SQL["limits"], params)
-    return [StandsUnder(row["lane"], row["used"], row["concurrency_limit"], bool(row["cancels_new"])) for row in rows]
+    return {row["id"]: Limit(row["concurrency_limit"], row["used"], bool(row["cancels_new"])) for row in rows}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from headgate.clock import monotonic
 from headgate.core.reasons import as_message, not_taken
 from headgate.core.states import LATE, NAMES
 from headgate.schema.states import StateCreate, StateType
@@ -16,14 +17,17 @@ from headgate.store import flow_runs as rows
 from headgate.store.database import Tx
 from headgate.store.explanations import Located
 
-_PAGE = 500
+_PAGE = 200
+
+_PAUSE = 1.0
+"""For each second that a page took, how long the database is left to the others: marks are not urgent."""
 
 
 async def tick(scope: Scope) -> int:
     """Mark all that turned late, a page at a time."""
     marked = 0
     while True:
-        now = scope.now
+        now, began = scope.now, monotonic()
         before = now - timedelta(seconds=scope.settings.server_services_late_runs_after_seconds)
         late = await scope.store.read(lambda tx, before=before, now=now: _page(tx, before, now))  # type: ignore[misc]
         proposals = [
@@ -34,6 +38,7 @@ async def tick(scope: Scope) -> int:
         marked += count
         if len(late) < _PAGE or not count:
             return marked
+        await asyncio.sleep(_PAUSE * (monotonic() - began))
 
 
 def _state(reason: str | None) -> StateCreate:

@@ -69,20 +69,19 @@ SELECT id, state_type, state_name, fence FROM flow_run
 WHERE lease_expires_at < :now ORDER BY lease_expires_at LIMIT :limit
 
 -- name: limits
--- The limits that one run stands under, with the slots taken: pool, queue, deployment.
-SELECT 1 AS place, 'Work pool' AS lane, p.concurrency_limit, FALSE AS cancels_new,
+-- Pools, queues and deployments that have a limit, with the slots that each has taken.
+SELECT p.id, 1 AS place, p.concurrency_limit, FALSE AS cancels_new,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS used
-FROM work_pool p WHERE p.id = :work_pool_id
+FROM work_pool p WHERE p.id IN :pool_ids::uuid[] AND p.concurrency_limit IS NOT NULL
 UNION ALL
-SELECT 2, 'Work queue', q.concurrency_limit, FALSE,
+SELECT q.id, 2, q.concurrency_limit, FALSE,
        (SELECT count(*) FROM flow_run r
         WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id)
-FROM work_queue q WHERE q.id = :work_queue_id
+FROM work_queue q WHERE q.id IN :queue_ids::uuid[] AND q.concurrency_limit IS NOT NULL
 UNION ALL
-SELECT 3, 'Deployment', e.concurrency_limit, e.cancels_new,
+SELECT e.id, 3, e.concurrency_limit, e.cancels_new,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.deployment_id = e.id)
-FROM deployment e WHERE e.id = :deployment_id
-ORDER BY place
+FROM deployment e WHERE e.id IN :deployment_ids::uuid[] AND e.concurrency_limit IS NOT NULL
 
 -- name: hold_slots
 -- Be alone, until the transaction ends, with the slots of deployments, whose runs may wait in several pools. Everybody

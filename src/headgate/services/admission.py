@@ -24,26 +24,26 @@ EVER = datetime.min.replace(tzinfo=UTC)
 SLOT_RETRY = timedelta(seconds=30)
 """After how long who asked for a slot by itself may ask again."""
 
-_PAGE = 64
-"""How many candidates are looked at beyond the room that a worker has."""
+_BEYOND, _GROWTH, _MOST_BEYOND = 8, 4, 512
+"""How many candidates are looked at beyond the room that a worker has: few, for most of the time nothing is blocked; where
+something is, more with each further page."""
 
 
 async def admissible(
-    tx: Tx, pool: LockedPool, queues: dict[UUID, Lane], *, span: tuple[datetime, datetime], room: int
+    tx: Tx, pool: LockedPool, queues: Iterable[Lane], *, used: int, span: tuple[datetime, datetime], room: int
 ) -> list[Candidate]:
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
-    at a time, until the room is used up.
+    at a time, until the room is used up. `used` are the slots of the pool that are taken.
 
     Runs whose deployment has no slot left are not fetched again, so that they never fill a page.
     """
-    used = await rows.pool_used(tx, pool.id)
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
     room = min(room, _left(top))
     if room <= 0 or pool.is_paused:
         return []
-    slots = _Slots(tx, await rows.limited_deployments(tx))
+    slots = _Slots(tx)
     admitted: list[Candidate] = []
-    for queue in sorted(queues.values(), key=lambda lane: lane.priority):
+    for queue in sorted(queues, key=lambda lane: lane.priority):
         if queue.paused:
             continue
         taken = await _admit_queue(tx, top, queue, slots, span=span, room=room - len(admitted))
@@ -60,9 +60,11 @@ async def _admit_queue(
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
     for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
+        beyond = _BEYOND
         while len(admitted) < room:
             full = slots.full()
-            limit = room + _PAGE  # those admitted by now are seen again
+            limit = room + beyond  # those admitted by now are seen again
+            beyond = min(beyond * _GROWTH, _MOST_BEYOND)
             page = await rows.candidates(tx, queue.id, priority=priority, span=span, full=full, limit=limit)
             await slots.hold(page)
             seen = {run.id for run in admitted}
@@ -87,15 +89,18 @@ class _Slots:
     """The slots of limited deployments. Their runs may wait in several pools, so that the lock of one pool is not enough:
     they are counted anew once this transaction is alone with them."""
 
-    def __init__(self, tx: Tx, lanes: dict[UUID, Lane]) -> None:
-        self.lanes = lanes
+    def __init__(self, tx: Tx) -> None:
+        self.lanes: dict[UUID, Lane] = {}
         self._tx = tx
+        self._is_read = False
         self._held: set[UUID] = set()
 
     async def hold(self, page: Sequence[tuple[Candidate, int | None]]) -> None:
         """Count for the runs of a page. Nobody is waited for: with whose slots another is busy counts as full this time."""
         wanted = {run.deployment_id: cap for run, cap in page if run.deployment_id and cap is not None}
         wanted = {id: cap for id, cap in wanted.items() if id not in self._held}
+        if wanted and not self._is_read:  # so that the runs of all that are full are passed over from the next page on
+            self._is_read, self.lanes = True, await rows.limited_deployments(self._tx)
         used = await rows.try_slots(self._tx, wanted) if wanted else {}
         self.lanes |= {id: Lane(id, limit=cap, used=used.get(id, cap)) for id, cap in wanted.items()}
         self._held |= used.keys()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from headgate.core.dispatch import Candidate, Lane
+from headgate.core.dispatch import Candidate
 from headgate.core.states import NAMES, advance, next_moment
 from headgate.core.templates import overlay
 from headgate.errors import Forbidden, Invalid, NotFound
@@ -245,24 +245,25 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
     grants: list[Grant] = []
     for pool in pools:
         polled = await _polled_queues(tx, claim, pool)
-        await queue_rows.touch(tx, [*polled], now=claim.now)
-        room = claim.body.room - len(grants)
-        admitted = await admissible(tx, pool, polled, span=(EVER, _horizon(claim)), room=room)
+        await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=claim.now)
+        queues = [queue.lane for queue in polled.queues.values()]
+        room, span = claim.body.room - len(grants), (EVER, _horizon(claim))
+        admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room)
         granted = await _grant(tx, admitted, holder, claim)
         await references.attach(claim.scope, tx, pool.base_job_template, granted)
         grants += granted
     return grants
 
 
-async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> dict[UUID, Lane]:
+async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> rows.Lanes:
     """The queues that are polled at present; those that are named are made if need be."""
     body = claim.body
     if isinstance(body, AgentClaimRequest) and body.types is not None and pool.type not in (UNTYPED, *body.types):
-        return {}
+        return rows.Lanes({}, 0)
     for name in body.queues:
         await work_queues.ensure(claim.scope, tx, pool, name)
-    queues = await rows.queues(tx, pool.id)
-    return {id: lane for id, (name, lane) in queues.items() if _takes(body, name)}
+    lanes = await rows.lanes(tx, pool.id)
+    return rows.Lanes({id: queue for id, queue in lanes.queues.items() if _takes(body, queue.name)}, lanes.used)
 
 
 def _horizon(claim: Claim) -> datetime:
@@ -279,7 +280,7 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Cla
     if not admitted:
         return []
     now = claim.now
-    locked = await run_rows.lock(tx, [run.id for run in admitted])
+    locked = await run_rows.peek(tx, [run.id for run in admitted])  # as candidates they are held already
     expires_at = now + timedelta(seconds=claim.scope.settings.server_leases_seconds)
     entered = []
     for candidate in admitted:

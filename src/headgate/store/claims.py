@@ -1,6 +1,6 @@
 """What claims read and write: the snapshot that dispatch decides on, and leases."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -34,19 +34,35 @@ class Limit:
     cancels_new: bool
 
 
-async def queues(tx: Tx, pool_id: UUID) -> dict[UUID, tuple[str, Lane]]:
-    """A pool's queues, by id: name and lane."""
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as those see it who take runs from it."""
+
+    name: str
+    lane: Lane
+    last_polled: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """A pool's queues by id, and how many of the pool's slots are taken."""
+
+    queues: Mapping[UUID, Queue]
+    used: int
+
+
+async def lanes(tx: Tx, pool_id: UUID) -> Lanes:
+    """What a locked pool has, and what of it is in use."""
     rows = await tx.fetch(_SQL["queues"], {"work_pool_id": pool_id})
-    return {
-        row["id"]: (row["name"], Lane(row["id"], row["is_paused"], row["concurrency_limit"], row["used"], row["priority"]))
+    queues = {
+        row["id"]: Queue(
+            row["name"],
+            Lane(row["id"], row["is_paused"], row["concurrency_limit"], row["used"], row["priority"]),
+            row["last_polled"],
+        )
         for row in rows
     }
-
-
-async def pool_used(tx: Tx, pool_id: UUID) -> int:
-    """How many slots of a pool are taken."""
-    used: int = await tx.fetch_value(_SQL["pool_used"], {"work_pool_id": pool_id})
-    return used
+    return Lanes(queues, max((row["pool_used"] for row in rows), default=0))
 
 
 async def limited_deployments(tx: Tx) -> dict[UUID, Lane]:

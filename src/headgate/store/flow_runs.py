@@ -248,15 +248,15 @@ async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID 
 
 async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     """By ids, holding their rows until the transaction ends."""
-    params = {"ids": sorted(set(ids))}
     if tx.dialect == "postgresql":  # SQLite's one writer holds everything
-        await tx.fetch(_SQL["lock"], params)
-    return await peek(tx, params["ids"])
+        await tx.fetch(_SQL["lock"], {"ids": sorted(set(ids))})
+    return await peek(tx, ids)
 
 
 async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
-    """The same without holding them: what it says may be otherwise at once."""
-    return {row["id"]: _locked(row) for row in await tx.fetch(_SQL["locked"], {"ids": [*ids]})}
+    """The same of runs that are held already; of others, what may be otherwise at once."""
+    rows = await tx.fetch(_SQL["locked"], {"ids": sorted(set(ids))})
+    return {row["id"]: _locked(row) for row in rows}
 
 
 def _locked(row: Row) -> LockedRun:

@@ -1,5 +1,6 @@
 """Rows of work queues."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -82,9 +83,11 @@ async def rank(tx: Tx, queues: list[WorkQueue], *, now: datetime) -> None:
     await tx.execute_many(_SQL["rank"], rows)
 
 
-async def touch(tx: Tx, ids: list[UUID], *, now: datetime) -> None:
-    """Note that these queues were polled."""
-    await tx.execute(_SQL["touch"], {"ids": ids, "now": now, "stale": now - _TOUCHED_EVERY})
+async def touch(tx: Tx, polled: Mapping[UUID, datetime | None], *, now: datetime) -> None:
+    """Note that queues were polled, given when that was last noted of each: at most every few seconds."""
+    stale = now - _TOUCHED_EVERY
+    if ids := [id for id, last in polled.items() if last is None or last < stale]:
+        await tx.execute(_SQL["touch"], {"ids": ids, "now": now, "stale": stale})
 
 
 async def late_count(tx: Tx, id: UUID) -> int:

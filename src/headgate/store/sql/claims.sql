@@ -1,12 +1,10 @@
 -- name: queues
--- A pool's lanes with the slots that each has taken.
-SELECT q.id, q.name, q.priority, q.is_paused, q.concurrency_limit,
+-- A pool's lanes with the slots that each has taken, and those of the pool.
+SELECT q.id, q.name, q.priority, q.is_paused, q.concurrency_limit, q.last_polled,
+       (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id) AS pool_used,
        (SELECT count(*) FROM flow_run r
         WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) AS used
 FROM work_queue q WHERE q.work_pool_id = :work_pool_id ORDER BY q.priority
-
--- name: pool_used
-SELECT count(*) FROM flow_run WHERE holds_slot AND work_pool_id = :work_pool_id
 
 -- name: saturable
 -- Limited deployments that have slots taken: how many, of how many.

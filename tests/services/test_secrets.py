@@ -35,10 +35,8 @@ def safe(world: World, tmp_path: Path) -> Scope:
 
 
 @pytest.fixture
-def embedded(world: World, tmp_path: Path, dialect: str) -> Scope:
+def embedded(world: World, tmp_path: Path) -> Scope:
     """The scope of a server with a database of its own, and no key in its settings."""
-    if dialect != "sqlite":
-        pytest.skip("PostgreSQL may be shared")
     return with_settings(world.scope, tmp_path / "home")
 
 
@@ -96,10 +94,9 @@ async def test_what_is_not_there_is_said(safe: Scope) -> None:
     assert await secrets.count(safe, SecretQuery()) == 0
 
 
-async def test_a_shared_database_asks_for_a_key(world: World, dialect: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_shared_database_asks_for_a_key(world: World, tmp_path: Path) -> None:
     """And says how to make one; nothing is written before."""
-    if dialect != "postgresql":
-        pytest.skip("a database of its own")
     bare = with_settings(world.scope, tmp_path)
     with pytest.raises(NotConfigured, match=r"set HEADGATE_SERVER_ENCRYPTION_KEY to the same for all.*generate-key"):
         await secrets.create(bare, SecretCreate(name="token", value="x"))
@@ -107,6 +104,7 @@ async def test_a_shared_database_asks_for_a_key(world: World, dialect: str, tmp_
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 async def test_beside_an_embedded_database_a_key_is_made_that_only_its_owner_reads(embedded: Scope) -> None:
     home = embedded.settings.home_path
     await asyncio.gather(*(secrets.create(embedded, SecretCreate(name=f"s{n}", value=f"v{n}")) for n in range(4)))
@@ -119,6 +117,7 @@ async def test_beside_an_embedded_database_a_key_is_made_that_only_its_owner_rea
     assert keyring(with_settings(embedded, home, server_encryption_key=key.strip())).unseal(sealed, "s") == "again"
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 async def test_a_key_file_that_is_gone_is_missed_and_not_replaced(embedded: Scope) -> None:
     sealed = keyring(embedded).seal("x")
     (embedded.settings.home_path / KEY_FILE).unlink()
@@ -127,6 +126,7 @@ async def test_a_key_file_that_is_gone_is_missed_and_not_replaced(embedded: Scop
     assert not (embedded.settings.home_path / KEY_FILE).exists()
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 async def test_a_key_file_that_cannot_be_made_or_read_is_named(embedded: Scope) -> None:
     home = embedded.settings.home_path
     home.parent.joinpath("file").write_text("")

@@ -30,8 +30,8 @@ ROWS = list(rows())
 
 
 @cache
-def tests_of(file: Path) -> frozenset[str]:
-    """The names of the tests in a file, without their parameters."""
+def names_in(file: Path) -> frozenset[str]:
+    """The functions of a file of tests; of a parametrised test there is one."""
     defined = (ast.FunctionDef, ast.AsyncFunctionDef)
     return frozenset(node.name for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, defined))
 
@@ -50,7 +50,7 @@ def test_a_row_is_complete_and_its_tests_exist(heading: str, cells: list[str]) -
     for match in found:
         file = ROOT / match["file"]
         assert file.exists()
-        assert match["name"] in tests_of(file)
+        assert match["name"] in names_in(file)
 
 
 COMMANDS = sorted({code for _, cells in ROWS for code in re.findall(r"`(headgate [^`]+)`", cells[1])})
@@ -58,6 +58,8 @@ COMMANDS = sorted({code for _, cells in ROWS for code in re.findall(r"`(headgate
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_a_row_names_exists(command: str) -> None:
-    """As far as it says: options and values are understood, and arguments that are left out are not missed."""
-    words = shlex.split(command)[1:]
-    build().parse_known_args([*words, "--help"], exit_on_error=False, print_error=False)
+    """And so do its options; what has to be given beside them may be left out."""
+    _, (*_, app), rest = build().parse_commands(shlex.split(command)[1:])
+    assert app.default_command is not None, "a command that does something"
+    known = {name for argument in app.assemble_argument_collection() for name in argument.names}
+    assert {word for word in rest if word.startswith("-")} <= known

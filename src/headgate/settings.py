@@ -127,7 +127,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 5.0
     worker_query_seconds: Annotated[float, _s("Longest time that a worker goes without asking for work.", gt=0)] = 15.0
     worker_prefetch_seconds: Annotated[
-        float, _s("How long before its time a worker may start a run's infrastructure.", ge=0)
+        float, _s("How long before its time a worker may start a run's infrastructure.", ge=0, le=31_536_000)
     ] = 10.0
     worker_cancel_grace_seconds: Annotated[float, _s("Time between SIGTERM and SIGKILL when a run is stopped.", ge=0)] = 30.0
     worker_shutdown_grace_seconds: Annotated[
@@ -146,7 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     agent_query_interval: Annotated[float, _s("Longest time that an agent goes without asking for work.", gt=0)] = 15.0
     agent_prefetch_seconds: Annotated[
-        float, _s("How long before its time an agent may start a run's infrastructure.", ge=0)
+        float, _s("How long before its time an agent may start a run's infrastructure.", ge=0, le=31_536_000)
     ] = 10.0
     runner_process_limit: Annotated[int, _s("Runs that `serve` starts at a time, at most.", ge=1)] = 5
 

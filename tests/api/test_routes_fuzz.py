@@ -281,7 +281,9 @@ class Server:
         flow = self.made("/flows/", {"name": "hello"})
         schedules = [{"schedule": {"cron": "0 * * * *"}, "slug": "x"}]
         body = {"name": "nightly", "flow_id": flow["id"], "work_pool_name": "pool", "work_queue_name": "q", "paused": False}
-        deployment = self.made("/deployments/", body | {"schedules": schedules, "enforce_parameter_schema": False})
+        deployment = self.made(
+            "/deployments/", body | {"schedules": schedules, "job_variables": {}, "enforce_parameter_schema": False}
+        )
         run = self.made(f"/deployments/{deployment['id']}/create_flow_run", {})
         for noun in ("variables", "secrets"):
             self.made(f"/{noun}/", {"name": "pool", "value": "x"}, may_exist=True)

@@ -160,6 +160,20 @@ async def test_a_claim_that_is_given_back_waits_again_under_its_old_time(api: An
 
 
 @pytest.mark.parametrize(
+    ("path", "who"),
+    [("/work_pools/pool/claim", {"worker": "w"}), ("/agents/claim", {"agent_id": str(uuid4()), "pool": "pool"})],
+)
+async def test_a_claim_may_look_ahead_as_far_as_a_year(api: Any, path: str, who: dict[str, str]) -> None:
+    await api.pool()
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-12-01T00:00:00Z"}}
+    run = await api.deployed_run(await api.deployment(work_pool_name="pool"), state=state)
+    year = 31_536_000
+    assert (await api.post(path, who | {"prefetch_seconds": year + 1})).status == 422
+    (grant,) = (await api.post(path, who | {"prefetch_seconds": year})).json["grants"]
+    assert grant["flow_run"]["id"] == run["id"]
+
+
+@pytest.mark.parametrize(
     ("body", "loc"),
     [
         ({}, ["worker"]),

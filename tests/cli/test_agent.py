@@ -64,6 +64,42 @@ def test_start_has_defaults(run: Run, started: Started, monkeypatch: pytest.Monk
     assert (settings.api_url, settings.agent_query_interval) == (None, 4.0)
 
 
+def test_options_have_their_short_names_and_no_defaults(run: Run, started: Started) -> None:
+    run(*["agent", "start", "-p", "local", "--no-run-once"])
+    run(*["agent", "start", "-p", "local", "-m", "foo-", "-l", "2"])
+    run(*["agent", "start", "--work-queue", "a"])
+    run(*["agent", "start", "--match", "foo-"])
+    assert [(options["poll"], options["limit"], options["run_once"]) for _, options in started] == [
+        (Poll("local"), None, False),
+        (Poll("local", match="foo-"), 2, False),
+        (Poll(queues=("a",)), None, False),
+        (Poll(match="foo-"), None, False),
+    ]
+
+
+def test_the_api_is_that_of_the_environment_unless_one_is_given(
+    run: Run, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("agent", "start", "-p", "local")
+    monkeypatch.setenv("HEADGATE_API_URL", "http://here/api")
+    run("agent", "start", "-p", "local")
+    run("agent", "start", "-p", "local", "--api", "http://there/api")
+    assert [settings.api_url for settings, _ in started] == [None, "http://here/api", "http://there/api"]
+
+
+def test_interval_and_prefetch_may_stand_in_a_profile(run: Run, started: Started) -> None:
+    run("config", "set", "HEADGATE_AGENT_QUERY_INTERVAL=4", "HEADGATE_AGENT_PREFETCH_SECONDS=60")
+    run("agent", "start", "-p", "local")
+    settings, options = started[0]
+    assert (settings.agent_query_interval, options["prefetch_seconds"]) == (4.0, 60.0)
+
+
+def test_a_prefetch_of_more_than_a_year_is_refused(run: Run, started: Started) -> None:
+    outcome = run("agent", "start", "-p", "local", "--prefetch-seconds", "1e9")
+    assert (outcome.code, started) == (1, [])
+    assert "HEADGATE_AGENT_PREFETCH_SECONDS=1000000000.0" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -42,6 +42,26 @@ def test_a_table_that_is_too_wide_leaves_out_what_it_can_spare(capsys: pytest.Ca
     ]
 
 
+def test_titles_are_stacked_before_anything_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [Column("ID", keep=True, spare=True), Column("Time of day", keep=True), Column("Concurrency Limit")]
+    print_table("Things", columns, [(str(UUID(int=1)), "n" * 18, "10")])
+    assert drawn(capsys.readouterr().out)[2:4] == [
+        "┃                                      ┃                    ┃ Concurrency ┃",
+        "┃ ID                                   ┃ Time of day        ┃ Limit       ┃",
+    ]
+
+
+def test_a_pipe_is_given_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no width; a terminal has, and so has whoever sets COLUMNS."""
+    monkeypatch.delenv("COLUMNS")
+    print_table("Things", COLUMNS, [(str(UUID(int=1)), "n" * 100, "10")])
+    assert drawn(capsys.readouterr().out)[4] == f"│ {UUID(int=1)} │ {'n' * 100} │   10 │"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    print_table("Things", COLUMNS, [(str(UUID(int=1)), "n" * 100, "10")])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 def test_nothing_is_lost_where_even_that_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     name = "".join(str(n % 10) for n in range(100))
     print_table("Things", COLUMNS, [(str(UUID(int=1)), name, "10")])

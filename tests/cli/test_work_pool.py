@@ -127,7 +127,7 @@ def test_pause_and_resume(pool: dict[str, Any], run: Run) -> None:
 def test_ls_verbose_tells_what_a_pool_is_for_and_how_it_is(api: Client, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("work-pool", "create", "barbeque", "--type", "process", "--description", "for lunch")
     run("work-pool", "create", "k8s")
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "90")
     assert drawn(run("work-pool", "ls", "-v").out) == [
         "Work pools",
         "┏━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━┓",

@@ -62,6 +62,19 @@ def test_start_has_defaults(run: Run, started: Started, monkeypatch: pytest.Monk
     }
 
 
+def test_the_documents_example_of_a_limit(run: Run, started: Started) -> None:
+    run("worker", "start", "--pool", "my-pool", "--limit", "5", "--no-run-once")
+    [(_, options)] = started
+    assert (options["pool"], options["limit"], options["run_once"]) == ("my-pool", 5, False)
+
+
+def test_interval_and_prefetch_may_stand_in_a_profile(run: Run, started: Started) -> None:
+    run("config", "set", "HEADGATE_WORKER_QUERY_SECONDS=4", "HEADGATE_WORKER_PREFETCH_SECONDS=60")
+    run("worker", "start", "-p", "local")
+    settings, options = started[0]
+    assert (settings.worker_query_seconds, options["prefetch_seconds"]) == (4.0, 60.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [([], "Which pool?"), (["-p", "local", "-l", "0"], "--limit 0"), (["-p", "local", "-l", "x"], "-l")],

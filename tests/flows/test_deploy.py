@@ -111,6 +111,12 @@ def test_many_deployments_at_once_and_bare_flows(api: FakeApi, capsys: pytest.Ca
     assert "headgate worker start --pool 'local'" in shown
 
 
+def test_for_a_pool_without_a_type_an_agent_is_what_comes_next(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.add_pool("mine", type="prefect-agent")
+    deploy(count_things.to_deployment("a"), work_pool_name="mine")
+    assert capsys.readouterr().out.splitlines()[-1] == "  Start an agent:     headgate agent start -p 'mine'"
+
+
 def test_the_default_pool_is_a_setting(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADGATE_DEFAULT_WORK_POOL_NAME", "local")
     (id,) = deploy(other, print_next_steps=False)

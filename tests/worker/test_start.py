@@ -52,6 +52,25 @@ async def test_with_a_type_a_missing_pool_is_created(api: Any, start: Any, caplo
     assert "stream_output" in api.pools["new"].base_job_template["variables"]["properties"]
 
 
+async def test_the_documents_two_starts(api: Any, start: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a pool that is there, and, with a type, of one that is not."""
+    caplog.set_level("INFO")
+    api.add_pool("my-pool")
+    for given, discovered in (
+        ({}, ["Discovered worker type 'process' for work pool 'my-pool'."]),
+        ({"type": "process"}, []),
+    ):
+        said: list[str] = []
+        await start(said, pool="my-pool", run_once=True, **given)
+        assert said[:-2] == discovered
+        started = re.fullmatch(r"Worker 'ProcessWorker ([0-9a-f-]{36})' started!", said[-2])
+        assert started is not None
+        created = f"headgate.worker.process.processworker {started[1]}", "Worker pool 'my-pool' created."
+        logged = [(record.name, record.getMessage()) for record in caplog.records]
+        assert (created in logged) is bool(given)
+        del api.pools["my-pool"]
+
+
 async def test_without_a_type_a_missing_pool_is_an_error_that_names_the_others(api: Any, start: Any) -> None:
     with pytest.raises(NotFound, match=r"'new' does not exist; pools: 'pool'\. Add `--type process`"):
         await start([], pool="new")

@@ -40,7 +40,10 @@ Prefetch = Annotated[
         help="How long before its time a run may be started; without it HEADGATE_AGENT_PREFETCH_SECONDS.",
     ),
 ]
-RunOnce = Annotated[bool, Parameter(name="--run-once", help="Take what is due now, wait until it is done, and leave.")]
+RunOnce = Annotated[
+    bool,
+    Parameter(name="--run-once", negative="--no-run-once", help="Take what is due now, wait until it is done, and leave."),
+]
 Queues = Annotated[
     list[str] | None,
     Parameter(name=["--work-queue", "-q"], help="Poll this queue only, again for each. Made if missing."),

@@ -17,11 +17,11 @@ from headgate.cli.output import Problems, UsageError, print_json, warning_line
 from headgate.cli.overrides import Overrides
 from headgate.cli.plan import Plan, Surroundings, make_plan
 from headgate.cli.project import Project, Raw, entry_of, find_file, read_project
-from headgate.cli.serving import server_of, start_command
 from headgate.cli.values import pairs
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
 from headgate.core import schedules
+from headgate.core.serving import server_of, start_command
 from headgate.errors import HeadgateError, NotFound
 from headgate.schema.deployments import Deployment
 from headgate.schema.flows import FlowCreate

@@ -22,7 +22,6 @@ from headgate.cli.output import (
     warning_line,
 )
 from headgate.cli.pauses import By, Reason, note_of, said
-from headgate.cli.serving import server_of, start_command
 from headgate.cli.times import moment_of, seconds_of
 from headgate.cli.values import json_or_text, pairs, parameters_of, unknown_parameters
 from headgate.cli.watch import watch, watched_text
@@ -30,6 +29,7 @@ from headgate.client.calls import deployments
 from headgate.client.client import Client
 from headgate.core import schedules, templates
 from headgate.core.placeholders import list_placeholders, to_pointer
+from headgate.core.serving import server_of, start_command
 from headgate.schema.deployments import Deployment, DeploymentUpdate
 from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun

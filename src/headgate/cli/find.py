@@ -22,6 +22,8 @@ from headgate.schema.filters import (
     NameFilter,
     Page,
     QueueNameFilter,
+    WorkPoolFilter,
+    WorkPoolQuery,
     WorkQueueFilter,
     WorkQueueQuery,
 )
@@ -67,6 +69,15 @@ def find_pool(client: Client, name: str) -> WorkPool:
         return client.send(work_pools.get(name))
     except NotFound:
         raise NotFound(f"There is no work pool {name!r}; `headgate work-pool ls` lists all.") from None
+
+
+def find_pool_or_id(client: Client, text: str) -> WorkPool:
+    """The pool of that id, or of that name."""
+    if id := uuid_of(text):
+        query = WorkPoolQuery(work_pools=WorkPoolFilter(id=IdFilter(any_=[id])))
+        if found := client.send(work_pools.query(query)):
+            return found[0]
+    return find_pool(client, text)
 
 
 def find_queue(client: Client, name: str, pool: str | None) -> WorkQueue:

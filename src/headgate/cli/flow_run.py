@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from headgate.cli import flow_run_bulk
 from headgate.cli.explanation import explanation_text, waiting_text
 from headgate.cli.find import every, find_flow_run, first, flow_names
 from headgate.cli.options import FlowRunName, InSession, Output
@@ -151,8 +152,8 @@ def logs_(
                 print(log_text(line))
 
 
-app.command("headgate.cli.flow_run_bulk:cancel", name="cancel")
-app.command("headgate.cli.flow_run_bulk:delete", name="delete")
+app.command(flow_run_bulk.cancel)
+app.command(flow_run_bulk.delete)
 
 
 def _query(

@@ -21,7 +21,7 @@ Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help="Do not ask for confi
 
 DryRun = Annotated[bool, Parameter(name="--dry-run", help="Only say what it would concern; change nothing.")]
 
-PoolName = Annotated[str, Parameter(help="Name of the work pool.")]
+PoolName = Annotated[str, Parameter(help="Name of the work pool, or its id.")]
 
 QueueName = Annotated[str, Parameter(help="Name of the queue.")]
 

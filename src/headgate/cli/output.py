@@ -1,8 +1,9 @@
 """What the command line prints and asks: tables, records, JSON, one-line errors, spans of time."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,7 +58,10 @@ def print_json_line(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, caption: str | None = None) -> None:
-    """A table as wide as the terminal, and 80 columns elsewhere; with lines around its cells when there is room for them."""
+    """A table that fits the terminal, and as wide as it likes elsewhere.
+
+    Where there is little room, titles are stacked first, then what can be spared is left out, then the lines around cells.
+    """
     if not rows:
         print(f"{title}: none")
         return
@@ -67,16 +71,25 @@ def print_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[s
     console = _console()
 
     def fits(table: Any) -> bool:
-        return bool(Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width)
+        return bool(Measurement.get(console, console.options.update(max_width=_UNBOUNDED), table).maximum <= console.width)
 
-    drawn = _table(title, columns, rows, caption)
-    if not fits(drawn) and any(column.spare for column in columns):
-        places = [place for place, column in enumerate(columns) if not column.spare]
-        short = [[row[place] for place in places] for row in rows]
-        drawn = _table(title, [columns[place] for place in places], short, caption)
-    if not fits(drawn):
+    places = [place for place, column in enumerate(columns) if not column.spare]
+    short = [columns[place] for place in places], [[row[place] for place in places] for row in rows]
+    for some, cells in ((columns, rows), (_stacked(columns), rows), short, (_stacked(short[0]), short[1])):
+        drawn = _table(title, some, cells, caption)
+        if fits(drawn):
+            break
+    else:
         drawn.box, drawn.padding, drawn.pad_edge = None, (0, 2, 0, 0), False
     console.print(drawn)
+
+
+def _stacked(columns: Sequence[Column]) -> list[Column]:
+    """The words of each title below each other, where they may be wrapped and are not yet."""
+    return [
+        column if column.keep or "\n" in column.title else replace(column, title=column.title.replace(" ", "\n"))
+        for column in columns
+    ]
 
 
 def _table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], caption: str | None) -> Any:
@@ -161,11 +174,15 @@ def confirm(question: str, *, yes: bool) -> None:
         raise Refused("Nothing was changed.")
 
 
+_UNBOUNDED = 10_000
+
+
 def _console() -> Any:
-    """Colour only on a terminal, and never with NO_COLOR: both are rich's own rules."""
+    """Colour only on a terminal, and never with NO_COLOR: both are rich's own rules. A pipe has no width."""
     from rich.console import Console
 
-    return Console(highlight=True)
+    unbounded = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=True, width=_UNBOUNDED if unbounded else None)
 
 
 def _indented(text: str) -> str:

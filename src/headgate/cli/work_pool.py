@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from headgate.cli import work_pool_changes as changes
 from headgate.cli.consequences import parts, pool_content
-from headgate.cli.find import every, find_pool
+from headgate.cli.find import every, find_pool_or_id
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
 from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
@@ -18,9 +18,9 @@ from headgate.cli.pool_explanation import print_pool_explanation
 from headgate.cli.pool_templates import default_template, read_template, write_template
 from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
 from headgate.cli.profiles import change_current
-from headgate.cli.serving import server_of, start_command
 from headgate.client.calls import work_pools, work_queues
 from headgate.client.client import Client
+from headgate.core.serving import server_of, start_command
 from headgate.errors import Conflict
 from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
 from headgate.schema.work_pools import UNTYPED, WorkPool, WorkPoolCreate
@@ -103,8 +103,8 @@ def ls(*, verbose: Verbose = False, output: Output = "table", session: InSession
         columns = [
             Column("Name"),
             Column("Type"),
-            Column("ID", keep=True, spare=True),
-            Column("Concurrency\nLimit", right=True),
+            Column("ID", keep=True, spare=verbose),
+            Column("Concurrency Limit", right=True),
         ]
         columns += _MORE if verbose else []
         rows = [_row(pool, session.now(), verbose=verbose) for pool in found]
@@ -119,7 +119,7 @@ def inspect_(name: PoolName, /, *, output: Output = "table", session: InSession)
         headgate work-pool inspect local
     """
     with session.client() as client:
-        pool = find_pool(client, name)
+        pool = find_pool_or_id(client, name)
     # The documents show pools under this name, and with a filter: that of queues in older days, which is always none.
     show(pool, output, now=session.now(), title="Workpool", more={"filter": None})
 
@@ -132,13 +132,13 @@ def preview(name: PoolName, /, *, hours: Hours = 1, output: Output = "table", se
         headgate work-pool preview local --hours 12
     """
     with session.client() as client:
-        pool = find_pool(client, name)
-        found = upcoming(client, name, hours=hours)
-        queues = every(client, partial(work_queues.query, name), WorkQueueQuery()) if output == "table" else []
+        pool = find_pool_or_id(client, name)
+        found = upcoming(client, pool.name, hours=hours)
+        queues = every(client, partial(work_queues.query, pool.name), WorkQueueQuery()) if output == "table" else []
     if output == "json":
         print_json(found)
     else:
-        preview_table(f"Scheduled runs of {name}", found)
+        preview_table(f"Scheduled runs of {pool.name}", found)
         print_lines(held_lines(found, pool, queues, now=session.now()))
 
 
@@ -150,8 +150,7 @@ def explain(name: PoolName, /, *, output: Output = "table", session: InSession) 
         headgate work-pool explain local
     """
     with session.client() as client:
-        find_pool(client, name)
-        explanation = client.send(work_pools.explain(name))
+        explanation = client.send(work_pools.explain(find_pool_or_id(client, name).name))
     if output == "json":
         print_json(explanation)
     else:
@@ -193,14 +192,14 @@ def delete(name: PoolName, /, *, yes: Yes = False, session: InSession) -> None:
         headgate work-pool delete local
     """
     with session.client() as client:
-        pool = find_pool(client, name)
+        pool = find_pool_or_id(client, name)
         content = pool_content(client, pool)
         left = f"Left without a pool until they are given another: {content.stays}." if content.stays else ""
         goes_on = f"Going on as before: {content.goes_on}." if content.goes_on else ""
-        question = [f"Gone with it: {parts(client, pool)}.", left, goes_on, f"Delete work pool {name!r}?"]
+        question = [f"Gone with it: {parts(client, pool)}.", left, goes_on, f"Delete work pool {pool.name!r}?"]
         confirm("\n".join(filter(None, question)), yes=yes)
-        client.send(work_pools.delete(name))
-    print("\n".join(filter(None, [f"Deleted work pool {name!r}", left, goes_on])))
+        client.send(work_pools.delete(pool.name))
+    print("\n".join(filter(None, [f"Deleted work pool {pool.name!r}", left, goes_on])))
 
 
 def _create(client: Client, body: WorkPoolCreate) -> WorkPool:

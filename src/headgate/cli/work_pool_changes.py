@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from headgate.cli.find import find_pool
+from headgate.cli.find import find_pool_or_id
 from headgate.cli.misfits import misfits_of
 from headgate.cli.options import Description, InSession, PoolLimit, PoolName, Slots, Template
 from headgate.cli.output import UsageError, warning_line
@@ -38,14 +38,13 @@ def update(
     if body == WorkPoolUpdate():
         raise UsageError("What is to change? Give --description, --concurrency-limit or --base-job-template.")
     with session.client() as client:
-        pool = find_pool(client, name)
-        client.send(work_pools.update(name, body))
+        pool = find_pool_or_id(client, name)
+        client.send(work_pools.update(pool.name, body))
         broken = _broken(client, pool, body)
-    print(f"Updated work pool {name!r}")
+    print(f"Updated work pool {pool.name!r}")
     if broken:
-        warning_line(
-            f"Of its deployments no longer fit: {', '.join(broken)}. `headgate work-pool template diff {name}` says why."
-        )
+        why = f"`headgate work-pool template diff {pool.name}` says why."
+        warning_line(f"Of its deployments no longer fit: {', '.join(broken)}. {why}")
 
 
 def pause(name: PoolName, /, *, reason: Reason = None, by: By = None, session: InSession) -> None:
@@ -55,10 +54,11 @@ def pause(name: PoolName, /, *, reason: Reason = None, by: By = None, session: I
         headgate work-pool pause local --reason "db upgrade"
     """
     with session.client() as client:
-        note = note_of(reason, by, is_paused=find_pool(client, name).is_paused)
+        pool = find_pool_or_id(client, name)
+        note = note_of(reason, by, is_paused=pool.is_paused)
         body = WorkPoolUpdate(is_paused=True, pause_reason=note.pause_reason, paused_by=note.paused_by)
-        client.send(work_pools.update(name, body))
-    print(f"Paused work pool {name!r}")
+        client.send(work_pools.update(pool.name, body))
+    print(f"Paused work pool {pool.name!r}")
 
 
 def resume(name: PoolName, /, *, session: InSession) -> None:
@@ -67,7 +67,7 @@ def resume(name: PoolName, /, *, session: InSession) -> None:
     For example:
         headgate work-pool resume local
     """
-    _update(session, name, WorkPoolUpdate(is_paused=False))
+    name = _update(session, name, WorkPoolUpdate(is_paused=False))
     print(f"Resumed work pool {name!r}")
 
 
@@ -77,7 +77,7 @@ def set_concurrency_limit(name: PoolName, limit: Slots, /, *, session: InSession
     For example:
         headgate work-pool set-concurrency-limit local 3
     """
-    _update(session, name, WorkPoolUpdate(concurrency_limit=limit))
+    name = _update(session, name, WorkPoolUpdate(concurrency_limit=limit))
     print(f"Set concurrency limit for work pool {name!r} to {limit}")
     if limit == 0:
         print("It releases nothing until its limit is raised or cleared.")
@@ -89,14 +89,16 @@ def clear_concurrency_limit(name: PoolName, /, *, session: InSession) -> None:
     For example:
         headgate work-pool clear-concurrency-limit local
     """
-    _update(session, name, WorkPoolUpdate(concurrency_limit=None))
+    name = _update(session, name, WorkPoolUpdate(concurrency_limit=None))
     print(f"Cleared concurrency limit for work pool {name!r}")
 
 
-def _update(session: Session, name: str, body: WorkPoolUpdate) -> None:
+def _update(session: Session, text: str, body: WorkPoolUpdate) -> str:
+    """The name of the pool that was changed."""
     with session.client() as client:
-        find_pool(client, name)
+        name = find_pool_or_id(client, text).name
         client.send(work_pools.update(name, body))
+    return name
 
 
 def _broken(client: Client, before: WorkPool, body: WorkPoolUpdate) -> list[str]:

@@ -8,7 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 from msgspec import Struct
 
-from headgate.cli.find import find_deployment, find_flow_run, find_pool
+from headgate.cli.find import find_deployment, find_flow_run, find_pool, find_pool_or_id
 from headgate.cli.misfits import Misfitting, misfits_of
 from headgate.cli.options import InSession, Output
 from headgate.cli.output import Column, UsageError, counted, print_json, print_table, warning_line
@@ -92,7 +92,7 @@ def lint_(pool: SomePool = None, /, *, file: LintedFile = None, output: Output =
         template = read_template(file, option="--file")
     else:
         with session.client() as client:
-            template = find_pool(client, str(pool)).base_job_template
+            template = find_pool_or_id(client, str(pool)).base_job_template
     findings = lint(template)
     found = [
         Problem(severity="error" if each.is_error else "warning", pointer=each.pointer, reason=each.reason, value=each.value)
@@ -167,7 +167,7 @@ def diff_(pool: PoolName, /, *, file: OtherFile = None, output: Output = "table"
         headgate work-pool template diff local --file template.json
     """
     with session.client() as client:
-        present = find_pool(client, pool)
+        present = find_pool_or_id(client, pool)
         other = read_template(file, option="--file") if file else default_template(present.type)
         check(other)
         changes = diff(present.base_job_template, other)
@@ -177,7 +177,7 @@ def diff_(pool: PoolName, /, *, file: OtherFile = None, output: Output = "table"
         print_json(Differences(changes=found, deployments=misfits))
     else:
         whose = str(file) if file else f"the default of type {present.type!r}"
-        _print_changes(f"From the template of work pool {pool!r} to {whose}:", changes)
+        _print_changes(f"From the template of work pool {present.name!r} to {whose}:", changes)
         _print_misfits("Deployments that would no longer fit:", [each for each in misfits if not each.already])
         _print_misfits("Deployments that do not fit the pool as it is:", [each for each in misfits if each.already])
     return int(any(not each.already for each in misfits))
@@ -188,7 +188,7 @@ def _source(
 ) -> tuple[WorkPool, list[tuple[Origin, Layer]]]:
     """The pool that is meant, and the layers of job variables that go over its template's defaults."""
     if pool is not None:
-        return find_pool(client, pool), []
+        return find_pool_or_id(client, pool), []
     if deployment is not None:
         of = find_deployment(client, deployment)
         return _pool_of(client, of, f"Deployment {deployment!r}"), [(Origin.DEPLOYMENT, of.job_variables)]

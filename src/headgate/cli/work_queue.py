@@ -14,10 +14,10 @@ from headgate.cli.options import Description, Hours, InSession, Output, QueueLim
 from headgate.cli.output import Column, ago, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
 from headgate.cli.preview import held_lines, preview_table, print_lines, upcoming
-from headgate.cli.serving import server_of, start_command
 from headgate.cli.work_queue_runs import read_runs
 from headgate.client.calls import work_queues
 from headgate.client.client import Client
+from headgate.core.serving import server_of, start_command
 from headgate.errors import Conflict
 from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.work_pools import UNTYPED

@@ -37,7 +37,10 @@ Prefetch = Annotated[
     float | None,
     Parameter(name="--prefetch-seconds", help="How long before its time a run's infrastructure may be started."),
 ]
-RunOnce = Annotated[bool, Parameter(name="--run-once", help="Take what is due now, wait until it is done, and leave.")]
+RunOnce = Annotated[
+    bool,
+    Parameter(name="--run-once", negative="--no-run-once", help="Take what is due now, wait until it is done, and leave."),
+]
 
 ItsPool = Annotated[str, Parameter(name=["--pool", "-p"], help="The work pool.")]
 AnyPool = Annotated[str | None, Parameter(name=["--pool", "-p"], help="The work pool; without it the workers of all.")]

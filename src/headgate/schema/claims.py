@@ -35,7 +35,7 @@ class ClaimRequest(Struct, kw_only=True):
     worker_type: str | None = None
     queues: list[Name] = field(default_factory=list)
     room: Annotated[int, Meta(ge=0, le=1000)] = 1
-    prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    prefetch_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
     cancelling: list[UUID] = field(default_factory=list)
     heartbeat_interval_seconds: Interval | None = None
@@ -100,7 +100,7 @@ class AgentClaimRequest(Struct, kw_only=True):
     make_pool: bool = True
     types: list[str] | None = None
     room: Annotated[int, Meta(ge=0, le=1000)] = 1
-    prefetch_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    prefetch_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
     cancelling: list[UUID] = field(default_factory=list)
     heartbeat_interval_seconds: Interval | None = None

@@ -1,6 +1,7 @@
 """Child processes are read line by line, never leave anything behind when stopped, and their exits are explained."""
 
 import asyncio
+import io
 import os
 import signal
 import subprocess
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from headgate.flows.guard import Guard
-from headgate.flows.processes import LONGEST_LINE, LaunchError, Process, explain_exit, launch
+from headgate.flows.guard import Guard, _main
+from headgate.flows.processes import LONGEST_LINE, LaunchError, Process, explain_exit, launch, spawn
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -197,6 +198,43 @@ async def test_a_command_and_its_children_die_with_a_killed_parent() -> None:
     parent.kill()
     await parent.wait()
     await until(lambda: not alive(child) and not alive(grandchild))
+
+
+DYING = """
+import asyncio, os, signal, sys
+from headgate.flows import processes
+
+def die(group):
+    print(group, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+processes._guard.watch = die
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+asyncio.run(processes.launch(command, env=dict(os.environ), die_with_parent=True))
+"""
+
+
+async def test_a_command_dies_with_a_parent_that_is_killed_before_it_can_watch() -> None:
+    """It is on the guard's list before it begins."""
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", DYING, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(await parent.stdout.readline())
+    await until(lambda: not alive(child))
+    assert await parent.wait() == -signal.SIGKILL
+
+
+async def test_a_command_that_cannot_be_started_leaves_nothing_to_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may belong to another process by the time that the parent dies."""
+    guard, told = Guard(), io.StringIO()
+    monkeypatch.setattr(guard, "_tell", told.write)
+    with pytest.raises(LaunchError), guard.enlisting() as enlist:
+        await spawn(["/nowhere"], env=ENV, cwd=None, sink=None, before=enlist)
+    guard.close()
+    killed: list[int] = []
+    monkeypatch.setattr("os.killpg", lambda group, number: killed.append(group))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"+4 7\n+5 1\n+6\n{told.getvalue()}"))
+    _main()
+    assert killed == [4, 6]
 
 
 def test_a_guard_that_was_killed_is_replaced() -> None:

@@ -7,14 +7,40 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 
 
 class Guard:
-    """Keeps the second process; it is started with the first group that is watched."""
+    """Keeps the second process; it is started with the first group that is watched or enlists."""
 
     def __init__(self) -> None:
         self._watched: set[int] = set()
         self._process: subprocess.Popen[bytes] | None = None
+        self._tickets = count(1)
+
+    @contextmanager
+    def enlisting(self) -> Iterator[Callable[[], None]]:
+        """What a new process calls between fork and exec, as leader of its group: so it is guarded before it does anything,
+        also when this process dies before it can `watch`. An error inside means that the program was not started.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        pipe = self._process.stdin.fileno() if self._process and self._process.stdin else -1
+        ticket = next(self._tickets)
+
+        def enlist() -> None:
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the second process may have been killed
+            with suppress(OSError):
+                os.write(pipe, b"+%d %d\n" % (os.getpid(), ticket))
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+        try:
+            yield enlist
+        except BaseException:
+            self._tell(f"!{ticket}\n")  # a number that nobody has now may be somebody's tomorrow
+            raise
 
     def watch(self, group: int) -> None:
         """From now on kill `group` when this process ends."""
@@ -55,11 +81,19 @@ class Guard:
 
 
 def _main() -> None:
-    """Read `+group` and `-group` lines until the writer is gone, then kill what is left."""
-    watched: set[int] = set()
+    """Read lines until every writer is gone, then kill what is left: `+group`, with a ticket when it enlists itself,
+    `-group`, and `!ticket` for what did not come to be.
+    """
+    watched: dict[int, str] = {}
     for line in sys.stdin:
-        change = watched.add if line[0] == "+" else watched.discard
-        change(int(line[1:]))
+        number, _, ticket = line[1:].strip().partition(" ")
+        match line[0]:
+            case "+":
+                watched[int(number)] = ticket
+            case "-":
+                watched.pop(int(number), None)
+            case "!":
+                watched = {group: held for group, held in watched.items() if held != number}
     for group in watched:
         try:
             os.killpg(group, signal.SIGKILL)

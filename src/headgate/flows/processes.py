@@ -6,6 +6,7 @@ import codecs
 import errno
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -54,7 +55,10 @@ async def launch(
     """
 
     async def start(sink: int | None) -> Child:
-        return await spawn(argv, env=env, cwd=cwd, sink=sink)
+        if not die_with_parent:
+            return await spawn(argv, env=env, cwd=cwd, sink=sink)
+        with _guard.enlisting() as enlist:
+            return await spawn(argv, env=env, cwd=cwd, sink=sink, before=enlist)
 
     return await attend(start, on_line, die_with_parent=die_with_parent)
 
@@ -81,8 +85,17 @@ async def attend(
         os.close(write_end)
 
 
-async def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path | None, sink: int | None) -> "Child":
-    """A program in a new session, without anybody who attends to it. Raises `LaunchError`."""
+async def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | Path | None,
+    sink: int | None,
+    before: Callable[[], None] | None = None,
+) -> "Child":
+    """A program in a new session, without anybody who attends to it; the new process calls `before` and then becomes the
+    program. Raises `LaunchError`.
+    """
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
@@ -92,8 +105,9 @@ async def spawn(argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path 
             stdout=sink,
             stderr=sink,
             start_new_session=True,
+            preexec_fn=before,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise LaunchError(_launch_problem(argv, cwd, error)) from error
 
 

@@ -1,6 +1,9 @@
 """The pages and the pieces of code in them."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,3 +48,19 @@ def with_what_it_continues(snippet: Snippet) -> str:
         if each.page == snippet.page and each.line <= snippet.line:
             code = f"{code}\n{each.code}" if each.marks == CONTINUED else each.code
     return code
+
+
+def run_python(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run code as a script in a directory whose `home` is its home, without a server and with warnings as errors."""
+    script = directory / "script.py"
+    script.write_text(code)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HEADGATE_", "PREFECT_"))}
+    return subprocess.run(
+        [sys.executable, "-W", "error", script],
+        cwd=directory,
+        env=environment | {"HEADGATE_HOME": str(directory / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -2,16 +2,13 @@
 
 import ast
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from doc_pages import CONTINUED, Snippet, snippets, with_what_it_continues
+from doc_pages import CONTINUED, Snippet, run_python, snippets, with_what_it_continues
 
 import headgate
 from headgate.cli.dispatch import build
@@ -29,18 +26,7 @@ COMMAND_LINES = [
 @pytest.mark.parametrize("snippet", [each for each in PYTHON if each.marks in ("", CONTINUED)], ids=str)
 def test_python_runs_as_it_stands(snippet: Snippet, tmp_path: Path) -> None:
     """On its own, or after what it continues; without a server, with warnings as errors."""
-    script = tmp_path / "flows.py"
-    script.write_text(with_what_it_continues(snippet))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HEADGATE_", "PREFECT_"))}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script],
-        cwd=tmp_path,
-        env=environment | {"HEADGATE_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(with_what_it_continues(snippet), tmp_path)
     assert done.returncode == 0, done.stderr
 
 

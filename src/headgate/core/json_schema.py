@@ -15,7 +15,7 @@ from jsonschema_rs import (
     validator_for,
 )
 
-from headgate.core.placeholders import Path, to_dotted, to_pointer
+from headgate.core.placeholders import Path, Placed
 from headgate.errors import Invalid
 
 MAX_SHOWN = 200
@@ -23,23 +23,12 @@ MAX_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """One place of a value that breaks its schema: the keys that lead there, the keyword broken, why, and what is there."""
+class Violation(Placed):
+    """One place of a value that breaks its schema: the keyword broken, why, and what is there."""
 
-    path: Path
     keyword: str
     reason: str
     value: Any
-
-    @property
-    def pointer(self) -> str:
-        """The place as a JSON pointer (RFC 6901), such as `/env/A`; empty for the whole value."""
-        return to_pointer(self.path)
-
-    @property
-    def dotted(self) -> str:
-        """The place as people write it, such as `env.A` or `hosts[0]`; empty for the whole value."""
-        return to_dotted(self.path)
 
 
 def list_flaws(schema: Mapping[str, Any]) -> list[Violation]:

@@ -20,6 +20,23 @@ Path = tuple[str | int, ...]
 """The keys and positions that lead to a place in a value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What is said of one place in a value."""
+
+    path: Path
+
+    @property
+    def pointer(self) -> str:
+        """The place as a JSON pointer (RFC 6901), such as `/env/A`; empty for the whole value."""
+        return to_pointer(self.path)
+
+    @property
+    def dotted(self) -> str:
+        """The place as people write it, such as `env.A` or `hosts[0]`; empty for the whole value."""
+        return to_dotted(self.path)
+
+
 class Kind(StrEnum):
     """What a reference names."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from headgate.core.placeholders import Path, to_pointer
+from headgate.core.placeholders import Path, Placed
 
 
 class Kind(StrEnum):
@@ -17,18 +17,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Placed):
     """A place that differs; `before` is None where it was added, `after` where it was removed."""
 
-    path: Path
     kind: Kind
     before: Any = None
     after: Any = None
-
-    @property
-    def pointer(self) -> str:
-        """The place as a JSON pointer (RFC 6901)."""
-        return to_pointer(self.path)
 
 
 def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:

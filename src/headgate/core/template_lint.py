@@ -8,33 +8,21 @@ from typing import Any, cast
 from headgate.core import json_schema
 from headgate.core.placeholders import (
     Path,
+    Placed,
     holds_reference,
     list_broken,
     list_placeholders,
     read_reference,
-    to_dotted,
-    to_pointer,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Placed):
     """Something about one place of a template. An error keeps it from being used, a warning does not."""
 
-    path: Path
     reason: str
     value: Any = None
     is_error: bool = True
-
-    @property
-    def pointer(self) -> str:
-        """The place as a JSON pointer (RFC 6901)."""
-        return to_pointer(self.path)
-
-    @property
-    def dotted(self) -> str:
-        """The place as people write it."""
-        return to_dotted(self.path)
 
 
 def lint(template: Mapping[str, Any]) -> list[Finding]:

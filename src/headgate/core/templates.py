@@ -17,13 +17,13 @@ from headgate.core.json_schema import Violation
 from headgate.core.placeholders import (
     Kind,
     Path,
+    Placed,
     Reference,
     Use,
     at,
     holds_reference,
     list_broken,
     list_uses,
-    to_dotted,
     to_pointer,
     whole,
 )
@@ -113,23 +113,17 @@ def validate_variables(template: Mapping[str, Any], *layers: Layer, references: 
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
-    """A value of the layers that does not fit a template; without a path, something that they lack."""
+class Misfit(Placed):
+    """A value of the layers that does not fit a template, placed in the job variables; without a path, what they lack."""
 
-    path: Path
     reason: str
     value: Any
     is_unknown: bool = False
 
     @property
-    def pointer(self) -> str:
-        """The place in the job variables, as a JSON pointer (RFC 6901)."""
-        return to_pointer(self.path)
-
-    @property
     def field(self) -> str:
         """The place as `Invalid` has it."""
-        return ".".join(filter(None, ("job_variables", to_dotted(self.path))))
+        return ".".join(filter(None, ("job_variables", self.dotted)))
 
     @property
     def message(self) -> str:

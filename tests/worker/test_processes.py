@@ -220,6 +220,7 @@ async def test_a_command_dies_with_a_parent_that_is_killed_before_it_can_watch()
     assert parent.stdout is not None
     child = int(await parent.stdout.readline())
     await until(lambda: not alive(child))
+    await parent.stdout.read()  # until the guard, which writes where its parent does, is gone as well
     assert await parent.wait() == -signal.SIGKILL
 
 

@@ -55,6 +55,10 @@ class Lane:
     priority: int = 0
     served: bool = True
 
+    def is_full(self, more: int = 0) -> bool:
+        """Whether no slot is left after `more` further ones are taken."""
+        return self.limit is not None and self.used + more >= self.limit
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -169,6 +173,6 @@ def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> lis
         gates.append(Gate(GateKind.NO_WORKER, queue.id))
     for _, kind, lane in lanes:
         ahead = taken.get(lane.id, 0)
-        if lane.limit is not None and lane.used + ahead >= lane.limit:
+        if lane.is_full(ahead):
             gates.append(Gate(kind, lane.id, lane.limit, lane.used + ahead, ahead))
     return gates

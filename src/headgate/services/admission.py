@@ -107,7 +107,7 @@ class _Slots:
 
     def full(self) -> list[UUID]:
         """Deployments without a slot."""
-        return [id for id, lane in self.lanes.items() if _left(lane) <= 0]
+        return [id for id, lane in self.lanes.items() if lane.is_full()]
 
     def take(self, admitted: Sequence[Candidate]) -> None:
         """These runs hold slots now."""

@@ -177,13 +177,9 @@ async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapsh
 def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:
     """Whether no run of a queue can start any more, after those that were admitted."""
     in_queue = sum(1 for run in admitted if run.queue_id == queue.id)
-    return snapshot.pool.paused or _is_full(snapshot.pool, len(admitted)) or _is_full(queue, in_queue)
+    return snapshot.pool.paused or snapshot.pool.is_full(len(admitted)) or queue.is_full(in_queue)
 
 
 def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
     taken = Counter(run.deployment_id for run in admitted)
-    return [id for id, lane in snapshot.deployments.items() if _is_full(lane, taken[id])]
-
-
-def _is_full(lane: Lane, taken: int) -> bool:
-    return lane.limit is not None and lane.used + taken >= lane.limit
+    return [id for id, lane in snapshot.deployments.items() if lane.is_full(taken[id])]

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from headgate.errors import NotFound
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
 from headgate.schema.work_queues import GetQueueRuns
@@ -26,7 +25,8 @@ async def poll(scope: Scope, pool_name: str, body: GetScheduledFlowRuns) -> list
     async def unit(tx: Tx) -> list[WorkerFlowRun]:
         pool = await work_queues.locked_pool(tx, pool_name)
         lanes = await rows.lanes(tx, pool.id)
-        wanted = _chosen(pool_name, {queue.name: id for id, queue in lanes.queues.items()}, body.work_queue_names or [])
+        names = {id: queue.name for id, queue in lanes.queues.items()}
+        wanted = {*work_queues.ids_of(pool_name, names, body.work_queue_names or [])}
         polled = Lanes({id: queue for id, queue in lanes.queues.items() if id in wanted}, lanes.used)
         return await _poll(
             scope, tx, pool, polled, after=body.scheduled_after, before=body.scheduled_before, limit=body.limit
@@ -69,11 +69,3 @@ async def _poll(
     runs = await admissible(tx, pool, queues, used=polled.used, span=span, room=room)
     found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
     return [WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id]) for run in runs]
-
-
-def _chosen(pool_name: str, ids: dict[str, UUID], names: list[str]) -> set[UUID]:
-    """The ids of the named queues, or of all; `NotFound` names the one that does not exist."""
-    for name in names:
-        if name not in ids:
-            raise NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
-    return {ids[name] for name in names} if names else set(ids.values())

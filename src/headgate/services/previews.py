@@ -12,7 +12,7 @@ from uuid import UUID
 from headgate.core.dispatch import Candidate, Lane, Snapshot, standing_gates
 from headgate.core.projection import Fire, project
 from headgate.core.reasons import label
-from headgate.errors import Invalid, NotFound
+from headgate.errors import Invalid
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.flows import Flow
 from headgate.schema.previews import Preview, PreviewEntry, PreviewRequest
@@ -59,7 +59,8 @@ async def preview(scope: Scope, pool_name: str, body: PreviewRequest) -> Preview
         lanes = await lane_rows.get_many(tx, pools=[pool.id] if pool else [])
         if not lanes.pools:
             raise work_queues.missing_pool(pool_name)
-        queue_ids = _queue_ids(pool_name, lanes.queues, body.work_queue_names or [])
+        names = {id: queue.name for id, queue in lanes.queues.items()}
+        queue_ids = work_queues.ids_of(pool_name, names, body.work_queue_names or [])
         waiting = await rows.waiting(tx, queue_ids, until=until, limit=limit + 1)
         last = waiting[-1].due_at if len(waiting) > limit else until
         fires = await _fires(tx, queue_ids, now=now, until=last, most=limit + 1)
@@ -76,15 +77,6 @@ def _until(body: PreviewRequest, now: datetime) -> datetime:
         message = "A preview ends after some hours or at a moment: give `hours` or `until`, not both."
         raise Invalid(message, field="until", value=body.until)
     return body.until or now + timedelta(hours=body.hours or DEFAULT_HOURS)
-
-
-def _queue_ids(pool_name: str, queues: Mapping[UUID, Queue], names: Sequence[str]) -> list[UUID]:
-    """The ids of the named queues, or of all; `NotFound` names the one that does not exist."""
-    ids = {queue.name: id for id, queue in queues.items()}
-    for name in names:
-        if name not in ids:
-            raise NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
-    return [ids[name] for name in dict.fromkeys(names)] if names else [*ids.values()]
 
 
 async def _fires(tx: Tx, queue_ids: Sequence[UUID], *, now: datetime, until: datetime, most: int) -> list[Fire]:

@@ -1,6 +1,7 @@
 """Use cases of states: proposals, in sets, under the locks of the runs and of the pools whose slots they take."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -84,6 +85,16 @@ async def propose(scope: Scope, proposal: Proposal) -> Answered:
         scope.telemetry.emit(answered.entered)
         scope.wakeups.wake([answered.pool_id])
     return answered
+
+
+async def propose_all(scope: Scope, proposals: Iterable[Proposal]) -> list[Answered | BaseException]:
+    """Propose for many runs at once; in place of an answer, why there is none. One that fails does not fail the others."""
+    return await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
+
+
+def count_entered(answers: Iterable[Answered | BaseException]) -> int:
+    """How many runs entered a state."""
+    return sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
 
 
 async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:

@@ -1,5 +1,6 @@
 """Use cases of work queues."""
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from msgspec import UNSET
@@ -84,7 +85,7 @@ async def get_by_name(scope: Scope, pool_name: str, name: str) -> WorkQueue:
     async def unit(tx: Tx) -> WorkQueue:
         found = await rows.get_by_name(tx, pool_name, name, now=scope.now)
         if found is None:
-            raise NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
+            raise _missing(pool_name, name)
         return found
 
     return await scope.store.read(unit)
@@ -191,6 +192,20 @@ async def existing_pool(scope: Scope, tx: Tx, name: str) -> None:
     """`NotFound` when there is no such pool."""
     if await pool_rows.get(tx, name, now=scope.now) is None:
         raise missing_pool(name)
+
+
+def ids_of(pool_name: str, queues: Mapping[UUID, str], names: Sequence[str]) -> list[UUID]:
+    """The ids of the named queues of a pool, of which `queues` are all with their names, or of all when none is named;
+    `NotFound` names the one that does not exist."""
+    ids = {name: id for id, name in queues.items()}
+    for name in names:
+        if name not in ids:
+            raise _missing(pool_name, name)
+    return [ids[name] for name in dict.fromkeys(names)] if names else [*queues]
+
+
+def _missing(pool_name: str, name: str) -> NotFound:
+    return NotFound(f"Work pool queue '{pool_name}/{name}' not found.")
 
 
 def missing_pool(name: str) -> NotFound:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -15,6 +15,9 @@ from headgate.worker.holder import Holder
 LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+Say = Callable[[str], None]
+"""Shows a line to who started the program."""
 
 
 def check(settings: Settings, limit: int | None, *, who: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,11 +13,9 @@ from headgate.schema.flows import Name
 from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.joining import create, look_up
-from headgate.worker.running import Signals, check, logging_to_stderr
+from headgate.worker.running import Say, Signals, check, logging_to_stderr
 from headgate.worker.waiting import first_of
 from headgate.worker.worker import Worker
-
-Say = Callable[[str], None]
 
 
 def run_worker(

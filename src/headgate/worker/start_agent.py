@@ -1,7 +1,6 @@
 """`headgate agent start`: from its options to an agent that runs until it is told to stop."""
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 
@@ -12,7 +11,7 @@ from headgate.schema.claims import Prefix
 from headgate.schema.flows import Name
 from headgate.settings import Settings
 from headgate.worker.agent import Agent, Poll
-from headgate.worker.running import Signals, check, logging_to_stderr
+from headgate.worker.running import Say, Signals, check, logging_to_stderr
 from headgate.worker.types import installed_types
 from headgate.worker.waiting import first_of
 
@@ -23,8 +22,6 @@ WELCOME = """
   #  # #    #  # #  # #  # #  #   #   #       #  # #  # #    #  #   #
   #  # #### #  # ###   ### #  #   #   ####    #  #  ### #### #  #   #
 """
-
-Say = Callable[[str], None]
 
 
 def run_agent(

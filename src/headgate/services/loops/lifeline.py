@@ -4,7 +4,6 @@ A claim that never became a start goes back to its queue. A run that had started
 is its deployment's policy. A run that was being cancelled is Cancelled.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -12,7 +11,7 @@ from headgate.core.states import AWAITING_RETRY
 from headgate.errors import NotFound
 from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, propose
+from headgate.services.states import Proposal, count_entered, propose_all
 from headgate.store import claims as rows
 from headgate.store.claims import Lapsed
 
@@ -43,11 +42,11 @@ class Lifeline:
 async def _recover(scope: Scope, lapsed: Sequence[Lapsed], now: datetime) -> int:
     """How many of these changed state; what was renewed or deleted meanwhile did not."""
     proposals = [Proposal(run.id, _recovery(run), now, lapsed_before=now) for run in lapsed]
-    answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
+    answers = await propose_all(scope, proposals)
     for answer in answers:
         if isinstance(answer, BaseException) and not isinstance(answer, NotFound):
             raise answer
-    return sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
+    return count_entered(answers)
 
 
 def _recovery(run: Lapsed) -> StateCreate:

@@ -4,7 +4,6 @@ It goes by time alone, whatever kept a run from starting: an outage, a pause, a 
 answers its first call, so that no worker is given what an outage has made stale.
 """
 
-import asyncio
 from uuid import UUID
 
 from headgate.core.misfires import skipped
@@ -12,7 +11,7 @@ from headgate.core.states import SKIPPED
 from headgate.schema.deployments import Misfire
 from headgate.schema.states import StateCreate, StateType
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, propose
+from headgate.services.states import Proposal, count_entered, propose_all
 from headgate.store import deployment_schedules as schedule_rows
 from headgate.store import flow_runs as rows
 from headgate.store.database import Tx
@@ -38,5 +37,4 @@ async def _skip(scope: Scope, schedule_id: UUID, policy: Misfire) -> int:
         Proposal(id, StateCreate(type=StateType.CANCELLED, name=SKIPPED, message=reason), now, from_name=due[id].state_name)
         for id, reason in reasons.items()
     ]
-    answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
-    return sum(1 for answer in answers if not isinstance(answer, BaseException) and answer.entered)
+    return count_entered(await propose_all(scope, proposals))

@@ -1,5 +1,6 @@
 """Calls an ASGI app as a server would: any app, or ours on a database of its own."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from msgspec import structs
 from headgate.clock import FrozenClock
 from headgate.server import running
 from headgate.settings import Settings
+
+# The builders of these tests lie beside them.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @dataclass(frozen=True)

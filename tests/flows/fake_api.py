@@ -74,6 +74,7 @@ class FakeApi:
         self.calls: list[tuple[str, str]] = []
         self.renewals = 0
         self.lost: set[UUID] = set()
+        self.restarts: set[UUID] = set()
         self.down = False
         self.failing: dict[str, int] = {}
         self.repeated: str | None = None
@@ -330,8 +331,10 @@ class FakeApi:
                 return WAIT, now, "Scheduled time is in the future.", -int((self.clock() - at).total_seconds() // 1)
             case _, StateType.FAILED if run.run_count <= retries and run.run_count:
                 return REJECT, self._retry(run, proposed), "Retrying", None
-            case _, StateType.RUNNING:
-                run.run_count += 1
+            case _, StateType.CRASHED if run.id in self.restarts:
+                again = StateCreate(type=StateType.SCHEDULED, name="AwaitingInfraRetry", state_details=StateDetails())
+                return REJECT, self._state(again), "Trying again on other infrastructure", None
+        run.run_count += proposed.type is StateType.RUNNING
         entered = self._state(proposed)
         if proposed.type in (StateType.PENDING, StateType.RUNNING):
             entered.state_details.scheduled_time = at

@@ -18,6 +18,7 @@ from headgate.errors import NotFound, Unavailable
 from headgate.flows import log_shipper
 from headgate.flows.execution import EXIT_CRASHED, EXIT_FAILED, EXIT_REPORTED, EXIT_TERMINATED, Execution
 from headgate.flows.reporter import ApiReporter
+from headgate.schema.deployments import InfraRetries
 from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.states import StateType
 from headgate.settings import Settings
@@ -499,6 +500,21 @@ def test_sigterm_without_a_cancel_is_a_crash(api: FakeApi, execute: Executed, pr
     import flows_under_test
 
     assert flows_under_test.seen == ["finally", ("CRASHED", "Flow run was stopped from outside (SIGTERM).")]
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_crashed_hooks_are_for_a_run_that_is_not_given_other_infrastructure(
+    api: FakeApi, execute: Executed, program: Write, last: bool
+) -> None:
+    program(STOPPED)
+    run = api.add_run("flows_under_test.py:sync", deployment={"infra_retries": InfraRetries(max=1)})
+    api.restarts = set() if last else {run.id}
+    assert execute(run) == EXIT_TERMINATED
+    assert api.states(run.id) == ["Running", "Crashed" if last else "AwaitingInfraRetry"]
+    import flows_under_test
+
+    hooked = [("CRASHED", "Flow run was stopped from outside (SIGTERM).")]
+    assert flows_under_test.seen == ["finally", *(hooked if last else [])]
 
 
 @pytest.mark.parametrize("name", ["sync", "coroutine"])

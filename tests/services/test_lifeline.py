@@ -9,11 +9,14 @@ from msgspec import structs
 from sleepers import Sleepers, woken
 from world import World, leases
 
+from headgate.errors import NotFound
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRunPolicy
-from headgate.services import claims, flow_runs
+from headgate.services import claims, flow_runs, states
 from headgate.services.loops.lifeline import Lifeline
+from headgate.services.scope import Scope
+from headgate.services.states import Proposal, propose
 from headgate.store import claims as rows
 
 
@@ -195,6 +198,28 @@ async def test_hundreds_of_lapsed_runs_in_one_pass(world: World, it: Deployment,
     assert await job.tick(world.scope) == 230
     assert await job.tick(world.scope) == 0
     assert len(await world.granted(230)) == 230
+
+
+async def test_one_run_that_fails_does_not_keep_the_others_and_is_told(
+    world: World, it: Deployment, job: Lifeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy of all the server's own jobs: what was deleted meanwhile is nothing, any other error fails the pass."""
+    one, deleted, other = [await claimed(world, it) for _ in range(3)]
+    lapse(world)
+
+    async def fails(scope: Scope, proposal: Proposal) -> Any:
+        if proposal.run_id == one.flow_run.id:
+            raise ZeroDivisionError
+        if proposal.run_id == deleted.flow_run.id:
+            raise NotFound("deleted")
+        return await propose(scope, proposal)
+
+    monkeypatch.setattr(states, "propose", fails)
+    with pytest.raises(ZeroDivisionError):
+        await job.tick(world.scope)
+    assert [(await world.get(run)).state_name for run in (one, other)] == ["Pending", "Scheduled"]
+    monkeypatch.undo()
+    assert await job.tick(world.scope) == 2
 
 
 async def test_a_recovered_run_wakes_who_waits(world: World, it: Deployment, job: Lifeline, sleepers: Sleepers) -> None:

@@ -98,7 +98,7 @@ async def test_a_failed_command_is_tried_again_under_the_same_claim(api: Any, wo
 
 
 async def test_where_a_command_runs(api: Any, work: Any, tmp_path: Path) -> None:
-    for name in ("path", "pulled", "configured"):
+    for name in ("path", "pulled", "configured", "configured/below"):
         (tmp_path / name).mkdir()
     command = f"{PYTHON} -c 'import os; print(os.getcwd())'"
     pull = [
@@ -110,10 +110,12 @@ async def test_where_a_command_runs(api: Any, work: Any, tmp_path: Path) -> None
     api.add_run(command=command, path=str(tmp_path / "path"))
     api.add_run(command=command, path=str(tmp_path / "path"), pull_steps=pull, job_variables=configured)
     api.add_run(command=command, path=str(tmp_path / "path"), job_variables=configured)
+    below = [{"set_working_directory": {"directory": "below"}}]
+    api.add_run(command=command, pull_steps=below, job_variables=configured)
     git = api.add_run(command=command, pull_steps=[{"prefect.deployments.steps.git_clone": {"repository": "x"}}])
     await api.until(lambda: git.types[-1] == "CRASHED")
-    assert working.output == [str(tmp_path / name) for name in ("path", "pulled", "configured")]
-    assert "'prefect.deployments.steps.git_clone' is not understood" in git.record.state.message
+    assert working.output == [str(tmp_path / name) for name in ("path", "pulled", "configured", "configured/below")]
+    assert "pull step not understood: prefect.deployments.steps.git_clone" in git.record.state.message
 
 
 async def test_cancel_before_its_time_and_in_mid_run(api: Any, work: Any) -> None:

@@ -103,6 +103,18 @@ def test_the_engine_enters_the_deployments_path_itself_but_not_a_configured_dire
     assert job({"working_dir": str(tmp_path)}, path="/x").directory == str(tmp_path)
 
 
+def test_a_command_goes_by_the_engines_order_of_directories(tmp_path: Path) -> None:
+    """The deployment's path goes before a directory that only the pool's template names, and is entered from there."""
+    template = ProcessInfrastructure().default_base_job_template()
+    variables = deepcopy(template["variables"])
+    variables["properties"]["working_dir"]["default"] = "/pool"
+    template |= {"variables": variables}
+    assert job(template=template, command="true", path="/code").directory == "/code"
+    assert job(template=template, command="true", path="code").directory == "/pool/code"
+    assert job(template=template, command="true").directory == "/pool"
+    assert job({"working_dir": "/own"}, template=template, command="true", path="/code").directory == "/own"
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

@@ -225,9 +225,15 @@ class Execution:
         cause = "SIGINT" if code == EXIT_INTERRUPTED else "SIGTERM"
         outcome = outcomes.crashed(f"Flow run was stopped from outside ({cause}).", reason=CrashReason.PREEMPTED)
         self._logger.error(outcome.message)
-        self._call_hooks_for(StateType.CRASHED, outcomes.recorded(outcome, now=self._clock()))
+        # The hooks come first, while there is time, unless the server may give the run other infrastructure.
+        may_go_on = self._deployment is not None and self._deployment.infra_retries is not None
+        if not may_go_on:
+            self._call_hooks_for(StateType.CRASHED, outcomes.recorded(outcome, now=self._clock()))
         self._shipper.flush(_HASTY_FLUSH_SECONDS)
-        self._propose(outcome)
+        result = self._propose(outcome)
+        if may_go_on and result.status is OrchestrationStatus.ACCEPT:
+            self._call_hooks_for(StateType.CRASHED, outcomes.recorded(outcome, now=self._clock()))
+            self._shipper.flush(_HASTY_FLUSH_SECONDS)
         return code
 
     def _look(self) -> State | None:

@@ -10,9 +10,11 @@ from typing import Any
 from headgate.core.placeholders import Kind
 from headgate.core.templates import Layer, check_references, render, validate_variables
 from headgate.errors import Invalid
+from headgate.flows.loading import directories_of
 from headgate.flows.reporter import Assignment
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
+from headgate.schema.flow_runs import FlowRun
 from headgate.settings import Settings, database_url, env_name
 from headgate.worker.types import Job
 
@@ -44,7 +46,7 @@ def prepare(
     env |= {PARAMETERS: json.dumps(run.parameters)} if command else {FENCE: str(grant.lease.fence)}
     directory = _configured_directory(configuration)
     if command and deployment is not None:
-        directory = code_directory(deployment, directory)
+        directory = code_directory(deployment, run, directory)
     return Job(
         flow_run_id=run.id,
         flow_run_name=run.name,
@@ -76,20 +78,13 @@ def command_argv(command: str, parameters: Mapping[str, Any]) -> tuple[str, ...]
     return tuple(_PLACEHOLDER.sub(lambda found: _text(found[1], parameters), word) for word in words)
 
 
-def code_directory(deployment: Deployment, configured: str | None) -> str | None:
-    """Where a command runs: as the pull steps say, else in the `configured` directory, else in the deployment's path.
+def code_directory(deployment: Deployment, run: FlowRun, configured: str | None) -> str | None:
+    """Where a command runs: from the `configured` directory on, as the engine would enter directories itself.
 
-    The engine, which enters its directory itself, goes by the same order. Raises `Invalid` for a step that is not known.
+    Raises `ConfigError` for a pull step that is not known.
     """
-    place = ""
-    for step in deployment.pull_steps or ():
-        match list(step.items()):
-            case [(name, {"directory": str(directory)})] if name.rpartition(".")[2] == "set_working_directory":
-                place = os.path.join(place, os.path.expanduser(directory))
-            case _:
-                message = f"The pull step {', '.join(step)!r} is not understood; known is `set_working_directory`."
-                raise Invalid(message, field="pull_steps", value=step)
-    return place or configured or (os.path.expanduser(deployment.path) if deployment.path else None)
+    entered = map(os.path.expanduser, directories_of(deployment, run))
+    return os.path.join(configured or "", *entered) or None
 
 
 def _text(name: str, parameters: Mapping[str, Any]) -> str:

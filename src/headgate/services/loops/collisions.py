@@ -7,7 +7,7 @@ not to wait never pile up. What is paused is left alone until it is resumed.
 from headgate.core.dispatch import Lane
 from headgate.schema.states import StateCreate, StateType
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, count_entered, propose_all
+from headgate.services.states import Proposal, propose_all
 from headgate.store import claims as rows
 
 _PAGE = 500
@@ -28,7 +28,7 @@ async def _cancel(scope: Scope, deployment: Lane) -> int:
         now = scope.now
         found = await scope.store.read(lambda tx, now=now: rows.colliding(tx, deployment, now=now, limit=_PAGE))  # type: ignore[misc]
         proposals = [Proposal(id, state, now, from_name=name) for id, name in found]
-        count = count_entered(await propose_all(scope, proposals))
+        count = await propose_all(scope, proposals)
         cancelled += count
         if len(found) < _PAGE or not count:
             return cancelled

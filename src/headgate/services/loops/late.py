@@ -11,7 +11,7 @@ from headgate.core.states import LATE, NAMES
 from headgate.schema.states import StateCreate, StateType
 from headgate.services.scope import Scope
 from headgate.services.situations import Situation, situation_of
-from headgate.services.states import Proposal, count_entered, propose_all
+from headgate.services.states import Proposal, propose_all
 from headgate.store import explanations as explanation_rows
 from headgate.store import flow_runs as rows
 from headgate.store.database import Tx
@@ -33,7 +33,7 @@ async def tick(scope: Scope) -> int:
         proposals = [
             Proposal(id, _state(reason), scope.now, from_name=NAMES[StateType.SCHEDULED]) for id, reason in late.items()
         ]
-        count = count_entered(await propose_all(scope, proposals))
+        count = await propose_all(scope, proposals)
         marked += count
         if len(late) < _PAGE or not count:
             return marked

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from headgate.core.states import AWAITING_RETRY
-from headgate.errors import NotFound
 from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, count_entered, propose_all
+from headgate.services.states import Proposal, propose_all
 from headgate.store import claims as rows
 from headgate.store.claims import Lapsed
 
@@ -42,11 +41,7 @@ class Lifeline:
 async def _recover(scope: Scope, lapsed: Sequence[Lapsed], now: datetime) -> int:
     """How many of these changed state; what was renewed or deleted meanwhile did not."""
     proposals = [Proposal(run.id, _recovery(run), now, lapsed_before=now) for run in lapsed]
-    answers = await propose_all(scope, proposals)
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, NotFound):
-            raise answer
-    return count_entered(answers)
+    return await propose_all(scope, proposals)
 
 
 def _recovery(run: Lapsed) -> StateCreate:

@@ -11,7 +11,7 @@ from headgate.core.states import SKIPPED
 from headgate.schema.deployments import Misfire
 from headgate.schema.states import StateCreate, StateType
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, count_entered, propose_all
+from headgate.services.states import Proposal, propose_all
 from headgate.store import deployment_schedules as schedule_rows
 from headgate.store import flow_runs as rows
 from headgate.store.database import Tx
@@ -37,4 +37,4 @@ async def _skip(scope: Scope, schedule_id: UUID, policy: Misfire) -> int:
         Proposal(id, StateCreate(type=StateType.CANCELLED, name=SKIPPED, message=reason), now, from_name=due[id].state_name)
         for id, reason in reasons.items()
     ]
-    return count_entered(await propose_all(scope, proposals))
+    return await propose_all(scope, proposals)

@@ -44,6 +44,7 @@ deadlock_timeout = 100ms
 
 _EMPTIED = """
 DELETE FROM log; DELETE FROM flow_run_state; DELETE FROM flow_run_detail; DELETE FROM flow_run;
+DELETE FROM task_run_state; DELETE FROM task_run; DELETE FROM flow_run_input;
 DELETE FROM deployment_schedule; DELETE FROM deployment; DELETE FROM worker; DELETE FROM work_queue;
 DELETE FROM work_pool; DELETE FROM flow; DELETE FROM agent; DELETE FROM variable; DELETE FROM secret
 """

@@ -492,7 +492,7 @@ async def test_new_rows_have_a_partition_from_the_first_pass_on(world: World) ->
         await over(world, it)
         world.clock.advance(days=6)
         await job.tick(world.scope)
-        for table in ("log", "flow_run_state"):
+        for table in ("log", "flow_run_state", "task_run_state"):
             assert (await ends(world, table))[-1] > world.now + timedelta(weeks=1)
     for table in ("log", "flow_run_state"):
         assert f"{table}_rest" not in await places(world, table)
@@ -540,7 +540,8 @@ async def test_a_database_that_is_busy_is_tried_another_time(world: World, monke
     with monkeypatch.context() as patch:
         patch.setattr(partitions, "add", busy)
         assert await Pruner(no_pause).tick(world.scope) == 6
-    assert [each.table for each in told if isinstance(each, PartitionsPostponed)] == ["log", "flow_run_state"]
+    tables = ["log", "flow_run_state", "task_run_state"]
+    assert [each.table for each in told if isinstance(each, PartitionsPostponed)] == tables
     assert await Pruner(no_pause).tick(world.scope) > 0
 
 

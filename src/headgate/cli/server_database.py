@@ -18,6 +18,7 @@ from headgate.settings import Settings
 
 _WORDS = {
     "flow_runs": ("flow run", "that ended"),
+    "task_runs": ("task run", "of these runs"),
     "states": ("state", "of these runs"),
     "log_lines": ("log line", "written"),
     "workers": ("worker", "last online"),
@@ -104,7 +105,7 @@ def _cutoffs(settings: Settings, older_than: str | None, now: datetime) -> Cutof
 
 
 def _rows(found: Amounts, chosen: Cutoffs) -> list[tuple[str, str, str]]:
-    before = (chosen.runs, chosen.runs, chosen.logs, chosen.workers, chosen.workers)
+    before = (chosen.runs, chosen.runs, chosen.runs, chosen.logs, chosen.workers, chosen.workers)
     return [
         (f"{noun}s {limit}", local(moment)[:16] if moment else "kept for ever", f"{getattr(found, name):,}")
         for (name, (noun, limit)), moment in zip(_WORDS.items(), before, strict=True)

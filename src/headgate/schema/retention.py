@@ -7,6 +7,7 @@ class Amounts(Struct, frozen=True, kw_only=True):
     """How many records of each kind are too old, or were deleted."""
 
     flow_runs: int = 0
+    task_runs: int = 0
     states: int = 0
     log_lines: int = 0
     workers: int = 0

@@ -31,6 +31,7 @@ class Rounds:
 
     states: UUID = _NONE
     lines: UUID = _NONE
+    tasks: UUID = _NONE
 
 
 _Delete = Callable[[Tx, Sequence[UUID]], Awaitable[Step]]
@@ -68,11 +69,11 @@ async def steps(
     if cutoffs.logs and exact:
         parts.append(_drop_lines(scope, cutoffs.logs))
     if cutoffs.runs:
-        parts.append(_delete_ended(scope, cutoffs.runs))
+        parts += [_delete_ended(scope, cutoffs.runs), _delete_ended_alone(scope, cutoffs.runs)]
     if cutoffs.logs:
         parts.append(_delete_old_lines(scope, cutoffs.logs, rounds, exact=exact))
     if rounds is not None:
-        parts.append(_delete_stray_states(scope, rounds))
+        parts += [_delete_stray_states(scope, rounds), _delete_stray_tasks(scope, rounds)]
     for part in parts:
         async for amounts in part:
             yield amounts
@@ -91,6 +92,12 @@ async def _delete_ended(scope: Scope, before: datetime) -> AsyncIterator[Amounts
         async for amounts in _until_gone(scope, ids, lambda tx, ids: rows.delete_ended(tx, ids, before=before)):
             yield amounts
         after = page[-1]
+
+
+async def _delete_ended_alone(scope: Scope, before: datetime) -> AsyncIterator[Amounts]:
+    """Task runs that belong to no flow run."""
+    while await scope.store.read(lambda tx: rows.ended_alone(tx, before=before)):
+        yield await scope.store.write(lambda tx: rows.delete_alone(tx, before=before, limit=RUNS))
 
 
 async def _delete_old_lines(scope: Scope, before: datetime, rounds: Rounds | None, *, exact: bool) -> AsyncIterator[Amounts]:
@@ -132,6 +139,15 @@ async def _delete_stray_states(scope: Scope, rounds: Rounds) -> AsyncIterator[Am
         yield amounts
 
 
+async def _delete_stray_tasks(scope: Scope, rounds: Rounds) -> AsyncIterator[Amounts]:
+    """Task runs that were told of when their flow run had been deleted."""
+    start = rounds.tasks
+    page = await scope.store.read(lambda tx: rows.tasked(tx, start=start, limit=RUNS))
+    rounds.tasks = _next(page[-1][0]) if page else _NONE
+    async for amounts in _until_gone(scope, [id for id, stays in page if not stays], rows.delete_some):
+        yield amounts
+
+
 # --- partitions
 
 
@@ -142,7 +158,11 @@ async def keep_partitions(scope: Scope, cutoffs: Cutoffs) -> int:
     """
     changed = 0
     lines = rules.log_span(scope.settings.server_retention_logs_days)
-    for table, length, before in (("log", lines, cutoffs.logs), ("flow_run_state", rules.STATE_SPAN, cutoffs.runs)):
+    for table, length, before in (
+        ("log", lines, cutoffs.logs),
+        ("flow_run_state", rules.STATE_SPAN, cutoffs.runs),
+        ("task_run_state", rules.STATE_SPAN, cutoffs.runs),
+    ):
         try:
             changed += await _keep_partitions(scope, table, length, before)
         except Unavailable as error:

@@ -13,6 +13,7 @@ from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
 from headgate.schema.states import State, StateDetails, StateType
+from headgate.store import task_runs
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
 from headgate.store.paging import page
@@ -384,11 +385,12 @@ async def states(tx: Tx, id: UUID) -> list[State]:
 
 
 async def delete(tx: Tx, ids: Sequence[UUID]) -> int:
-    """Delete runs with their states and logs; answers how many there were."""
+    """Delete runs with their task runs, states and logs; answers how many there were."""
     if not ids:
         return 0
+    await task_runs.delete_of_runs(tx, ids)
     params = {"ids": [*ids]}
-    for statement in ("delete_logs", "delete_states", "delete_details"):
+    for statement in ("delete_logs", "delete_states", "delete_inputs", "delete_details"):
         await tx.execute(_SQL[statement], params)
     return await tx.execute(_SQL["delete"], params)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's partitions of `log` and `flow_run_state`: one for each span of time, and one for the rest.
+"""PostgreSQL's partitions of `log` and of the states of runs: one for each span of time, and one for the rest.
 
 A partition is made beside its table and then attached, which lets everybody else go on. No statement here waits long for a
 lock, because all others would queue behind it, or holds one for long: the unit fails with `Unavailable`, and is tried again
@@ -84,11 +84,15 @@ async def drop(tx: Tx, partition: Partition, *, even_of_runs: bool) -> bool:
     if await tx.fetch_value("SELECT to_regclass(:name::text) IS NULL", {"name": partition.name}):
         return False
     if not even_of_runs and await tx.fetch_value(
-        f"SELECT EXISTS (SELECT 1 FROM {partition.name} s JOIN flow_run r ON r.id = s.flow_run_id)"
+        f"SELECT EXISTS (SELECT 1 FROM {partition.name} s JOIN {_owner(partition)} r ON r.id = s.{_owner(partition)}_id)"
     ):
         return False
     await tx.execute(f"DROP TABLE {partition.name}")
     return True
+
+
+def _owner(partition: Partition) -> str:
+    return "task_run" if partition.name.startswith("task_run_state") else "flow_run"
 
 
 async def _alone(tx: Tx) -> bool:

@@ -12,6 +12,7 @@ from headgate.ids import first_at
 from headgate.schema.retention import Amounts
 from headgate.schema.workers import WorkerStatus
 from headgate.store import flow_runs
+from headgate.store import task_runs as task_run_rows
 from headgate.store.database import Tx
 from headgate.store.statements import Statement, load_statements
 
@@ -63,11 +64,44 @@ async def delete_some(tx: Tx, ids: Sequence[UUID]) -> Step:
     if ids and not chosen:
         cut = await tx.execute(_SQL["cut_states"], {"flow_run_id": ids[0], "limit": ROWS})
         return Step(Amounts(states=cut), ids)
+    chosen, tasks = await _fitting(tx, _SQL["tasks_of"], chosen)
+    if ids and not chosen:
+        return Step(await _cut_tasks(tx, ids[0]), ids)
+    task_runs = await tx.fetch_value(_SQL["count_some_tasks"], {"ids": chosen}) if tasks else 0
+    task_states = await tx.fetch_value(_SQL["count_some_task_states"], {"ids": chosen}) if tasks else 0
     runs = await flow_runs.delete(tx, chosen)
     deleted = Amounts(
-        flow_runs=runs, states=sum(states.get(id, 0) for id in chosen), log_lines=sum(lines.get(id, 0) for id in chosen)
+        flow_runs=runs,
+        task_runs=task_runs,
+        states=sum(states.get(id, 0) for id in chosen) + task_states,
+        log_lines=sum(lines.get(id, 0) for id in chosen),
     )
     return Step(deleted, ids[len(chosen) :])
+
+
+async def _cut_tasks(tx: Tx, flow_run_id: UUID) -> Amounts:
+    params = {"flow_run_id": flow_run_id, "limit": ROWS}
+    if states := await tx.execute(_SQL["cut_task_states"], params):
+        return Amounts(states=states)
+    return Amounts(task_runs=await tx.execute(_SQL["cut_tasks"], params))
+
+
+async def delete_alone(tx: Tx, *, before: datetime, limit: int) -> Amounts:
+    """A step of the deletion of task runs that belong to no flow run and ended before a moment."""
+    ids = [row["id"] for row in await tx.fetch(_SQL["ended_alone"], {"before": before, "limit": limit})]
+    states = await tx.execute(_SQL["delete_states_alone"], {"ids": ids}) if ids else 0
+    return Amounts(task_runs=await task_run_rows.delete_alone(tx, ids) if ids else 0, states=states)
+
+
+async def ended_alone(tx: Tx, *, before: datetime) -> bool:
+    """Whether there are any such."""
+    return bool(await tx.fetch(_SQL["ended_alone"], {"before": before, "limit": 1}))
+
+
+async def tasked(tx: Tx, *, start: UUID, limit: int) -> list[tuple[UUID, bool]]:
+    """Flow runs from an id on that have task runs, and whether the flow run itself is there."""
+    rows = await tx.fetch(_SQL["tasked"], {"from_id": start, "limit": limit})
+    return [(_uuid(row["id"]), bool(row["stays"])) for row in rows]
 
 
 async def _fitting(tx: Tx, counts: Statement, ids: Sequence[UUID], **params: Any) -> tuple[list[UUID], dict[UUID, int]]:
@@ -128,16 +162,19 @@ async def delete_offline(tx: Tx, workers: Sequence[UUID], agents: Sequence[UUID]
 
 async def count(tx: Tx, cutoffs: Cutoffs) -> Amounts:
     """How many records are too old. It looks at all of them."""
-    runs = states = lines = 0
+    runs = tasks = states = lines = 0
     if cutoffs.runs:
-        runs = await tx.fetch_value(_SQL["count_ended"], {"before": cutoffs.runs})
-        states = await tx.fetch_value(_SQL["count_states"], {"before": cutoffs.runs})
+        before = {"before": cutoffs.runs}
+        runs = await tx.fetch_value(_SQL["count_ended"], before)
+        tasks = sum([await tx.fetch_value(_SQL[name], before) for name in ("count_task_runs", "count_alone")])
+        counts = ("count_states", "count_task_states", "count_states_alone")
+        states = sum([await tx.fetch_value(_SQL[name], before) for name in counts])
         since = first_at(cutoffs.logs) if cutoffs.logs else UUID(int=0)
         lines = await tx.fetch_value(_SQL["count_lines_of_ended"], {"before": cutoffs.runs, "before_id": since})
     if cutoffs.logs:
         lines += await tx.fetch_value(_SQL["count_old_lines"], {"before_id": first_at(cutoffs.logs)})
     workers, agents = await offline(tx, before=cutoffs.workers) if cutoffs.workers else ([], [])
-    return Amounts(flow_runs=runs, states=states, log_lines=lines, workers=len(workers), agents=len(agents))
+    return Amounts(flow_runs=runs, task_runs=tasks, states=states, log_lines=lines, workers=len(workers), agents=len(agents))
 
 
 def _uuid(value: Any) -> UUID:

@@ -1,7 +1,7 @@
 """The schema: every table, column and index. Read by migrations and by the tests; the running server does not import it.
 
 Hot: `flow_run` holds what dispatch needs, in few fixed-width columns, with partial indexes on live states only.
-Cold: `flow_run_detail` is written once; `flow_run_state` and `log` are append-only, and on PostgreSQL partitioned
+Cold: `flow_run_detail` is written once; the states of runs and `log` are append-only, and on PostgreSQL partitioned
 by their time-ordered ids.
 """
 
@@ -309,6 +309,72 @@ flow_run_state = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
+flow_run_input = Table(
+    "flow_run_input",
+    metadata,
+    # No reference to the run, as nowhere that would cost its deletion a look; it goes with the run.
+    Column("flow_run_id", Uuid, primary_key=True, nullable=False),
+    Column("key", Text, primary_key=True, nullable=False),
+    Column("id", Uuid, nullable=False),
+    *_times(),
+    Column("value", Text, nullable=False),
+    Column("sender", Text),
+)
+
+task_run = Table(
+    "task_run",
+    metadata,
+    # Its client's: most task runs are made by events that their engine sends.
+    _id(),
+    *_times(),
+    Column("flow_run_id", Uuid),
+    Column("task_key", Text, nullable=False),
+    Column("dynamic_key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("cache_key", Text),
+    Column("cache_expiration", Timestamp),
+    Column("task_version", Text),
+    Column("empirical_policy", Json, nullable=False),
+    Column("tags", Tags, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("task_inputs", Json, nullable=False),
+    Column("state_id", Uuid),
+    Column("state_type", Text),
+    Column("state_name", Text),
+    Column("state_timestamp", Timestamp),
+    Column("due_at", Timestamp),
+    Column("expected_start_time", Timestamp),
+    Column("start_time", Timestamp),
+    Column("end_time", Timestamp),
+    Column("total_run_time", Double, nullable=False),
+    Column("run_count", Integer, nullable=False),
+    Column("flow_run_run_count", Integer, nullable=False),
+    Index("uq_task_run_key", "flow_run_id", "task_key", "dynamic_key", unique=True, **_where("flow_run_id IS NOT NULL")),
+    Index("uq_task_run_alone", "task_key", "dynamic_key", unique=True, **_where("flow_run_id IS NULL")),
+    Index("ix_task_run_expected_start", "expected_start_time"),
+    Index("ix_task_run_alone_ended", "end_time", "id", **_where("flow_run_id IS NULL AND end_time IS NOT NULL")),
+    postgresql_with={"fillfactor": 70},
+)
+
+task_run_state = Table(
+    "task_run_state",
+    metadata,
+    Column("task_run_id", Uuid, primary_key=True, nullable=False),
+    Column("id", Uuid, primary_key=True, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("timestamp", Timestamp, nullable=False),
+    Column("message", Text),
+    Column("state_details", Json, nullable=False),
+    Column("data", Json),
+    # Under which it stands for the result of other task runs, and until when.
+    Column("cache_key", Text),
+    Column("cache_expiration", Timestamp),
+    Index("ix_task_run_state_cache_key", "cache_key", **_where("cache_key IS NOT NULL")),
+    sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (id)",
+)
+
 log = Table(
     "log",
     metadata,
@@ -324,4 +390,4 @@ log = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
-PARTITIONED = ("flow_run_state", "log")
+PARTITIONED = ("flow_run_state", "task_run_state", "log")

@@ -104,6 +104,9 @@ DELETE FROM log WHERE flow_run_id IN :ids::uuid[]
 -- name: delete_states
 DELETE FROM flow_run_state WHERE flow_run_id IN :ids::uuid[]
 
+-- name: delete_inputs
+DELETE FROM flow_run_input WHERE flow_run_id IN :ids::uuid[]
+
 -- name: delete_details
 DELETE FROM flow_run_detail WHERE flow_run_id IN :ids::uuid[]
 

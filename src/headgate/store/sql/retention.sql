@@ -28,6 +28,22 @@ WHERE end_time IS NOT NULL AND end_time < :before AND (schedule_id IS NULL OR ex
 SELECT count(*) FROM flow_run r JOIN flow_run_state s ON s.flow_run_id = r.id
 WHERE r.end_time IS NOT NULL AND r.end_time < :before AND (r.schedule_id IS NULL OR r.expected_start_time < :before)
 
+-- name: count_task_runs
+SELECT count(*) FROM flow_run r JOIN task_run t ON t.flow_run_id = r.id
+WHERE r.end_time IS NOT NULL AND r.end_time < :before AND (r.schedule_id IS NULL OR r.expected_start_time < :before)
+
+-- name: count_task_states
+SELECT count(*) FROM flow_run r JOIN task_run t ON t.flow_run_id = r.id JOIN task_run_state s ON s.task_run_id = t.id
+WHERE r.end_time IS NOT NULL AND r.end_time < :before AND (r.schedule_id IS NULL OR r.expected_start_time < :before)
+
+-- name: count_alone
+-- Task runs without a flow run, and their states.
+SELECT count(*) FROM task_run WHERE flow_run_id IS NULL AND end_time IS NOT NULL AND end_time < :before
+
+-- name: count_states_alone
+SELECT count(*) FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id
+WHERE t.flow_run_id IS NULL AND t.end_time IS NOT NULL AND t.end_time < :before
+
 -- name: count_lines_of_ended
 -- Those that are not too old by themselves.
 SELECT count(*) FROM flow_run r JOIN log l ON l.flow_run_id = r.id
@@ -58,6 +74,44 @@ SELECT s.flow_run_id, count(*) AS rows FROM (
 SELECT s.flow_run_id, count(*) AS rows FROM (
     SELECT flow_run_id FROM flow_run_state WHERE flow_run_id = ANY(:ids::uuid[]) ORDER BY flow_run_id LIMIT :limit
 ) AS s GROUP BY s.flow_run_id
+
+-- name: tasks_of
+-- How many task runs with their states runs have, up to a limit in all; one row stands for each state.
+SELECT t.flow_run_id, count(*) AS rows FROM (
+    SELECT t.flow_run_id FROM task_run t LEFT JOIN task_run_state s ON s.task_run_id = t.id
+    WHERE t.flow_run_id IN :ids::uuid[] ORDER BY t.flow_run_id LIMIT :limit
+) AS t GROUP BY t.flow_run_id
+
+-- name: tasks_of [postgresql]
+SELECT t.flow_run_id, count(*) AS rows FROM (
+    SELECT t.flow_run_id FROM task_run t LEFT JOIN task_run_state s ON s.task_run_id = t.id
+    WHERE t.flow_run_id = ANY(:ids::uuid[]) ORDER BY t.flow_run_id LIMIT :limit
+) AS t GROUP BY t.flow_run_id
+
+-- name: count_some_tasks
+SELECT count(*) FROM task_run WHERE flow_run_id IN :ids::uuid[]
+
+-- name: count_some_task_states
+SELECT count(*) FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id WHERE t.flow_run_id IN :ids::uuid[]
+
+-- name: delete_states_alone
+DELETE FROM task_run_state WHERE task_run_id IN :ids::uuid[]
+
+-- name: cut_task_states
+-- Some states of the task runs of one run that has too many for one transaction.
+DELETE FROM task_run_state WHERE (task_run_id, id) IN (
+    SELECT s.task_run_id, s.id FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id
+    WHERE t.flow_run_id = :flow_run_id LIMIT :limit
+)
+
+-- name: cut_tasks
+-- The same of its task runs, when no state of theirs is left.
+DELETE FROM task_run WHERE id IN (SELECT id FROM task_run WHERE flow_run_id = :flow_run_id LIMIT :limit)
+
+-- name: ended_alone
+-- Task runs that belong to no flow run and whose end is too old.
+SELECT id FROM task_run
+WHERE flow_run_id IS NULL AND end_time IS NOT NULL AND end_time < :before ORDER BY end_time, id LIMIT :limit
 
 -- name: cut_lines
 -- The first lines of one run that has too many for one transaction.
@@ -124,6 +178,17 @@ WITH RECURSIVE recorded(id) AS (
 )
 SELECT c.id, EXISTS (SELECT 1 FROM flow_run r WHERE r.id = c.id) AS stays
 FROM recorded c WHERE c.id IS NOT NULL LIMIT :limit
+
+-- name: tasked
+-- Flow runs that have task runs, by jumps along the key, and whether the flow run is still there.
+WITH RECURSIVE tasked(id) AS (
+    SELECT (SELECT flow_run_id FROM task_run WHERE flow_run_id >= :from_id ORDER BY flow_run_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.flow_run_id FROM task_run t WHERE t.flow_run_id > tasked.id ORDER BY t.flow_run_id LIMIT 1)
+    FROM tasked WHERE tasked.id IS NOT NULL
+)
+SELECT c.id, EXISTS (SELECT 1 FROM flow_run r WHERE r.id = c.id) AS stays
+FROM tasked c WHERE c.id IS NOT NULL LIMIT :limit
 
 -- name: silent_workers
 -- Workers that were not heard of since, without those that still hold a run.

@@ -153,6 +153,72 @@ CREATE TABLE flow_run_state (
 )
  PARTITION BY RANGE (id);
 
+CREATE TABLE flow_run_input (
+    flow_run_id UUID NOT NULL,
+    key TEXT NOT NULL,
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    value TEXT NOT NULL,
+    sender TEXT,
+    PRIMARY KEY (flow_run_id, key)
+);
+
+CREATE TABLE task_run (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    flow_run_id UUID,
+    task_key TEXT NOT NULL,
+    dynamic_key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cache_key TEXT,
+    cache_expiration TIMESTAMPTZ,
+    task_version TEXT,
+    empirical_policy JSON NOT NULL,
+    tags JSONB NOT NULL,
+    labels JSON NOT NULL,
+    task_inputs JSON NOT NULL,
+    state_id UUID,
+    state_type TEXT,
+    state_name TEXT,
+    state_timestamp TIMESTAMPTZ,
+    due_at TIMESTAMPTZ,
+    expected_start_time TIMESTAMPTZ,
+    start_time TIMESTAMPTZ,
+    end_time TIMESTAMPTZ,
+    total_run_time DOUBLE PRECISION NOT NULL,
+    run_count INTEGER NOT NULL,
+    flow_run_run_count INTEGER NOT NULL,
+    PRIMARY KEY (id)
+)
+ WITH (fillfactor = 70);
+
+CREATE INDEX ix_task_run_alone_ended ON task_run (end_time, id) WHERE flow_run_id IS NULL AND end_time IS NOT NULL;
+
+CREATE INDEX ix_task_run_expected_start ON task_run (expected_start_time);
+
+CREATE UNIQUE INDEX uq_task_run_alone ON task_run (task_key, dynamic_key) WHERE flow_run_id IS NULL;
+
+CREATE UNIQUE INDEX uq_task_run_key ON task_run (flow_run_id, task_key, dynamic_key) WHERE flow_run_id IS NOT NULL;
+
+CREATE TABLE task_run_state (
+    task_run_id UUID NOT NULL,
+    id UUID NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    timestamp TIMESTAMPTZ NOT NULL,
+    message TEXT,
+    state_details JSON NOT NULL,
+    data JSON,
+    cache_key TEXT,
+    cache_expiration TIMESTAMPTZ,
+    PRIMARY KEY (task_run_id, id)
+)
+ PARTITION BY RANGE (id);
+
+CREATE INDEX ix_task_run_state_cache_key ON task_run_state (cache_key) WHERE cache_key IS NOT NULL;
+
 CREATE TABLE log (
     flow_run_id UUID NOT NULL,
     id UUID NOT NULL,
@@ -260,6 +326,8 @@ CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deploy
 CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
+
+CREATE TABLE task_run_state_rest PARTITION OF task_run_state DEFAULT;
 
 CREATE TABLE log_rest PARTITION OF log DEFAULT;
 

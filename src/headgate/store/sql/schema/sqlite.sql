@@ -152,6 +152,71 @@ CREATE TABLE flow_run_state (
 )
  WITHOUT ROWID;
 
+CREATE TABLE flow_run_input (
+    flow_run_id UUID_TEXT NOT NULL,
+    "key" TEXT NOT NULL,
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    value TEXT NOT NULL,
+    sender TEXT,
+    PRIMARY KEY (flow_run_id, "key")
+);
+
+CREATE TABLE task_run (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    flow_run_id UUID_TEXT,
+    task_key TEXT NOT NULL,
+    dynamic_key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cache_key TEXT,
+    cache_expiration TIMESTAMP_INT,
+    task_version TEXT,
+    empirical_policy JSON_TEXT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    labels JSON_TEXT NOT NULL,
+    task_inputs JSON_TEXT NOT NULL,
+    state_id UUID_TEXT,
+    state_type TEXT,
+    state_name TEXT,
+    state_timestamp TIMESTAMP_INT,
+    due_at TIMESTAMP_INT,
+    expected_start_time TIMESTAMP_INT,
+    start_time TIMESTAMP_INT,
+    end_time TIMESTAMP_INT,
+    total_run_time DOUBLE NOT NULL,
+    run_count INTEGER NOT NULL,
+    flow_run_run_count INTEGER NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_task_run_alone_ended ON task_run (end_time, id) WHERE flow_run_id IS NULL AND end_time IS NOT NULL;
+
+CREATE INDEX ix_task_run_expected_start ON task_run (expected_start_time);
+
+CREATE UNIQUE INDEX uq_task_run_alone ON task_run (task_key, dynamic_key) WHERE flow_run_id IS NULL;
+
+CREATE UNIQUE INDEX uq_task_run_key ON task_run (flow_run_id, task_key, dynamic_key) WHERE flow_run_id IS NOT NULL;
+
+CREATE TABLE task_run_state (
+    task_run_id UUID_TEXT NOT NULL,
+    id UUID_TEXT NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    timestamp TIMESTAMP_INT NOT NULL,
+    message TEXT,
+    state_details JSON_TEXT NOT NULL,
+    data JSON_TEXT,
+    cache_key TEXT,
+    cache_expiration TIMESTAMP_INT,
+    PRIMARY KEY (task_run_id, id)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX ix_task_run_state_cache_key ON task_run_state (cache_key) WHERE cache_key IS NOT NULL;
+
 CREATE TABLE log (
     flow_run_id UUID_TEXT NOT NULL,
     id UUID_TEXT NOT NULL,

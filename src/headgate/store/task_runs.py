@@ -1,0 +1,169 @@
+"""Rows of task runs and of their states."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import convert
+
+from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.schema.states import State, StateDetails, StateType
+from headgate.schema.task_runs import TaskRun, TaskRunPolicy
+from headgate.store.database import Row, Tx
+from headgate.store.statements import load_statements
+
+_SQL = load_statements("task_runs")
+_SELECT = _SQL["select"].sqlite
+_NO_RUN = UUID(int=0)
+
+Key = tuple[UUID | None, str, str]
+"""Flow run, task key and dynamic key: there is one task run of each."""
+
+
+def key_of(run: TaskRun) -> Key:
+    """The key of a task run."""
+    return run.flow_run_id, run.task_key, run.dynamic_key
+
+
+def _task_run(row: Row, now: datetime) -> TaskRun:
+    values = dict(row)
+    due_at, at = values.pop("due_at"), values.pop("state_timestamp")
+    message, details, data = values.pop("state_message"), values.pop("state_details"), values.pop("state_data")
+    run = TaskRun(**values)
+    run.empirical_policy = convert(row["empirical_policy"], TaskRunPolicy)
+    run.next_scheduled_start_time = due_at
+    run.state_type = StateType(run.state_type) if run.state_type else None
+    timing = Timing(run.expected_start_time, due_at, run.start_time, run.end_time, run.total_run_time, run.run_count)
+    current = Current(type=run.state_type, timestamp=at)
+    run.estimated_run_time = estimated_run_time(timing, current, now=now)
+    run.estimated_start_time_delta = estimated_start_delta(timing, current, now=now)
+    if details is not None and run.state_id and run.state_type:
+        run.state = State(
+            id=run.state_id,
+            type=run.state_type,
+            name=run.state_name or "",
+            timestamp=at,
+            message=message,
+            data=data,
+            state_details=convert(details, StateDetails),
+        )
+    return run
+
+
+async def upsert(tx: Tx, runs: Iterable[TaskRun]) -> None:
+    """Write task runs as they are, each in its state; one that is in a later state meanwhile stays as it is."""
+    rows = [_values(run) for run in sorted(runs, key=lambda run: run.id)]
+    if rows:
+        await tx.execute_many(_SQL["upsert"], rows)
+
+
+def _values(run: TaskRun) -> dict[str, Any]:
+    same = (
+        "id created updated flow_run_id task_key dynamic_key name cache_key cache_expiration task_version empirical_policy "
+        "tags labels task_inputs state_id state_type state_name expected_start_time start_time end_time total_run_time "
+        "run_count flow_run_run_count"
+    )
+    values = {name: getattr(run, name) for name in same.split()}
+    return values | {
+        "state_timestamp": run.state.timestamp if run.state else None,
+        "due_at": run.next_scheduled_start_time,
+    }
+
+
+async def insert_states(tx: Tx, states: Iterable[tuple[UUID, State]]) -> None:
+    """Add states to the histories of task runs; those that are there already stay as they are."""
+    rows = [
+        {
+            "task_run_id": run_id,
+            "id": state.id,
+            "type": state.type,
+            "name": state.name,
+            "timestamp": state.timestamp,
+            "message": state.message,
+            "state_details": state.state_details,
+            "data": state.data,
+            "cache_key": state.state_details.cache_key if state.type is StateType.COMPLETED else None,
+            "cache_expiration": state.state_details.cache_expiration,
+        }
+        for run_id, state in states
+    ]
+    if rows:
+        await tx.execute_many(_SQL["insert_state"], rows)
+
+
+async def get(tx: Tx, id: UUID, *, now: datetime) -> TaskRun | None:
+    """By id."""
+    return (await get_many(tx, [id], now=now)).get(id)
+
+
+async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> dict[UUID, TaskRun]:
+    """By ids."""
+    rows = await tx.fetch(f"{_SELECT} WHERE t.id IN :ids::uuid[]", {"ids": [*ids]})
+    return {row["id"]: _task_run(row, now) for row in rows}
+
+
+async def lock(tx: Tx, ids: Iterable[UUID], *, now: datetime) -> dict[UUID, TaskRun]:
+    """By ids, holding their rows until the transaction ends."""
+    wanted = sorted(set(ids))
+    if tx.dialect == "postgresql":  # SQLite's one writer holds everything
+        await tx.fetch(_SQL["lock"], {"ids": wanted})
+    return await get_many(tx, wanted, now=now)
+
+
+async def ids_by_key(tx: Tx, keys: Sequence[Key]) -> dict[Key, UUID]:
+    """Ids of the task runs that there are, by their keys."""
+    found: dict[Key, UUID] = {}
+    for statement, group in (
+        ("by_keys", [key for key in keys if key[0] is not None]),
+        ("by_keys_alone", [key for key in keys if key[0] is None]),
+    ):
+        if group:
+            params: dict[str, Any] = {
+                "task_keys": [*{key[1] for key in group}],
+                "dynamic_keys": [*{key[2] for key in group}],
+            }
+            if statement == "by_keys":
+                params["flow_run_ids"] = [*{key[0] for key in group}]
+            rows = await tx.fetch(_SQL[statement], params)
+            found |= {(row["flow_run_id"], row["task_key"], row["dynamic_key"]): row["id"] for row in rows}
+    return found
+
+
+async def states(tx: Tx, id: UUID) -> list[State]:
+    """A task run's history, oldest first."""
+    return [state_of(row) for row in await tx.fetch(_SQL["states"], {"task_run_id": id})]
+
+
+def state_of(row: Row) -> State:
+    """A row of either history as the wire shows it."""
+    return State(
+        id=row["id"],
+        type=StateType(row["type"]),
+        name=row["name"],
+        timestamp=row["timestamp"],
+        message=row["message"],
+        data=row["data"],
+        state_details=convert(row["state_details"], StateDetails),
+    )
+
+
+async def delete(tx: Tx, run: TaskRun) -> None:
+    """Delete a task run with its states and logs."""
+    params = {"ids": [run.id]}
+    await tx.execute(_SQL["delete_logs"], {"flow_run_id": run.flow_run_id or _NO_RUN, "task_run_id": run.id})
+    await tx.execute(_SQL["delete_states"], params)
+    await tx.execute(_SQL["delete"], params)
+
+
+async def delete_alone(tx: Tx, ids: Sequence[UUID]) -> int:
+    """Delete task runs with their states, but not their logs; answers how many there were."""
+    await tx.execute(_SQL["delete_states"], {"ids": [*ids]})
+    return await tx.execute(_SQL["delete"], {"ids": [*ids]})
+
+
+async def delete_of_runs(tx: Tx, flow_run_ids: Sequence[UUID]) -> int:
+    """Delete the task runs of flow runs with their states; answers how many there were."""
+    params = {"ids": [*flow_run_ids]}
+    await tx.execute(_SQL["delete_states_of_runs"], params)
+    return await tx.execute(_SQL["delete_of_runs"], params)

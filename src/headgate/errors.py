@@ -2,7 +2,8 @@
 
     HeadgateError
     ├── Invalid            422  a value breaks a rule that its type does not express
-    │   └── PageTooLarge        more rows asked for than one answer holds
+    │   └── Unprocessable           told in one sentence, for clients that read it under a key of its own
+    │       └── PageTooLarge        more rows asked for than one answer holds
     ├── NotFound           404
     ├── Conflict           409  it exists already, or something depends on it
     ├── Forbidden          403
@@ -35,8 +36,12 @@ class Invalid(HeadgateError):
         self.value = value
 
 
-class PageTooLarge(Invalid):
-    """More rows asked for than one answer holds; existing clients read its words under a key of their own."""
+class Unprocessable(Invalid):
+    """A call that cannot be carried out as things are; existing clients read its words under a key of their own."""
+
+
+class PageTooLarge(Unprocessable):
+    """More rows asked for than one answer holds."""
 
 
 class NotFound(HeadgateError):

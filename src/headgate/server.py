@@ -11,9 +11,10 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 import uvicorn
@@ -26,6 +27,7 @@ from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError, DatabaseError, Unreachable
+from headgate.schema.collections import WorkerCollections
 from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
@@ -88,7 +90,7 @@ async def running(settings: Settings, *, with_loops: bool = True, now: clock.Clo
     store = await open_store(settings)
     telemetry = Telemetry()
     telemetry.subscribe(log_events(log))
-    scope = Scope(store, now, settings, Wakeups(store), telemetry)
+    scope = Scope(store, now, settings, Wakeups(store), telemetry, worker_types=_worker_types)
     loops = loops_of(settings) if with_loops else []
     for loop in loops:
         if loop.name == "misfires":  # before any call is answered: what an outage has made stale is not given out
@@ -117,6 +119,7 @@ def app_of(scope: Scope) -> ASGIApp:
             scope.telemetry,
             Actor(actor) if actor else Actor(),
             request.is_disconnected,
+            scope.worker_types,
         )
 
     return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings)
@@ -146,6 +149,12 @@ async def bring_up_to_date(store: Database, *, migrate: bool) -> None:
     else:
         # By name: it brings Alembic and SQLAlchemy, which take a second to import and are rarely needed.
         await import_module("headgate.store.migrating").upgrade(store, start=revision)
+
+
+@cache
+def _worker_types() -> WorkerCollections:
+    # By name: a server that is not asked for them does without.
+    return cast("WorkerCollections", import_module("headgate.worker.types").described())
 
 
 def openapi_document() -> dict[str, Any]:

@@ -5,6 +5,7 @@ profile of `$HEADGATE_HOME/profiles.toml`, the default.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from math import isfinite
@@ -63,6 +64,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
     ] = None
     server_api_max_body_bytes: Annotated[int, _s("Largest request body.", ge=1)] = 10_000_000
+    server_csrf_protection_enabled: Annotated[
+        bool, _s("Ask for a CSRF token, of `GET /csrf-token`, with every call that changes something.")
+    ] = False
+    server_csrf_token_expiration: Annotated[float, _s("How long a CSRF token is good.", gt=0, le=31_536_000)] = 3600.0
     server_encryption_key: Annotated[
         str | None,
         _s(
@@ -284,6 +289,19 @@ def read_profiles(home: Path) -> tuple[str, dict[str, dict[str, Any]]]:
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise ConfigError(f"Cannot read {path}: {error}. Mend or remove the file.") from None
     return content.active, {DEFAULT_PROFILE: {}} | content.profiles
+
+
+MASK = "********"
+_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
+
+
+def masked(key: str, value: Any) -> Any:
+    """`value` of a setting without the password in it."""
+    if not isinstance(value, str):
+        return value
+    if key.lower().endswith(("auth_string", "encryption_key")):
+        return MASK
+    return _PASSWORD.sub(rf"\1:{MASK}@", value)
 
 
 def database_url(settings: Settings) -> str:

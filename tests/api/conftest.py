@@ -110,6 +110,9 @@ class Api:
     async def patch(self, target: str, body: Any = b"", **headers: str) -> Got:
         return await self.send("PATCH", target, body, **headers)
 
+    async def put(self, target: str, body: Any = b"", **headers: str) -> Got:
+        return await self.send("PUT", target, body, **headers)
+
     async def delete(self, target: str, **headers: str) -> Got:
         return await self.send("DELETE", target, **headers)
 
@@ -162,5 +165,14 @@ async def api(tmp_path: Path, sqlite_template: Any, settings: Settings) -> Async
     url = await sqlite_template.copy(tmp_path / "headgate.db")
     clock = FrozenClock(NOW)
     changed = structs.replace(settings, server_database_connection_url=url)
+    async with running(changed, with_loops=False, now=clock) as system:
+        yield Api(system.app, clock)
+
+
+@pytest.fixture
+async def any_api(database_url: str, settings: Settings, tmp_path: Path) -> AsyncIterator[Api]:
+    """The real app, without background jobs, on each kind of database in turn."""
+    clock = FrozenClock(NOW)
+    changed = structs.replace(settings, server_database_connection_url=database_url, home=str(tmp_path))
     async with running(changed, with_loops=False, now=clock) as system:
         yield Api(system.app, clock)

@@ -185,6 +185,7 @@ class Fuzz:
             return self.id_of(noun if name == "id" else name)
         usual = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly"}.get(name)
         usual = "pool" if noun in ("variables", "secrets") else usual
+        usual = "demo-flows" if name == "view" else usual
         usual = self.random.choice(["default", "w"]) if (noun, name) == ("work_pools", "name") else usual
         return self.random.choice([*NAMES, "none", "\0", "a b", "é"]) if usual is None or self.rarely(8) else usual
 
@@ -220,6 +221,8 @@ class Fuzz:
         chosen = [field for field in fields if field.required or self.random.random() < share]
         if any(field.encode_name == "cron" for field in fields):
             chosen = self.schedule(fields)
+        if any(field.encode_name == "confirm" for field in fields):
+            chosen = list(fields)
         if any(field.encode_name == "dry_run" for field in fields) and not self.rarely(3):
             # Random filters are mostly refused, so that these calls would be.
             chosen = [field for field in fields if field.required or field.encode_name in ("all", "dry_run")]
@@ -265,7 +268,7 @@ class Server:
             target = target.replace(stand_in, id)
             body = body and body.replace(stand_in.encode(), id.encode())
         response = self.send(method, target, body)
-        if method == "DELETE" and response.status == 204:
+        if response.status == 204 and (method == "DELETE" or "/admin/database/" in target):
             self.fill()
         return response
 
@@ -330,8 +333,11 @@ def check(call: tuple[str, str, bytes | None], route: Route, response: Response)
         msgspec.json.decode(response.body, type=route.returns)
 
 
-CALLS = 2000
+CALLS = 24 * len(ROUTES)
 """Enough for every route to be answered; more, and other seeds, when something about the wire has changed."""
+
+REFUSED = {"GET /csrf-token"}
+"""What is refused with these settings whatever is sent."""
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -349,4 +355,4 @@ def test_no_call_fails_and_what_is_taken_can_be_worked_with(server: Server, seed
     for name, route in ROUTES.items():
         if name.endswith("/filter") and "{" not in name:
             check(("POST", route.path, b"{}"), route, server.send("POST", route.path, b"{}"))
-    assert answered == set(ROUTES), "calls that are only ever refused test nothing"
+    assert answered == set(ROUTES) - REFUSED, "calls that are only ever refused test nothing"

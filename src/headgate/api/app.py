@@ -24,6 +24,8 @@ from headgate.api.openapi import as_text, build_openapi, page
 from headgate.api.routing import Router
 from headgate.api.table import Table
 from headgate.errors import HeadgateError, TooLarge, Unauthorized
+from headgate.schema.csrf_tokens import CLIENT_HEADER, TOKEN_HEADER
+from headgate.services import csrf_tokens
 from headgate.settings import Settings
 
 ROOT = "/api"
@@ -31,6 +33,8 @@ DOCS = "/docs"
 OPENAPI = f"{ROOT}/openapi.json"
 OPEN_PATHS = frozenset({f"{ROOT}/health", f"{ROOT}/ready"})
 """Answered to anyone, so that probes need no secret."""
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _JSON_TYPE = (b"content-type", b"application/json")
 _LOG = logging.getLogger("headgate.api")
@@ -63,6 +67,7 @@ def create_app(
         routes=[*_documents(routers), *routes],
         authenticate=authenticate,
         origins=origins,
+        wants_tokens=settings.server_csrf_protection_enabled,
     )
     app = Gzip(app)
     if origins:
@@ -83,12 +88,14 @@ class Api:
         routes: Sequence[BaseRoute] = (),
         authenticate: Authenticator | None = None,
         origins: Sequence[str] = (),
+        wants_tokens: bool = False,
     ) -> None:
         self._table = Table((route for router in routers for route in router.routes), root=ROOT)
         self._make_scope = make_scope
         self._max_body_bytes = max_body_bytes
         self._authenticate = authenticate
         self._origins = origins
+        self._wants_tokens = wants_tokens
         self._rest = StarletteRouter(routes, default=self._no_route, lifespan=lifespan, redirect_slashes=False)
 
     async def __call__(self, connection: Connection, receive: Receive, send: Send) -> None:
@@ -112,6 +119,8 @@ class Api:
         """The answer of the request's route, or of why it got none; None when no route of the routers is meant."""
         headers = dict(connection["headers"])
         self._admit(connection, path, headers)
+        if self._wants_tokens and method in WRITES:
+            await self._check_token(connection, headers)
         found = self._table.find("GET" if method == "HEAD" else method, path)
         if found is None:
             return None
@@ -145,6 +154,15 @@ class Api:
                 raise
             # Only a page that a person opens lets the browser ask: its own prompt must not cover the UI's.
             raise HTTPException(401, "Unauthorized", {"www-authenticate": 'Basic realm="headgate"'}) from None
+
+    async def _check_token(self, connection: Connection, headers: dict[bytes, bytes]) -> None:
+        """`Forbidden` for a write without a token that its client was given."""
+        token, client = (headers.get(name.encode()) for name in (TOKEN_HEADER, CLIENT_HEADER))
+        await csrf_tokens.check(
+            self._make_scope(Request(connection)),
+            token=None if token is None else token.decode("latin-1"),
+            client=None if client is None else client.decode("latin-1"),
+        )
 
     async def _serve_rest(self, connection: Connection, receive: Receive, send: Send) -> None:
         """Leave the request to the further routes; an error of theirs is answered while nothing has been sent yet."""

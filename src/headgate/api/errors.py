@@ -2,7 +2,7 @@
 
 Invalid, or a request that does not fit the route's types
                              422  {"exception_message", "exception_detail": [{type, loc, msg, input}], "request_body"}
-PageTooLarge                 422  {"detail"}
+Unprocessable                422  {"detail"}
 NotFound                     404  {"detail"}, or under the route's `error_key`
 BadRequest Forbidden Conflict TooLarge
                  400 403 409 413  {"detail"}
@@ -28,10 +28,10 @@ from headgate.errors import (
     Invalid,
     NotConfigured,
     NotFound,
-    PageTooLarge,
     TooLarge,
     Unauthorized,
     Unavailable,
+    Unprocessable,
 )
 
 RETRY_AFTER_SECONDS = 1
@@ -161,7 +161,7 @@ def _problem(status: int, key: str, message: str, headers: Mapping[str, str] | N
 def _invalid(error: Invalid, raw: bytes) -> Reply:
     parsed = _parsed(raw)
     match error:
-        case PageTooLarge():
+        case Unprocessable():
             return _problem(422, "detail", str(error))
         case Unreadable(problem=problem):
             pass

@@ -1,6 +1,5 @@
 """`headgate config`: settings, where each comes from, and changes to the profile in use."""
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from headgate.cli.output import UsageError, print_json
 from headgate.cli.profiles import Values, change_current
 from headgate.cli.values import pairs
 from headgate.errors import ConfigError, NotFound
-from headgate.settings import NAMES, Loaded, Source, env_name, parse, setting_name
+from headgate.settings import NAMES, Loaded, Source, env_name, masked, parse, setting_name
 
 app = App(name="config")
 
@@ -28,8 +27,6 @@ Assignments = Annotated[
 Keys = Annotated[str, Parameter(name="key", help="Name of a setting, such as HEADGATE_API_URL.")]
 
 _ALL = "`headgate config view --show-defaults` lists all."
-MASK = "********"
-_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
 
 
 @app.command
@@ -86,15 +83,6 @@ def unset(*keys: Keys, session: InSession) -> None:
     profile = change_current(session, lambda before: _without(before, keys))
     for key in keys:
         print(f"Took {key} out of profile {profile!r}.")
-
-
-def masked(key: str, value: Any) -> Any:
-    """`value` without the password in it."""
-    if not isinstance(value, str):
-        return value
-    if key.lower().endswith(("auth_string", "encryption_key")):
-        return MASK
-    return _PASSWORD.sub(rf"\1:{MASK}@", value)
 
 
 def _shown(loaded: Loaded, name: str, show_secrets: bool) -> Any:

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from headgate.cli.config import ShowSecrets, masked
+from headgate.cli.config import ShowSecrets
 from headgate.cli.options import InSession, Output, Yes
 from headgate.cli.output import Column, confirm, print_json, print_table, warning_line
 from headgate.cli.profiles import profiles_of
 from headgate.cli.session import Session, open_client
 from headgate.client.calls import admin
 from headgate.errors import Conflict, HeadgateError
-from headgate.settings import DEFAULT_PROFILE, PREFIX, load
+from headgate.settings import DEFAULT_PROFILE, PREFIX, load, masked
 
 app = App(name="profile")
 

@@ -11,10 +11,12 @@ import msgspec
 
 from headgate import __version__
 from headgate.client.call import Call
+from headgate.client.calls import csrf_tokens
 from headgate.client.transport import AsyncTransport, Request, Response, Transport
 from headgate.clock import monotonic, now
 from headgate.errors import BY_STATUS, HeadgateError, Unreachable
 from headgate.ids import uuid7
+from headgate.schema.csrf_tokens import CLIENT_HEADER, TOKEN_HEADER, CsrfToken
 
 T = TypeVar("T")
 
@@ -37,10 +39,18 @@ class _Sender:
             self._headers["authorization"] = "Basic " + base64.b64encode(auth.encode()).decode()
         self._timeout = timeout
         self._patience = patience
+        self._name = str(uuid7(now()))
 
     def _request(self, call: Call[Any]) -> Request:
         body = None if call.body is None else msgspec.json.encode(_repeatable(call.body))
         return Request(call.method, call.target, body, self._headers, self._timeout + call.wait)
+
+    def _token_call(self) -> Call[CsrfToken]:
+        return csrf_tokens.create(self._name)
+
+    def _show(self, token: CsrfToken) -> None:
+        """Have requests carry a token, also those that were built before."""
+        self._headers |= {TOKEN_HEADER: token.token, CLIENT_HEADER: token.client}
 
 
 class _Patience:
@@ -78,6 +88,7 @@ class Client(_Sender):
     def send(self, call: Call[T]) -> T:
         """The answer to `call`; raises the error of `headgate.errors` that its status means."""
         request, patience = self._request(call), _Patience(self._patience)
+        asked = False
         while True:
             try:
                 response = self._transport.send(request)
@@ -86,6 +97,10 @@ class Client(_Sender):
                 if pause is None:
                     raise
             else:
+                if not asked and _wants_token(response):
+                    asked = True
+                    self._show(self.send(self._token_call()))
+                    continue
                 pause = patience.pause(_retry_after(response)) if response.status in _RETRIED else None
                 if pause is None:
                     return _answer(call, response)
@@ -116,6 +131,7 @@ class AsyncClient(_Sender):
         import asyncio  # 20 ms, measured: engines and the CLI have no event loop and start without it
 
         request, patience = self._request(call), _Patience(self._patience)
+        asked = False
         while True:
             try:
                 response = await self._transport.send_async(request)
@@ -124,6 +140,10 @@ class AsyncClient(_Sender):
                 if pause is None:
                     raise
             else:
+                if not asked and _wants_token(response):
+                    asked = True
+                    self._show(await self.send(self._token_call()))
+                    continue
                 pause = patience.pause(_retry_after(response)) if response.status in _RETRIED else None
                 if pause is None:
                     return _answer(call, response)
@@ -144,6 +164,11 @@ class AsyncClient(_Sender):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _wants_token(response: Response) -> bool:
+    """Whether a write was refused for want of a CSRF token, or because its time is up."""
+    return response.status == 403 and b"CSRF token" in response.body
 
 
 def _repeatable(body: Any) -> Any:

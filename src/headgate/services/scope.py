@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from headgate.clock import Clock
+from headgate.schema.collections import WorkerCollections
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings
 from headgate.store.database import Database
@@ -30,7 +31,8 @@ async def _stays() -> bool:
 class Scope:
     """The database, the time, the settings, the people who wait, and the one who asks.
 
-    `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any.
+    `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any. `worker_types`
+    imports and describes those that are installed where the server runs.
     """
 
     store: Database
@@ -40,6 +42,7 @@ class Scope:
     telemetry: Telemetry
     actor: Actor = SYSTEM
     is_gone: Callable[[], Awaitable[bool]] = field(default=_stays)
+    worker_types: Callable[[], WorkerCollections] = dict
 
     @property
     def now(self) -> datetime:

@@ -171,6 +171,25 @@ secret = Table(
     Column("ciphertext", Text, nullable=False),
 )
 
+csrf_token = Table(
+    "csrf_token",
+    metadata,
+    _id(),
+    *_times(),
+    Column("client", Text, nullable=False, unique=True),
+    Column("token", Text, nullable=False),
+    Column("expiration", Timestamp, nullable=False),
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    # What is configured for all clients while the server runs, by name.
+    Column("key", Text, primary_key=True, nullable=False),
+    Column("updated", Timestamp, nullable=False),
+    Column("value", Json, nullable=False),
+)
+
 deployment = Table(
     "deployment",
     metadata,

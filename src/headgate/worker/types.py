@@ -10,6 +10,7 @@ from uuid import UUID
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError
 from headgate.flows.reporter import Assignment
+from headgate.schema.collections import WorkerMetadata
 
 GROUP = "headgate.workers"
 
@@ -81,6 +82,27 @@ def installed_types() -> dict[str, WorkerType]:
         except Exception as error:
             logging.getLogger("headgate.worker").warning("Worker type %r cannot be used: %s", name, _cause(entry, error))
     return types
+
+
+OWN_COLLECTION = "prefect"
+"""What existing clients call the collection of a server's own types; the others are under their package's name."""
+
+
+def described() -> dict[str, dict[str, WorkerMetadata]]:
+    """The installed types as clients look them up: by collection, and by name."""
+    packages = {name: entry.dist.name if entry.dist else GROUP for name, entry in _entries().items()}
+    found: dict[str, dict[str, WorkerMetadata]] = {OWN_COLLECTION: {}}
+    for name, kind in installed_types().items():
+        package = packages[name]
+        collection = found.setdefault(OWN_COLLECTION if package == "headgate" else package, {})
+        collection[kind.type] = WorkerMetadata(
+            type=kind.type,
+            display_name=kind.display_name,
+            description=kind.description,
+            install_command=f"pip install {package}",
+            default_base_job_configuration=kind.default_base_job_template(),
+        )
+    return found
 
 
 def worker_type(name: str) -> WorkerType:

@@ -4,6 +4,8 @@ from headgate.api.routes import (
     admin,
     agents,
     claims,
+    collections,
+    csrf_tokens,
     deployments,
     flow_run_states,
     flow_runs,
@@ -20,6 +22,8 @@ from headgate.api.routes import (
 
 ROUTERS = (
     admin.router,
+    csrf_tokens.router,
+    collections.router,
     flows.router,
     deployments.router,
     flow_runs.router,

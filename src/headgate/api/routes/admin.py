@@ -1,6 +1,9 @@
 """Routes about the server itself."""
 
+from typing import Any
+
 from headgate.api.routing import Router
+from headgate.schema.admin import Confirmation, ResultStorage
 from headgate.services import admin
 from headgate.services.scope import Scope
 
@@ -36,3 +39,39 @@ async def read_version() -> str:
 async def read_server_version() -> str:
     """Version of the server that existing clients take this one for; their majors must match."""
     return admin.PEER_VERSION
+
+
+@router.get("/admin/settings")
+async def read_server_settings(scope: Scope) -> dict[str, Any]:
+    """The server's settings, without passwords."""
+    return admin.settings(scope)
+
+
+@router.get("/admin/storage")
+async def read_result_storage(scope: Scope) -> ResultStorage:
+    """The block that keeps results of runs which name no storage of their own."""
+    return await admin.get_result_storage(scope)
+
+
+@router.delete("/admin/storage")
+async def clear_result_storage(scope: Scope) -> None:
+    """Have runs that name no storage keep their results on their own machine."""
+    await admin.clear_result_storage(scope)
+
+
+@router.post("/admin/database/clear", status=204)
+async def clear_database(scope: Scope, body: Confirmation | None) -> None:
+    """Delete every record."""
+    await admin.clear_database(scope, body or Confirmation())
+
+
+@router.post("/admin/database/drop", status=204)
+async def drop_database(scope: Scope, body: Confirmation | None) -> None:
+    """Delete every record. The empty schema stays, since the server works on it."""
+    await admin.clear_database(scope, body or Confirmation())
+
+
+@router.post("/admin/database/create", status=204)
+async def create_database(scope: Scope, body: Confirmation | None) -> None:
+    """Nothing: the schema is there while a server runs."""
+    admin.create_database(body or Confirmation())

@@ -1,6 +1,9 @@
 """Calls about the server itself."""
 
+from typing import Any
+
 from headgate.client.call import Call
+from headgate.schema.admin import Confirmation, ResultStorage
 
 
 def health() -> Call[bool]:
@@ -26,3 +29,33 @@ def peer_version() -> Call[str]:
 def hello() -> Call[str]:
     """A greeting."""
     return Call("GET", "/hello", returns=str)
+
+
+def settings() -> Call[dict[str, Any]]:
+    """The server's settings, without passwords."""
+    return Call("GET", "/admin/settings", returns=dict[str, Any])
+
+
+def result_storage() -> Call[ResultStorage]:
+    """The block that keeps results of runs which name no storage of their own."""
+    return Call("GET", "/admin/storage", returns=ResultStorage)
+
+
+def clear_result_storage() -> Call[None]:
+    """Have runs that name no storage keep their results on their own machine."""
+    return Call("DELETE", "/admin/storage")
+
+
+def clear_database(body: Confirmation) -> Call[None]:
+    """Delete every record."""
+    return Call("POST", "/admin/database/clear", body=body)
+
+
+def drop_database(body: Confirmation) -> Call[None]:
+    """Delete every record; the empty schema stays."""
+    return Call("POST", "/admin/database/drop", body=body)
+
+
+def create_database(body: Confirmation) -> Call[None]:
+    """Nothing: the schema is there while a server runs."""
+    return Call("POST", "/admin/database/create", body=body)

@@ -61,6 +61,24 @@ CREATE TABLE secret (
     UNIQUE (name)
 );
 
+CREATE TABLE csrf_token (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    client TEXT NOT NULL,
+    token TEXT NOT NULL,
+    expiration TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (client)
+);
+
+CREATE TABLE configuration (
+    key TEXT NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    value JSON NOT NULL,
+    PRIMARY KEY (key)
+);
+
 CREATE TABLE flow_run (
     id UUID NOT NULL,
     created TIMESTAMPTZ NOT NULL,

@@ -61,6 +61,24 @@ CREATE TABLE secret (
     UNIQUE (name)
 );
 
+CREATE TABLE csrf_token (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    client TEXT NOT NULL,
+    token TEXT NOT NULL,
+    expiration TIMESTAMP_INT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (client)
+);
+
+CREATE TABLE configuration (
+    "key" TEXT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    value JSON_TEXT NOT NULL,
+    PRIMARY KEY ("key")
+);
+
 CREATE TABLE flow_run (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,

@@ -1,0 +1,40 @@
+"""Collections: what existing clients learn of worker types here."""
+
+from typing import Any
+
+import pytest
+
+from headgate.core import templates
+
+
+async def test_the_worker_types_of_this_environment_are_listed_with_their_templates(api: Any) -> None:
+    got = await api.get("/collections/views/aggregate-worker-metadata")
+    assert got.status == 200
+    process = got.json["prefect"]["process"]
+    assert set(process) == {
+        "type",
+        "display_name",
+        "description",
+        "documentation_url",
+        "logo_url",
+        "install_command",
+        "is_beta",
+        "default_base_job_configuration",
+    }
+    assert process["type"] == "process"
+    templates.check(process["default_base_job_configuration"])
+    made = await api.post(
+        "/work_pools/", {"name": "p", "type": "process", "base_job_template": process["default_base_job_configuration"]}
+    )
+    assert made.status == 201
+
+
+@pytest.mark.parametrize("view", ["aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"])
+async def test_a_view_of_what_this_server_does_not_know_is_empty(api: Any, view: str) -> None:
+    got = await api.get(f"/collections/views/{view}")
+    assert (got.status, got.json) == (200, {})
+
+
+async def test_another_view_is_none(api: Any) -> None:
+    got = await api.get("/collections/views/invalid")
+    assert (got.status, got.json) == (404, {"detail": "View invalid not found in registry"})

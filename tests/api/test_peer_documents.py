@@ -17,14 +17,15 @@ from headgate.server import openapi_document
 TABLE = Path(__file__).with_name("peer_operations.json")
 
 ON_PURPOSE = {
-    r"POST /admin/database/\w+": "no call deletes the database; `headgate server database reset` does, where it lies",
+    r"GET /admin/settings answer.*": "Headgate's settings are its own",
     r".* answer\.(schedules\.)?(catchup|max_active_runs)": "never did anything, and no client reads it",
 }
 """Differences (a pattern for the whole line) and why they are to stay."""
 
 STILL_OPEN = (
-    r"\w+ /(artifacts|saved_searches|automations|block_\w+|collections|csrf-token|variables)\b.*",
-    r"\w+ /(admin|events|templates|ui|flow_run_notification_policies|observed-states)\b.*",
+    r"\w+ /(artifacts|saved_searches|automations|block_\w+|variables)\b.*",
+    r"PUT /admin/storage",
+    r"\w+ /(events|templates|ui|flow_run_notification_policies|observed-states)\b.*",
     r"\w+ /(flows|flow_runs|flow_run_states|task_runs|task_run_states|task_workers)\b.*",
     r"\w+ \S+ .*\bempirical_policy\..*",
     r"\w+ \S+ body\.task_runs",

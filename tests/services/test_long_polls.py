@@ -23,6 +23,8 @@ from headgate.services import claims, deployment_schedules, deployments, flow_ru
 from headgate.services.loops import scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.wakeups import Wakeups
+from headgate.store import claims as claim_rows
+from headgate.store.database import Tx
 
 Act = Callable[[], Awaitable[Any]]
 
@@ -331,4 +333,57 @@ async def test_what_another_server_makes_wakes_it(world: World, neighbour: World
         while not world.scope.store.hears:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     run = await maker.run(deployment)
+    assert granted(await woken(task)) == [run.id]
+
+
+class Heard:
+    """Other processes that are heard, or not."""
+
+    def __init__(self, hears: bool) -> None:
+        self.hears = hears
+
+    def announce(self, pools: set[UUID]) -> None: ...
+
+    def listen(self, hear: Callable[..., None]) -> None: ...
+
+
+@pytest.mark.parametrize("hears", [True, False])
+async def test_it_looks_seldom_where_other_servers_are_heard(
+    world: World, sleepers: Sleepers, monkeypatch: pytest.MonkeyPatch, hears: bool
+) -> None:
+    monkeypatch.setattr(claims, "TRUTH_SECONDS", 0.5)
+    await world.pool()
+    waiter = World(replace(world.scope, wakeups=Wakeups(Heard(hears))), world.clock)
+    task = asyncio.create_task(waiter.claim(wait_seconds=30))
+    seconds = await sleepers.next()
+    assert 10.0 <= seconds <= 15.0 if hears else seconds == 0.5
+    waiter.scope.wakeups.close()
+    await woken(task)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_it_looks_soon_again_for_what_another_server_kept_from_it(
+    world: World, neighbour: World, sleepers: Sleepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment with whose slots another server was busy counts as full, and nobody tells when that is over."""
+    monkeypatch.setattr(claims, "TRUTH_SECONDS", 0.05)
+    await world.pool()
+    deployment = await world.deploy(concurrency_limit=5)
+    run = await world.run(deployment)
+    waiter = World(replace(world.scope, wakeups=Wakeups(Heard(True)), clock=clocks.now), world.clock)
+    held, looked = asyncio.Event(), asyncio.Event()
+
+    async def busy(tx: Tx) -> None:
+        await claim_rows.hold_slots(tx, [deployment.id])
+        held.set()
+        await looked.wait()
+
+    async with asyncio.timeout(SOON):
+        other = asyncio.create_task(neighbour.scope.store.write(busy))
+        await held.wait()
+        task = asyncio.create_task(waiter.claim(wait_seconds=30))
+        while await sleepers.next() > 0.05:
+            pass
+        looked.set()
+        await other
     assert granted(await woken(task)) == [run.id]

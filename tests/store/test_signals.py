@@ -1,6 +1,8 @@
 """Signals between processes on one database: what one announces after its commit, the others hear; soon, and together."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, Collection
 from uuid import UUID, uuid4
 
@@ -14,6 +16,8 @@ from headgate.store.postgresql import PostgresqlDatabase
 from headgate.store.signals import Outbox
 
 WITHIN = 20.0
+
+LISTENS = "FROM pg_stat_activity WHERE application_name = 'headgate signals'"
 
 OpenDatabase = Callable[[str], Awaitable[Database]]
 
@@ -149,9 +153,7 @@ async def test_a_cut_connection_is_made_anew(database: Database, other: Database
     await until_it_hears(database)
     while not ear.heard.empty():
         ear.heard.get_nowait()
-    await other.write(
-        lambda tx: tx.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'")
-    )
+    await other.write(lambda tx: tx.execute(f"SELECT pg_terminate_backend(pid) {LISTENS}"))
     assert await ear.next() is None
     await until_it_hears(database)
     pool = uuid4()
@@ -187,3 +189,44 @@ async def test_a_message_that_cannot_be_sent_harms_nobody(database: PostgresqlDa
     await database._pool.close()
     database.announce({uuid4()})
     await database._signals.close()
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_connection_that_falls_silent_is_found_out(
+    database: Database, other: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was cut off without a word: who waits is told to look, and it is made anew."""
+    monkeypatch.setattr(postgresql_signals, "_CHECK_SECONDS", 0.01)
+    ear = Ear()
+    database.listen(ear)
+    await until_it_hears(database)
+    while not ear.heard.empty():
+        ear.heard.get_nowait()
+    backend = await other.read(lambda tx: tx.fetch_value(f"SELECT pid {LISTENS}"))
+    monkeypatch.setattr(postgresql_signals, "_ANSWER_SECONDS", 0.2)
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        assert await ear.next() is None
+        assert not database.hears
+        monkeypatch.setattr(postgresql_signals, "_ANSWER_SECONDS", WITHIN)
+        await until_it_hears(database)
+    finally:
+        os.kill(backend, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_where_nothing_comes_through_it_says_so_once(
+    database: PostgresqlDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As behind a pooler that hands connections on: it is no server that hears."""
+    monkeypatch.setattr(postgresql_signals, "_ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(postgresql_signals, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(postgresql_signals.PostgresqlSignals, "_notify", lambda self, message: asyncio.sleep(0))
+    ear = Ear()
+    database.listen(ear)
+    for _ in range(3):
+        assert await ear.next() is None
+    assert not database.hears
+    assert [record.message for record in caplog.records if "HEADGATE_SERVER_DATABASE_DIRECT_URL" in record.message] == [
+        caplog.messages[0]
+    ]

@@ -29,9 +29,17 @@ _BEYOND, _GROWTH, _MOST_BEYOND = 8, 4, 512
 something is, more with each further page."""
 
 
+@dataclass(frozen=True, slots=True)
+class Admissible:
+    """Who may start; `contended`: others might have, had another server not been busy with their limits just then."""
+
+    runs: Sequence[Candidate] = ()
+    contended: bool = False
+
+
 async def admissible(
     tx: Tx, pool: LockedPool, queues: Iterable[Lane], *, used: int, span: tuple[datetime, datetime], room: int
-) -> list[Candidate]:
+) -> Admissible:
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
     at a time, until the room is used up. `used` are the slots of the pool that are taken.
 
@@ -40,7 +48,7 @@ async def admissible(
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
     room = min(room, _left(top))
     if room <= 0 or pool.is_paused:
-        return []
+        return Admissible()
     slots = _Slots(tx)
     admitted: list[Candidate] = []
     for queue in sorted(queues, key=lambda lane: lane.priority):
@@ -51,7 +59,7 @@ async def admissible(
         top = replace(top, used=top.used + len(taken))
         if len(admitted) >= room:
             break
-    return admitted
+    return Admissible(admitted, slots.contended)
 
 
 async def _admit_queue(
@@ -91,6 +99,7 @@ class _Slots:
 
     def __init__(self, tx: Tx) -> None:
         self.lanes: dict[UUID, Lane] = {}
+        self.contended = False
         self._tx = tx
         self._is_read = False
         self._held: set[UUID] = set()
@@ -104,6 +113,7 @@ class _Slots:
         used = await rows.try_slots(self._tx, wanted) if wanted else {}
         self.lanes |= {id: Lane(id, limit=cap, used=used.get(id, cap)) for id, cap in wanted.items()}
         self._held |= used.keys()
+        self.contended = self.contended or used.keys() != wanted.keys()
 
     def full(self) -> list[UUID]:
         """Deployments without a slot."""

@@ -1,6 +1,7 @@
 """Use cases of claims and leases: the atomic step that gives due runs to a worker, and what keeps them its own."""
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ from headgate.telemetry import RunsClaimed
 TRUTH_SECONDS = 1.0
 """A waiting claim looks again after this long even when nothing woke it: another process may have made work."""
 
+HEARING_SECONDS = (10.0, 15.0)
+"""The same, at random between the two, while what other processes make ready is heard of."""
+
 
 AnyClaim: TypeAlias = ClaimRequest | AgentClaimRequest
 
@@ -72,12 +76,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a look found, in which pools; whose signals may bring more, and when the next run there falls due."""
+    """What a look found, in which pools; whose signals may bring more, and when the next run there falls due.
+
+    `contended`: it passed over runs with whose limits another server was busy, which nobody is going to tell.
+    """
 
     found: Found
     pools: list[LockedPool]
     heard: frozenset[UUID]
     next_due: datetime | None
+    contended: bool
 
 
 async def claim(scope: Scope, pool_name: str, body: ClaimRequest) -> ClaimResponse:
@@ -116,7 +124,7 @@ async def _wait_for_work(scope: Scope, pool_name: str | None, body: AnyClaim) ->
             claimed = await _look(scope, pool_name, body)  # what came since the last look woke nobody
             if not _nothing(claimed.found):
                 break
-            await wait_until_set(event, _pause(scope.now, deadline, claimed.next_due, body))
+            await wait_until_set(event, _pause(scope, deadline, claimed, body))
         if await scope.is_gone():
             break
     if body.room and _nothing(claimed.found):
@@ -134,11 +142,14 @@ def _nothing(found: Found) -> bool:
     return not found.grants and not found.cancel and not found.drain
 
 
-def _pause(now: datetime, deadline: datetime, next_due: datetime | None, body: AnyClaim) -> float:
+def _pause(scope: Scope, deadline: datetime, claimed: Claimed, body: AnyClaim) -> float:
     """Seconds until the next look, when nothing wakes it before."""
-    ends = [deadline, now + timedelta(seconds=TRUTH_SECONDS)]
-    if next_due is not None and body.room:
-        ends.append(next_due - timedelta(seconds=body.prefetch_seconds))
+    now = scope.now
+    by_prefix = isinstance(body, AgentClaimRequest) and body.match is not None  # a new pool that matches tells nobody
+    told = scope.wakeups.hears and not claimed.contended and not by_prefix
+    ends = [deadline, now + timedelta(seconds=random.uniform(*HEARING_SECONDS) if told else TRUTH_SECONDS)]
+    if claimed.next_due is not None and body.room:
+        ends.append(claimed.next_due - timedelta(seconds=body.prefetch_seconds))
     return max((min(ends) - now).total_seconds(), 0.0)
 
 
@@ -213,11 +224,11 @@ def _chosen(polled: Polled, pools: Mapping[str, LockedPool | NotFound | Forbidde
 async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: frozenset[UUID]) -> Claimed:
     body = claim.body
     holder, drain = await _beat(tx, claim, pools)
-    grants = [] if drain else await _serve(tx, claim, pools, holder)
+    grants, contended = ([], False) if drain else await _serve(tx, claim, pools, holder)
     cancel = [id for id in await rows.to_cancel(tx, holder) if id not in body.cancelling]
     found = Found(grants=grants, cancel=cancel, drain=drain)
     next_due = await _next_due(tx, claim, pools) if _nothing(found) else None
-    return Claimed(found, pools, heard | {holder, *(pool.id for pool in pools)}, next_due)
+    return Claimed(found, pools, heard | {holder, *(pool.id for pool in pools)}, next_due, contended)
 
 
 async def _beat(tx: Tx, claim: Claim, pools: list[LockedPool]) -> tuple[UUID, bool]:
@@ -240,19 +251,21 @@ def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
         )
 
 
-async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> list[Grant]:
-    """Runs of one pool after the other, as long as there is room."""
+async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> tuple[list[Grant], bool]:
+    """Runs of one pool after the other, as long as there is room; and whether any were passed over as contended."""
     grants: list[Grant] = []
+    contended = False
     for pool in pools:
         polled = await _polled_queues(tx, claim, pool)
         await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=claim.now)
         queues = [queue.lane for queue in polled.queues.values()]
         room, span = claim.body.room - len(grants), (EVER, _horizon(claim))
         admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room)
-        granted = await _grant(tx, admitted, holder, claim)
+        contended = contended or admitted.contended
+        granted = await _grant(tx, admitted.runs, holder, claim)
         await references.attach(claim.scope, tx, pool.base_job_template, granted)
         grants += granted
-    return grants
+    return grants, contended
 
 
 async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> rows.Lanes:

@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 import uvicorn
+from starlette.requests import HTTPConnection
 from starlette.requests import Request as HttpRequest
 from starlette.types import ASGIApp, Message
 
 from headgate import __version__, clock
 from headgate.api.app import create_app
 from headgate.api.openapi import build_openapi
-from headgate.api.routes import ROUTERS
+from headgate.api.routes import ROUTERS, SOCKETS
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError, DatabaseError, Unreachable
 from headgate.schema.collections import WorkerCollections
@@ -109,20 +110,12 @@ async def running(settings: Settings, *, with_loops: bool = True, now: clock.Clo
 def app_of(scope: Scope) -> ASGIApp:
     """The HTTP application over an open system."""
 
-    def make_scope(request: HttpRequest) -> Scope:
-        actor = request.scope.get("actor")
-        return Scope(
-            scope.store,
-            scope.clock,
-            scope.settings,
-            scope.wakeups,
-            scope.telemetry,
-            Actor(actor) if actor else Actor(),
-            request.is_disconnected,
-            scope.worker_types,
-        )
+    def make_scope(connection: HTTPConnection) -> Scope:
+        actor = connection.scope.get("actor")
+        is_gone = connection.is_disconnected if isinstance(connection, HttpRequest) else scope.is_gone
+        return replace(scope, actor=Actor(actor) if actor else Actor(), is_gone=is_gone)
 
-    return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings)
+    return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings, sockets=SOCKETS)
 
 
 async def open_store(settings: Settings) -> Database:
@@ -208,7 +201,14 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     url = _url(listener)
     async with running(settings) as system:
         config = uvicorn.Config(
-            system.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5, ws="none"
+            system.app,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+            ws=_websocket,  # type: ignore[arg-type]
+            ws_max_size=settings.server_api_max_body_bytes,
+            ws_per_message_deflate=False,  # its windows would cost every idle worker's connection 300 kB
         )
         path = state_file(settings)
 
@@ -220,6 +220,12 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             await _Server(config, system.scope.wakeups, tell).serve(sockets=[listener])
         finally:
             _withdraw(path)
+
+
+def _websocket(**given: Any) -> asyncio.Protocol:
+    """What speaks websocket on a connection; imported by the first that asks, since most servers never see one."""
+    protocol: asyncio.Protocol = import_module("uvicorn.protocols.websockets.wsproto_impl").WSProtocol(**given)
+    return protocol
 
 
 class _Server(uvicorn.Server):

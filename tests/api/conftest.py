@@ -1,7 +1,9 @@
 """Calls an ASGI app as a server would: any app, or ours on a database of its own."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,6 +93,79 @@ def chunks() -> type[Chunks]:
     return Chunks
 
 
+class ClientSocket:
+    """The other side of a websocket of the app. `closed` is the code and the reason that it was sent away with."""
+
+    def __init__(self, app: Any, path: str, speaks: Sequence[str], headers: Mapping[str, str]) -> None:
+        self.speaks = speaks
+        self.greeting: Any = None
+        self.closed: tuple[int, str] | None = None
+        self._in: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._hungry = asyncio.Event()
+        self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._in.put_nowait({"type": "websocket.connect"})
+        given = {"host": "localhost", **headers}
+        connection = {
+            "type": "websocket",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "scheme": "ws",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+            "subprotocols": list(speaks),
+        }
+        self._task = asyncio.create_task(app(connection, self._receive, self._out.put))
+
+    async def opened(self) -> bool:
+        """Whether the app took the connection."""
+        message = await self._message()
+        if message["type"] == "websocket.accept":
+            return True
+        self._note(message)
+        return False
+
+    async def send(self, frame: Any) -> None:
+        """Send a frame."""
+        text = frame if isinstance(frame, str) else msgspec.json.encode(frame).decode()
+        self._hungry.clear()
+        await self._in.put({"type": "websocket.receive", "text": text})
+
+    async def taken(self) -> None:
+        """Wait until the app has acted on what was sent, and waits for more."""
+        async with asyncio.timeout(20):
+            await self._hungry.wait()
+        await asyncio.sleep(0)
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._in.empty():
+            self._hungry.set()
+        return await self._in.get()
+
+    async def next(self) -> Any:
+        """The app's next frame; None when it closed instead."""
+        message = await self._message()
+        if message["type"] == "websocket.send":
+            return msgspec.json.decode(message["text"])
+        self._note(message)
+        return None
+
+    async def hang_up(self) -> None:
+        """Leave, and wait until the app is done."""
+        await self._in.put({"type": "websocket.disconnect", "code": 1000})
+        async with asyncio.timeout(20):
+            await self._task
+
+    async def _message(self) -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            return await self._out.get()
+
+    def _note(self, message: dict[str, Any]) -> None:
+        assert message["type"] == "websocket.close", message
+        self.closed = message["code"], message.get("reason") or ""
+
+
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -120,6 +195,26 @@ class Api:
         """One request; underscores in the names of headers stand for dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await send(self.app, method, "/api" + target, body, headers=named)
+
+    @asynccontextmanager
+    async def raw_socket(
+        self, path: str, *, speaks: Sequence[str] = ("prefect",), **headers: str
+    ) -> AsyncIterator[ClientSocket]:
+        """A websocket that has been asked for, and no more; hung up at the end."""
+        client = ClientSocket(self.app, "/api" + path, speaks, headers)
+        try:
+            yield client
+        finally:
+            await client.hang_up()
+
+    @asynccontextmanager
+    async def socket(self, path: str, *, token: str | None = None) -> AsyncIterator[ClientSocket]:
+        """A websocket, its handshake done; what came of that is in `greeting`, or in `closed`."""
+        async with self.raw_socket(path) as client:
+            assert await client.opened()
+            await client.send({"type": "auth", "token": token})
+            client.greeting = await client.next()
+            yield client
 
     # What most tests start from. Each answers the record as it came.
 

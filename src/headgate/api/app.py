@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
@@ -22,6 +22,7 @@ from headgate.api.errors import Reply, check_api_version, failure, without_value
 from headgate.api.middleware import Gzip, RequestLog, allow_origins, refuse_foreign_writes
 from headgate.api.openapi import as_text, build_openapi, page
 from headgate.api.routing import Router
+from headgate.api.sockets import SocketRoute, socket_routes
 from headgate.api.table import Table
 from headgate.errors import HeadgateError, TooLarge, Unauthorized
 from headgate.schema.csrf_tokens import CLIENT_HEADER, TOKEN_HEADER
@@ -43,14 +44,15 @@ _LOG = logging.getLogger("headgate.api")
 def create_app(
     *,
     routers: Iterable[Router],
-    make_scope: Callable[[Request], Any],
+    make_scope: Callable[[HTTPConnection], Any],
     settings: Settings,
+    sockets: Iterable[SocketRoute] = (),
     lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
     routes: Sequence[BaseRoute] = (),
     authenticate: Authenticator | None = None,
     origins: Sequence[str] = (),
 ) -> ASGIApp:
-    """The app: `routers` under `/api`, the documents, and further Starlette `routes` (websockets, files).
+    """The app: `routers` and `sockets` under `/api`, the documents, and further Starlette `routes` (files).
 
     `make_scope` gives what handlers take as `scope`; the caller's name stands in `request.scope["actor"]`.
     Everything under `/api` and the documents ask `authenticate`, by default for the settings' auth string;
@@ -59,12 +61,13 @@ def create_app(
     routers = list(routers)
     if authenticate is None and settings.server_api_auth_string:
         authenticate = password(settings.server_api_auth_string)
+    websockets = socket_routes(sockets, root=ROOT, make_scope=make_scope, authenticate=authenticate, origins=origins)
     app: ASGIApp = Api(
         routers,
         make_scope=make_scope,
         max_body_bytes=settings.server_api_max_body_bytes,
         lifespan=lifespan,
-        routes=[*_documents(routers), *routes],
+        routes=[*_documents(routers), *websockets, *routes],
         authenticate=authenticate,
         origins=origins,
         wants_tokens=settings.server_csrf_protection_enabled,
@@ -82,7 +85,7 @@ class Api:
         self,
         routers: Iterable[Router],
         *,
-        make_scope: Callable[[Request], Any],
+        make_scope: Callable[[HTTPConnection], Any],
         max_body_bytes: int,
         lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
         routes: Sequence[BaseRoute] = (),

@@ -26,6 +26,7 @@ async def create(scope: Scope, body: list[LogCreate]) -> None:
     """Write lines."""
     if body:
         await scope.store.submit(INSERT, [_log(scope, line, index) for index, line in enumerate(body)])
+        scope.log_streams.tell([line.flow_run_id for line in body])
 
 
 def _log(scope: Scope, line: LogCreate, index: int) -> Log:

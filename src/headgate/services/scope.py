@@ -6,6 +6,7 @@ from datetime import datetime
 
 from headgate.clock import Clock
 from headgate.schema.collections import WorkerCollections
+from headgate.services.log_streams import LogStreams
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings
 from headgate.store.database import Database
@@ -43,6 +44,7 @@ class Scope:
     actor: Actor = SYSTEM
     is_gone: Callable[[], Awaitable[bool]] = field(default=_stays)
     worker_types: Callable[[], WorkerCollections] = dict
+    log_streams: LogStreams = field(default_factory=LogStreams)
 
     @property
     def now(self) -> datetime:

@@ -2,9 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 from uuid import UUID
+
+_CHANGES = 0x6F1D_52A8_0C37_4B9E
+_ANY = UUID(int=0)
+
+
+def changes_of(pool: UUID) -> UUID:
+    """The name under which changes of a pool's own record are signalled, apart from work that is ready in it."""
+    return UUID(int=pool.int ^ _CHANGES)
 
 
 class Others(Protocol):
@@ -41,7 +49,7 @@ class Wakeups:
 
     def ring(self, pools: Collection[UUID] | None) -> None:
         """Wake who waits here for these pools, or for any: another process may have made something ready."""
-        for pool in list(self._waiters) if pools is None else pools:
+        for pool in list(self._waiters) if pools is None else [*pools, _ANY]:
             for event in self._waiters.get(pool, ()):
                 event.set()
 
@@ -49,6 +57,10 @@ class Wakeups:
         """The server stops: nobody waits any longer."""
         self.closed = True
         self.ring(None)
+
+    def watching(self) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set at the next signal of any kind."""
+        return self.waiting([_ANY])
 
     @contextmanager
     def waiting(self, pools: Collection[UUID]) -> Iterator[asyncio.Event]:

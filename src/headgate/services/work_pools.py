@@ -14,6 +14,7 @@ from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolC
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
 from headgate.services import work_queues
 from headgate.services.scope import Scope
+from headgate.services.wakeups import changes_of
 from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
 from headgate.store import work_pools as rows
 from headgate.store import work_queues as queue_rows
@@ -67,12 +68,12 @@ async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
     return await ensure(scope, tx, DEFAULT_POOL)
 
 
-async def ensure(scope: Scope, tx: Tx, name: str) -> LockedPool:
-    """The pool of that name, locked; made, without a type, if there is none."""
+async def ensure(scope: Scope, tx: Tx, name: str, body: WorkPoolCreate | None = None) -> LockedPool:
+    """The pool of that name, locked; made as `body` says, or without a type, if there is none."""
     pool = await rows.lock(tx, name)
     if pool is None:
         with suppress(Conflict):  # another server made it meanwhile
-            await _create(scope, tx, WorkPoolCreate(name=name))
+            await _create(scope, tx, body or WorkPoolCreate(name=name))
         pool = await rows.lock(tx, name)
     assert pool is not None
     return pool
@@ -127,7 +128,8 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
         await rows.update(tx, pool)
         return pool
 
-    scope.wakeups.wake([(await scope.store.write(unit)).id])
+    pool = await scope.store.write(unit)
+    scope.wakeups.wake([pool.id, changes_of(pool.id)])
 
 
 def _apply(body: WorkPoolUpdate, pool: WorkPool) -> None:
@@ -151,7 +153,8 @@ async def delete(scope: Scope, name: str) -> None:
         await rows.delete(tx, pool.id)
         return pool
 
-    scope.wakeups.wake([(await scope.store.write(unit)).id])
+    pool = await scope.store.write(unit)
+    scope.wakeups.wake([pool.id, changes_of(pool.id)])
 
 
 def _found(pool: WorkPool | None, name: str) -> WorkPool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from headgate.ids import made_at
-from headgate.schema.filters import LogQuery, LogSort
+from headgate.schema.filters import LogFilter, LogQuery, LogSort
 from headgate.schema.logs import Log
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, log_condition
@@ -13,13 +13,14 @@ from headgate.store.statements import load_statements
 
 _SQL = load_statements("logs")
 _SELECT = _SQL["select"].sqlite
-_NO_RUN = UUID(int=0)
+NO_RUN = UUID(int=0)
+"""Stands where a line belongs to no flow run."""
 _ORDER = {LogSort.TIMESTAMP_ASC: "l.timestamp, l.id", LogSort.TIMESTAMP_DESC: "l.timestamp DESC, l.id DESC"}
 
 
 def _log(row: Row) -> Log:
     values = dict(row)
-    if values["flow_run_id"] == _NO_RUN:
+    if values["flow_run_id"] == NO_RUN:
         values["flow_run_id"] = None
     made = made_at(values["id"])
     return Log(created=made, updated=made, **values)
@@ -29,7 +30,7 @@ async def insert(tx: Tx, logs: Sequence[Log]) -> None:
     """Insert."""
     rows = [
         {
-            "flow_run_id": log.flow_run_id or _NO_RUN,
+            "flow_run_id": log.flow_run_id or NO_RUN,
             "id": log.id,
             "task_run_id": log.task_run_id,
             "timestamp": log.timestamp,
@@ -40,6 +41,13 @@ async def insert(tx: Tx, logs: Sequence[Log]) -> None:
         for log in logs
     ]
     await tx.execute_many(_SQL["insert"], rows)
+
+
+async def list_since(tx: Tx, wanted: LogFilter, runs: Sequence[UUID], since: UUID) -> list[Log]:
+    """Lines of these runs that match, from an id on, in the order of their ids."""
+    p = Params(tx.dialect)
+    where = f"{log_condition(wanted, p)} AND l.flow_run_id IN {p.many([*runs], 'uuid')} AND l.id >= {p.one(since, 'uuid')}"
+    return [_log(row) for row in await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY l.id", p.values)]
 
 
 async def list_page(tx: Tx, query: LogQuery) -> list[Log]:

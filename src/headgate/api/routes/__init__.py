@@ -17,6 +17,7 @@ from headgate.api.routes import (
     variables,
     work_pools,
     work_queues,
+    worker_channel,
     workers,
 )
 
@@ -41,3 +42,5 @@ ROUTERS = (
     variables.router,
     secrets.router,
 )
+
+SOCKETS = (*worker_channel.SOCKETS, *logs.SOCKETS)

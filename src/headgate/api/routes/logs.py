@@ -1,7 +1,12 @@
 """Routes of log lines."""
 
+from typing import Literal
+
+import msgspec
+
 from headgate.api.routing import Router
-from headgate.schema.filters import LogQuery
+from headgate.api.sockets import PROTOCOL_ERROR, Socket, SocketRoute
+from headgate.schema.filters import LogFilter, LogQuery
 from headgate.schema.logs import Log, LogCreate
 from headgate.services import logs
 from headgate.services.scope import Scope
@@ -19,3 +24,34 @@ async def create_logs(scope: Scope, body: list[LogCreate]) -> None:
 async def read_logs(scope: Scope, body: LogQuery | None) -> list[Log]:
     """Log lines that match."""
     return await logs.list_page(scope, body or LogQuery())
+
+
+class _Filter(msgspec.Struct):
+    type: Literal["filter"]
+    filter: LogFilter
+
+
+class _Line(msgspec.Struct, tag="log", tag_field="type"):
+    log: Log
+
+
+_FILTER = msgspec.json.Decoder(_Filter)
+
+
+async def stream_logs_out(scope: Scope, socket: Socket) -> None:
+    """Lines that match, as they come, until the caller hangs up."""
+    try:
+        wanted = (await socket.receive(_FILTER)).filter
+    except msgspec.DecodeError as error:
+        await socket.close(PROTOCOL_ERROR, f"Expected a 'filter' message: {error}")
+        return
+
+    async def send() -> None:
+        async for lines in scope.log_streams.follow(scope, wanted):
+            for line in lines:
+                await socket.send(_Line(line))
+
+    await socket.while_there(send())
+
+
+SOCKETS = (SocketRoute("/logs/out", stream_logs_out),)

@@ -155,7 +155,7 @@ def test_steps_that_are_not_run_are_warned_about() -> None:
         (f"{ENTRY}    description: '{{{{ $NOT_SET }}}}'", "description: the environment variable NOT_SET is not set."),
         ("deployments: {a: b}", "deployments: expected a list"),
         ("deployments: [a]", "deployments[0]: expected keys and values, got 'a'"),
-        ("just text", "holds no deployments"),
+        ("just text", "holds nothing"),
         ("a: [", "is not YAML"),
     ],
 )

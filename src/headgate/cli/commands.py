@@ -18,6 +18,8 @@ COMMANDS: Mapping[str, Command] = {
     "worker": Command("headgate.cli.worker:app", "Start workers, see which are online, drain and forget them."),
     "agent": Command("headgate.cli.agent:app", "Start agents, see which are online, drain and forget them."),
     "deploy": Command("headgate.cli.deploy:deploy", "Create or update deployments, from a file or from flags."),
+    "apply": Command("headgate.cli.apply:apply", "Bring the server to what a file says, differences shown first."),
+    "export": Command("headgate.cli.export:export", "Write what the server holds to a file that apply takes."),
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
     "flow-run": Command("headgate.cli.flow_run:app", "See, explain, cancel and delete flow runs, and read their logs."),
     "flow": Command("headgate.cli.flow:app", "See flows."),

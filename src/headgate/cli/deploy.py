@@ -15,7 +15,7 @@ from headgate.cli.hints import hint
 from headgate.cli.options import InSession, Output
 from headgate.cli.output import Problems, UsageError, print_json, warning_line
 from headgate.cli.overrides import Overrides
-from headgate.cli.plan import Plan, Surroundings, make_plan
+from headgate.cli.plan import Plan, Surroundings, destination_of, make_plan
 from headgate.cli.project import Project, Raw, entry_of, find_file, read_project
 from headgate.cli.values import pairs
 from headgate.client.calls import deployments, flows
@@ -90,7 +90,7 @@ def deploy(
     with session.client() as client:
         around = Surroundings(
             directory=project.directory if project else Path.cwd(),
-            pool_of=cache(lambda name: find_pool(client, name)),
+            pool_of=cache(lambda name: destination_of(find_pool(client, name))),
             default_pool=session.settings().default_work_pool_name,
             parameters=flags.param or (),
         )

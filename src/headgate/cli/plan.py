@@ -37,11 +37,25 @@ NOT_YET = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """What a plan looks at of its work pool, which may not be there yet."""
+
+    name: str
+    type: str
+    base_job_template: dict[str, Any]
+
+
+def destination_of(pool: WorkPool) -> Destination:
+    """The same of a pool that is there."""
+    return Destination(pool.name, pool.type, pool.base_job_template)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a deploy of one deployment writes. `paused` None: as it is now. `warnings` are for people."""
 
     flow_name: str
-    pool: WorkPool
+    pool: Destination
     body: DeploymentCreate
     paused: bool | None
     warnings: Sequence[str]
@@ -60,7 +74,7 @@ class Surroundings:
     """
 
     directory: Path
-    pool_of: Callable[[str], WorkPool]
+    pool_of: Callable[[str], Destination]
     default_pool: str | None = None
     parameters: Sequence[str] = ()
 
@@ -92,7 +106,8 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         work_pool_name=pool.name,
         work_queue_name=entry.work_pool.work_queue_name if entry.work_pool else None,
         parameter_openapi_schema=program.schema,
-        path=None if entry.pull else str(around.directory),
+        path=_path(entry, around.directory),
+        labels=entry.labels,
         pull_steps=entry.pull,
         entrypoint=entry.entrypoint,
         command=entry.command,
@@ -131,6 +146,13 @@ def _name(entry: DeploymentEntry) -> str:
     return entry.name
 
 
+def _path(entry: DeploymentEntry, directory: Path) -> str | None:
+    """What the entrypoint is relative to: this project, unless the entry says otherwise or fetches the code first."""
+    if entry.path is not UNSET:
+        return entry.path
+    return None if entry.pull else str(directory)
+
+
 def _parameters(entry: DeploymentEntry, program: Program | None, given: Sequence[str]) -> dict[str, Any]:
     values = (entry.parameters or {}) | parameters_of(given, None, schema=program.schema if program else None)
     if program and entry.enforce_parameter_schema is not False:
@@ -148,21 +170,21 @@ def _infra_retries(given: InfraRetries | int | None) -> InfraRetries | None:
         raise Invalid(f"{given}: {str(error).partition(' - at')[0]}", field="infra_retries") from None
 
 
-def _pool(entry: DeploymentEntry, around: Surroundings) -> WorkPool:
+def _pool(entry: DeploymentEntry, around: Surroundings) -> Destination:
     name = (entry.work_pool and entry.work_pool.name) or around.default_pool
     if name is None:
         raise Invalid("no work pool is named; give --pool NAME, or work_pool: {name: NAME}", field="work_pool.name")
     return around.pool_of(name)
 
 
-def _job_variables(entry: DeploymentEntry, pool: WorkPool | None) -> dict[str, Any]:
+def _job_variables(entry: DeploymentEntry, pool: Destination | None) -> dict[str, Any]:
     variables = job_variables_of(entry)
     if pool is not None:
         _check_variables(pool, "work_pool.job_variables", variables)
     return variables
 
 
-def _check_variables(pool: WorkPool, field: str, *layers: dict[str, Any]) -> None:
+def _check_variables(pool: Destination, field: str, *layers: dict[str, Any]) -> None:
     try:
         templates.validate_variables(pool.base_job_template, *layers)
     except Invalid as error:
@@ -170,7 +192,7 @@ def _check_variables(pool: WorkPool, field: str, *layers: dict[str, Any]) -> Non
 
 
 def _schedules(
-    entry: DeploymentEntry, program: Program | None, pool: WorkPool | None, variables: dict[str, Any]
+    entry: DeploymentEntry, program: Program | None, pool: Destination | None, variables: dict[str, Any]
 ) -> list[DeploymentScheduleCreate] | None:
     """The schedules that the entry lists; None when it says nothing of schedules, and those that are there stay."""
     if entry.schedule is not None and entry.schedules is not None:
@@ -183,7 +205,7 @@ def _schedules(
 
 
 def _schedule(
-    entry: ScheduleEntry, field: str, program: Program | None, pool: WorkPool | None, of_deployment: dict[str, Any]
+    entry: ScheduleEntry, field: str, program: Program | None, pool: Destination | None, of_deployment: dict[str, Any]
 ) -> DeploymentScheduleCreate:
     parameters, variables = entry.parameters or {}, entry.job_variables or {}
     if program:

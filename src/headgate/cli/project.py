@@ -3,14 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import yaml
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
@@ -60,7 +60,11 @@ class WorkPoolEntry(Struct, kw_only=True):
 
 
 class DeploymentEntry(Struct, kw_only=True):
-    """One deployment as the file has it; of old, `infra_overrides` stood here."""
+    """One deployment as the file has it; of old, `infra_overrides` stood here.
+
+    `path`, `labels` and `parameter_openapi_schema` are for code that is not here: an export has them. With a schema the
+    code is not looked at.
+    """
 
     name: str | None = None
     version: str | int | float | None = None
@@ -81,9 +85,15 @@ class DeploymentEntry(Struct, kw_only=True):
     build: Any = None
     push: Any = None
     pull: list[dict[str, Any]] | None = None
+    path: str | None | UnsetType = UNSET
+    labels: dict[str, Any] | None = None
+    parameter_openapi_schema: dict[str, Any] | None = None
 
 
-_PROJECT_KEYS = ("name", "prefect-version", "build", "push", "pull", "definitions", "deployments")
+SECTIONS = ("variables", "work_pools")
+"""What a file may hold besides deployments: `headgate apply` goes by them, `headgate deploy` does not."""
+
+_PROJECT_KEYS = ("name", "prefect-version", "build", "push", "pull", "definitions", "deployments", *SECTIONS)
 _SINGLE_KEYS = set(DeploymentEntry.__struct_fields__) - set(_PROJECT_KEYS)
 """One of these on top tells a file that is one deployment from a file with a list."""
 
@@ -105,6 +115,7 @@ class Project:
     file: Path
     directory: Path
     entries: Sequence[tuple[str, Raw]]
+    sections: Raw = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
     @property
@@ -121,14 +132,15 @@ def find_file(directory: Path) -> Path | None:
 def read_project(file: Path) -> Project:
     """The file's deployments, keys checked; `ConfigError` names the first thing that is wrong."""
     content = _load(file)
-    if "deployments" not in content and content.keys() & _SINGLE_KEYS:
+    if not content.keys() & {"deployments", *SECTIONS} and content.keys() & _SINGLE_KEYS:
         entries: list[tuple[str, Raw]] = [(file.name, {k: v for k, v in content.items() if k not in _PROJECT_KEYS[1:]})]
     else:
-        _check_keys(content, _PROJECT_KEYS, file.name)
+        check_keys(content, _PROJECT_KEYS, file.name)
         entries = list(_listed(content, file))
     pull = {"pull": content["pull"]} if content.get("pull") else {}
     checked = [(where, pull | dict(_known_keys(entry, where))) for where, entry in entries]
-    return Project(file, file.resolve().parent, checked, list(_warnings(content, file)))
+    sections = {key: content[key] for key in SECTIONS if content.get(key) is not None}
+    return Project(file, file.resolve().parent, checked, sections, list(_warnings(content, file)))
 
 
 def entry_of(raw: Raw, where: str) -> DeploymentEntry:
@@ -160,7 +172,7 @@ def _load(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is not YAML: {error}.") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{file} holds no deployments; it needs a key `deployments:` with a list.")
+        raise ConfigError(f"{file} holds nothing; it needs a key such as `deployments:` with a list.")
     return content
 
 
@@ -177,18 +189,19 @@ def _listed(content: Raw, file: Path) -> Iterator[tuple[str, Raw]]:
 
 def _known_keys(entry: Raw, where: str) -> Raw:
     """The entry, when it and what stands in it have no key that means nothing."""
-    _check_keys(entry, DeploymentEntry.__struct_fields__, where)
-    _check_keys(entry.get("work_pool"), WorkPoolEntry.__struct_fields__, f"{where}.work_pool")
-    _check_keys(entry.get("concurrency_limit"), LimitEntry.__struct_fields__, f"{where}.concurrency_limit")
-    _check_keys(entry.get("infra_retries"), InfraRetries.__struct_fields__, f"{where}.infra_retries")
-    _check_keys(entry.get("schedule"), ScheduleEntry.__struct_fields__, f"{where}.schedule")
+    check_keys(entry, DeploymentEntry.__struct_fields__, where)
+    check_keys(entry.get("work_pool"), WorkPoolEntry.__struct_fields__, f"{where}.work_pool")
+    check_keys(entry.get("concurrency_limit"), LimitEntry.__struct_fields__, f"{where}.concurrency_limit")
+    check_keys(entry.get("infra_retries"), InfraRetries.__struct_fields__, f"{where}.infra_retries")
+    check_keys(entry.get("schedule"), ScheduleEntry.__struct_fields__, f"{where}.schedule")
     schedules = entry.get("schedules")
     for number, schedule in enumerate(schedules if isinstance(schedules, list) else ()):
-        _check_keys(schedule, ScheduleEntry.__struct_fields__, f"{where}.schedules[{number}]")
+        check_keys(schedule, ScheduleEntry.__struct_fields__, f"{where}.schedules[{number}]")
     return entry
 
 
-def _check_keys(content: Any, known: Sequence[str], where: str) -> None:
+def check_keys(content: Any, known: Sequence[str], where: str) -> None:
+    """`ConfigError` for a key that means nothing there."""
     if not isinstance(content, Mapping):
         return  # of the wrong kind, which is said when it is converted
     for key in content:

@@ -1,0 +1,34 @@
+"""What a system holds now, read through its API: for exports, and for comparing it with a manifest."""
+
+from uuid import UUID
+
+from headgate.cli.find import every, flow_names
+from headgate.client.calls import deployments, variables, work_pools, work_queues
+from headgate.client.client import Client
+from headgate.core.manifests import Present, manifest_of
+from headgate.schema.filters import DeploymentQuery, VariableQuery, WorkPoolQuery, WorkQueueQuery
+from headgate.schema.manifests import Manifest
+
+
+def read_present(client: Client) -> Present:
+    """Everything of the kinds that a manifest may name."""
+    present, _ = _read(client)
+    return present
+
+
+def read_manifest(client: Client) -> Manifest:
+    """Everything of these kinds, as a manifest."""
+    return manifest_of(*_read(client))
+
+
+def _read(client: Client) -> tuple[Present, dict[UUID, str]]:
+    found = every(client, deployments.query, DeploymentQuery())
+    flows = flow_names(client, {each.flow_id for each in found})
+    queues = every(client, work_queues.query_all, WorkQueueQuery())
+    present = Present(
+        variables={each.name: each for each in every(client, variables.query, VariableQuery())},
+        work_pools={each.name: each for each in every(client, work_pools.query, WorkPoolQuery())},
+        work_queues={(each.work_pool_name or "", each.name): each for each in queues},
+        deployments={(flows[each.flow_id], each.name): each for each in found},
+    )
+    return present, flows

@@ -1,0 +1,247 @@
+"""What has to change so that a system holds what a manifest says: compared field by field, nothing written."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Struct
+
+from headgate.core.redeploy import match_schedules
+from headgate.core.schedules import describe, same_timing
+from headgate.errors import Conflict
+from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentUpdate
+from headgate.schema.manifests import DeploymentSpec, Manifest, PoolSpec, QueueSpec, VariableSpec
+from headgate.schema.variables import Variable
+from headgate.schema.work_pools import WorkPool
+from headgate.schema.work_queues import WorkQueue
+
+T = TypeVar("T")
+
+Spec = VariableSpec | PoolSpec | QueueSpec | DeploymentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What a system holds now of what a manifest may name: variables and pools by name, queues by pool and name,
+    deployments by their flow's and their own name."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    work_pools: Mapping[str, WorkPool] = field(default_factory=dict)
+    work_queues: Mapping[tuple[str, str], WorkQueue] = field(default_factory=dict)
+    deployments: Mapping[tuple[str, str], Deployment] = field(default_factory=dict)
+
+
+class Action(StrEnum):
+    """What becomes of a record."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    KEEP = "keep"
+
+
+class FieldChange(Struct, frozen=True):
+    """A field that differs."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class Change(Struct, frozen=True):
+    """One record: `name` is its full name, `pool/queue` and `flow/deployment` among them."""
+
+    kind: str
+    name: str
+    action: Action
+    fields: list[FieldChange]
+    spec: Spec
+    record: Struct | None
+    """As it is now, unless it is to be created."""
+
+
+def compare(wanted: Manifest, present: Present) -> list[Change]:
+    """A change for each record of the manifest, in an order in which they can be made.
+
+    `Conflict` for a pool that is there under another type, which cannot be changed.
+    """
+    changes = [_variable(spec, present.variables.get(spec.name)) for spec in wanted.variables]
+    for pool in wanted.work_pools:
+        changes.append(_pool(pool, present.work_pools.get(pool.name)))
+        # The first of them first: a queue that takes a priority moves those from there on down.
+        queues = sorted(pool.work_queues, key=by_priority)
+        changes += [_queue(pool, queue, present.work_queues.get((pool.name, queue.name))) for queue in queues]
+    changes += [_deployment(spec, present.deployments.get((spec.flow_name, spec.name))) for spec in wanted.deployments]
+    return changes
+
+
+def _variable(spec: VariableSpec, now: Variable | None) -> Change:
+    return _change("variable", spec.name, spec, now, lambda now: _variable_differences(now, spec))
+
+
+def _variable_differences(now: Variable, spec: VariableSpec) -> Iterator[FieldChange]:
+    if not _same(now.value, spec.value):  # an empty text is a value of its own
+        yield FieldChange("value", now.value, spec.value)
+    yield from _differences(now, spec, ("tags",))
+
+
+_POOL_FIELDS = ("description", "is_paused", "concurrency_limit", "base_job_template")
+
+
+def _pool(spec: PoolSpec, now: WorkPool | None) -> Change:
+    if now is not None and now.type != spec.type:
+        raise Conflict(
+            f"Work pool {spec.name!r} is of type {now.type!r} here and would be of type {spec.type!r}; a pool keeps its "
+            "type. Give one of them another name, or delete the one that is here."
+        )
+    return _change("work pool", spec.name, spec, now, lambda now: _differences(now, spec, _POOL_FIELDS))
+
+
+_QUEUE_FIELDS = ("description", "is_paused", "concurrency_limit", "priority")
+
+
+def _queue(pool: PoolSpec, spec: QueueSpec, now: WorkQueue | None) -> Change:
+    name = f"{pool.name}/{spec.name}"
+    return _change("work queue", name, spec, now, lambda now: _differences(now, spec, _QUEUE_FIELDS))
+
+
+def by_priority(spec: QueueSpec) -> float:
+    """The queue's place among others of its pool; those without a priority come last."""
+    return float("inf") if spec.priority is UNSET else spec.priority
+
+
+def _deployment(spec: DeploymentSpec, now: Deployment | None) -> Change:
+    return _change("deployment", spec.full_name, spec, now, lambda now: _deployment_differences(now, spec))
+
+
+def _change(kind: str, name: str, spec: Spec, now: Any, differences: Callable[[Any], Iterable[FieldChange]]) -> Change:
+    if now is None:
+        return Change(kind, name, Action.CREATE, [], spec, None)
+    found = list(differences(now))
+    return Change(kind, name, Action.UPDATE if found else Action.KEEP, found, spec, now)
+
+
+def _differences(now: Struct, wanted: Struct, names: Sequence[str]) -> Iterator[FieldChange]:
+    """The fields of these names that `wanted` sets and `now` has otherwise; an empty text or list is as good as none."""
+    for name in names:
+        before, after = getattr(now, name), getattr(wanted, name)
+        if after is not UNSET and not _same(before, after) and not (_is_empty(before) and _is_empty(after)):
+            yield FieldChange(name, before, after)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal, and as JSON, too: `true` is not `1`."""
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and not value)
+
+
+_DEPLOYMENT_FIELDS = (
+    "version",
+    "description",
+    "paused",
+    "concurrency_limit",
+    "concurrency_options",
+    "infra_retries",
+    "job_variables",
+    "parameters",
+    "tags",
+    "work_pool_name",
+    "work_queue_name",
+    "parameter_openapi_schema",
+    "path",
+    "pull_steps",
+    "entrypoint",
+    "command",
+    "storage_document_id",
+    "infrastructure_document_id",
+    "enforce_parameter_schema",
+)
+
+
+def _deployment_differences(now: Deployment, spec: DeploymentSpec) -> Iterator[FieldChange]:
+    wanted = spec.wanted
+    yield from _differences(now, wanted, _DEPLOYMENT_FIELDS)
+    if wanted.labels is not UNSET and not wanted.labels.items() <= now.labels.items():  # labels are only ever added
+        yield FieldChange("labels", now.labels, now.labels | wanted.labels)
+    if wanted.schedules is not UNSET and _reschedules(now.schedules, wanted.schedules):
+        yield FieldChange("schedules", [_words(each) for each in now.schedules], [_words(each) for each in wanted.schedules])
+
+
+def _reschedules(now: Sequence[DeploymentSchedule], wanted: Sequence[DeploymentScheduleCreate]) -> bool:
+    """Whether a deploy of `wanted` would add, drop or change a schedule."""
+    match = match_schedules(now, wanted)
+    return bool(match.added or match.dropped) or any(_differ(have, want) for have, want in match.kept)
+
+
+def _differ(have: DeploymentSchedule, want: DeploymentScheduleCreate) -> bool:
+    return (
+        not same_timing(have.schedule, want.schedule)
+        or (want.active is not None and have.active != want.active)
+        or bool(want.slug and have.slug != want.slug)
+        or any(
+            getattr(have, name) != getattr(want, name)
+            for name in ("max_scheduled_runs", "parameters", "job_variables", "misfire")
+        )
+    )
+
+
+def _words(schedule: DeploymentSchedule | DeploymentScheduleCreate) -> str:
+    slug = f"{schedule.slug}: " if schedule.slug else ""
+    return f"{slug}{describe(schedule.schedule)}{' (paused)' if schedule.active is False else ''}"
+
+
+# --- from records to a manifest
+
+
+def manifest_of(present: Present, flow_names: Mapping[UUID, str]) -> Manifest:
+    """All that a system holds, as a manifest; `flow_names` by the flows' ids."""
+    queues: dict[str, list[QueueSpec]] = {name: [] for name in present.work_pools}
+    for (pool, _), queue in present.work_queues.items():
+        queues[pool].append(_taken(QueueSpec, queue, _QUEUE_FIELDS))
+    return Manifest(
+        variables=[_taken(VariableSpec, each, ("value", "tags")) for each in _by_name(present.variables)],
+        work_pools=[
+            _taken(PoolSpec, pool, (*_POOL_FIELDS, "type"), work_queues=sorted(queues[pool.name], key=by_priority))
+            for pool in _by_name(present.work_pools)
+        ],
+        deployments=[
+            DeploymentSpec(flow_name=flow_names[each.flow_id], name=each.name, wanted=_wanted(each))
+            for _, each in sorted(present.deployments.items())
+        ],
+    )
+
+
+def _by_name(records: Mapping[str, T]) -> list[T]:
+    return [record for _, record in sorted(records.items())]
+
+
+def _taken(kind: Callable[..., T], record: Any, names: Sequence[str], **more: Any) -> T:
+    return kind(name=record.name, **{name: getattr(record, name) for name in names}, **more)
+
+
+_OF_THE_SERVER = "prefect."
+"""What labels begin with that servers give themselves."""
+
+
+def _wanted(now: Deployment) -> DeploymentUpdate:
+    schedules = [
+        DeploymentScheduleCreate(
+            schedule=each.schedule,
+            active=each.active,
+            max_scheduled_runs=each.max_scheduled_runs,
+            parameters=each.parameters,
+            job_variables=each.job_variables,
+            slug=each.slug,
+            misfire=each.misfire,
+        )
+        for each in sorted(now.schedules, key=lambda each: each.id)
+    ]
+    return DeploymentUpdate(
+        **{name: getattr(now, name) for name in _DEPLOYMENT_FIELDS},
+        labels={name: value for name, value in now.labels.items() if not name.startswith(_OF_THE_SERVER)},
+        schedules=schedules,
+    )

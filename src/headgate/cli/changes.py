@@ -9,13 +9,14 @@ from msgspec import UNSET, Struct
 
 from headgate.cli.output import counted
 from headgate.cli.pool_templates import default_template
-from headgate.client.calls import deployments, flows, variables, work_pools, work_queues
+from headgate.client.calls import deployments, flows, secrets, variables, work_pools, work_queues
 from headgate.client.client import Client
 from headgate.core.manifests import Action, Change, FieldChange, by_priority
 from headgate.errors import HeadgateError
 from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate
 from headgate.schema.flows import FlowCreate
-from headgate.schema.manifests import DeploymentSpec, PoolSpec, QueueSpec, VariableSpec
+from headgate.schema.manifests import DeploymentSpec, PoolSpec, QueueSpec, SecretSpec, VariableSpec
+from headgate.schema.secrets import SecretCreate
 from headgate.schema.variables import VariableCreate, VariableUpdate
 from headgate.schema.work_pools import WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
@@ -106,6 +107,12 @@ def _variable(client: Client, change: Change) -> None:
         client.send(variables.update_by_name(spec.name, _as(VariableUpdate, spec)))
 
 
+def _secret(client: Client, change: Change) -> None:
+    spec = change.spec
+    assert isinstance(spec, SecretSpec)
+    client.send(secrets.create(_as(SecretCreate, spec)))
+
+
 def _pool(client: Client, change: Change) -> None:
     spec = change.spec
     assert isinstance(spec, PoolSpec)
@@ -163,6 +170,7 @@ def _as(kind: type[S], spec: Struct) -> S:
 
 _MAKE: dict[type, Callable[[Client, Change], None]] = {
     VariableSpec: _variable,
+    SecretSpec: _secret,
     PoolSpec: _pool,
     QueueSpec: _queue,
     DeploymentSpec: _deployment,

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, Command] = {
     "deploy": Command("headgate.cli.deploy:deploy", "Create or update deployments, from a file or from flags."),
     "apply": Command("headgate.cli.apply:apply", "Bring the server to what a file says, differences shown first."),
     "export": Command("headgate.cli.export:export", "Write what the server holds to a file that apply takes."),
+    "import": Command("headgate.cli.imports:app", "Copy what another server holds into this one."),
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
     "flow-run": Command("headgate.cli.flow_run:app", "See, explain, cancel and delete flow runs, and read their logs."),
     "flow": Command("headgate.cli.flow:app", "See flows."),

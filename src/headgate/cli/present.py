@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from headgate.cli.find import every, flow_names
-from headgate.client.calls import deployments, variables, work_pools, work_queues
+from headgate.client.calls import deployments, secrets, variables, work_pools, work_queues
 from headgate.client.client import Client
 from headgate.core.manifests import Present, manifest_of
-from headgate.schema.filters import DeploymentQuery, VariableQuery, WorkPoolQuery, WorkQueueQuery
+from headgate.schema.filters import DeploymentQuery, SecretQuery, VariableQuery, WorkPoolQuery, WorkQueueQuery
 from headgate.schema.manifests import Manifest
 
 
@@ -27,6 +27,7 @@ def _read(client: Client) -> tuple[Present, dict[UUID, str]]:
     queues = every(client, work_queues.query_all, WorkQueueQuery())
     present = Present(
         variables={each.name: each for each in every(client, variables.query, VariableQuery())},
+        secrets={each.name: each for each in every(client, secrets.query, SecretQuery())},
         work_pools={each.name: each for each in every(client, work_pools.query, WorkPoolQuery())},
         work_queues={(each.work_pool_name or "", each.name): each for each in queues},
         deployments={(flows[each.flow_id], each.name): each for each in found},

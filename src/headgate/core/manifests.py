@@ -12,22 +12,24 @@ from headgate.core.redeploy import match_schedules
 from headgate.core.schedules import describe, same_timing
 from headgate.errors import Conflict
 from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentUpdate
-from headgate.schema.manifests import DeploymentSpec, Manifest, PoolSpec, QueueSpec, VariableSpec
+from headgate.schema.manifests import DeploymentSpec, Manifest, PoolSpec, QueueSpec, SecretSpec, VariableSpec
+from headgate.schema.secrets import Secret
 from headgate.schema.variables import Variable
 from headgate.schema.work_pools import WorkPool
 from headgate.schema.work_queues import WorkQueue
 
 T = TypeVar("T")
 
-Spec = VariableSpec | PoolSpec | QueueSpec | DeploymentSpec
+Spec = VariableSpec | SecretSpec | PoolSpec | QueueSpec | DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What a system holds now of what a manifest may name: variables and pools by name, queues by pool and name,
-    deployments by their flow's and their own name."""
+    """What a system holds now of what a manifest may name: variables, secrets and pools by name, queues by pool and
+    name, deployments by their flow's and their own name."""
 
     variables: Mapping[str, Variable] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
     work_pools: Mapping[str, WorkPool] = field(default_factory=dict)
     work_queues: Mapping[tuple[str, str], WorkQueue] = field(default_factory=dict)
     deployments: Mapping[tuple[str, str], Deployment] = field(default_factory=dict)
@@ -67,6 +69,8 @@ def compare(wanted: Manifest, present: Present) -> list[Change]:
     `Conflict` for a pool that is there under another type, which cannot be changed.
     """
     changes = [_variable(spec, present.variables.get(spec.name)) for spec in wanted.variables]
+    # A secret that is there stays: whether it has the same value cannot be seen.
+    changes += [_change("secret", spec.name, spec, present.secrets.get(spec.name), lambda _: ()) for spec in wanted.secrets]
     for pool in wanted.work_pools:
         changes.append(_pool(pool, present.work_pools.get(pool.name)))
         # The first of them first: a queue that takes a priority moves those from there on down.

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.flows import Name
+from headgate.schema.secrets import SecretValue
 from headgate.schema.variables import ReferableName
 from headgate.schema.work_queues import Limit, Priority
 
@@ -40,6 +41,13 @@ class VariableSpec(Struct, kw_only=True):
     tags: list[str] | UnsetType = UNSET
 
 
+class SecretSpec(Struct, kw_only=True):
+    """A secret with its value; files have none."""
+
+    name: ReferableName
+    value: SecretValue
+
+
 class DeploymentSpec(Struct, kw_only=True):
     """A deployment by its flow's name and its own, and what is to be so of it."""
 
@@ -57,5 +65,6 @@ class Manifest(Struct, kw_only=True):
     """What a system is to hold. In the order of its fields each kind needs only those before it."""
 
     variables: list[VariableSpec] = field(default_factory=list)
+    secrets: list[SecretSpec] = field(default_factory=list)
     work_pools: list[PoolSpec] = field(default_factory=list)
     deployments: list[DeploymentSpec] = field(default_factory=list)

@@ -60,7 +60,7 @@ def prefect(
 
     For example:
         headgate import prefect http://127.0.0.1:4200/api --dry-run
-        headgate import prefect https://prefect.example.com/api --to-workers --paused --yes
+        headgate import prefect http://old:4200/api --to-workers --paused --yes
     """
     settings = structs.replace(session.settings(), api_url=url, api_auth_string=auth_string)
     with open_client(settings, patience=3.0) as there:

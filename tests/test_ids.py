@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.ids import first_at, made_at, uuid7
+from headgate.ids import first_at, made_at, uuid7, uuid7_texts
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_456, UTC)
 
@@ -37,6 +37,19 @@ def test_ids_of_one_moment_ascend_and_differ() -> None:
 def test_ids_ascend_when_the_clock_goes_back() -> None:
     first = uuid7(NOW + timedelta(minutes=1))
     assert uuid7(NOW) > first
+
+
+def test_many_ids_at_once_are_as_good_as_one_by_one() -> None:
+    """Written out, of the standard's layout, of that moment, ascending, above those before and below those after."""
+    before, at = uuid7(NOW), NOW + timedelta(minutes=5)
+    texts = uuid7_texts(at, 1_000) + uuid7_texts(at, 1_000)
+    ids = [UUID(text) for text in texts]
+    assert [str(id) for id in ids] == texts
+    assert {(id.version, id.variant) for id in ids} == {(7, uuid4().variant)}
+    every = [before, *ids, uuid7(at)]
+    assert every == sorted(set(every))
+    assert {made_at(id) for id in ids} == {made_at(ids[0])}
+    assert uuid7_texts(at, 0) == []
 
 
 def test_ids_of_many_threads_differ() -> None:

@@ -28,6 +28,7 @@ from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS, SOCKETS
 from headgate.client.transport import Request, Response
 from headgate.errors import ConfigError, DatabaseError, Unreachable
+from headgate.garbage import collect_rarely
 from headgate.schema.collections import WorkerCollections
 from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
@@ -200,6 +201,7 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     url = _url(listener)
     async with running(settings) as system:
+        collect_rarely()
         config = uvicorn.Config(
             system.app,
             log_level="warning",

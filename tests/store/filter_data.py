@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 from filter_reference import Data
-from store_records import NOW, a_deployment, a_flow, a_log, a_pool, a_queue, a_run, a_state, stamped
+from store_records import NOW, a_deployment, a_flow, a_log, a_pool, a_queue, a_run, a_state, stamped, written
 
 from headgate.ids import uuid7
 from headgate.schema.agents import Agent
@@ -117,7 +117,7 @@ async def save(database: Database, data: Data) -> None:
         for deployment in data.deployments:
             await deployments.insert(tx, deployment)
         await flow_runs.insert(tx, [NewRun(run) for run in data.flow_runs])
-        await logs.insert(tx, data.logs)
+        await logs.insert(tx, written(*data.logs))
         for variable in data.variables:
             await variables.insert(tx, variable)
         for secret in data.secrets:

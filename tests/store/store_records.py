@@ -14,7 +14,7 @@ from headgate.schema.schedules import Schedule
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.schema.work_pools import WorkPool
 from headgate.schema.work_queues import WorkQueue
-from headgate.store import flow_runs, flows, work_pools, work_queues
+from headgate.store import flow_runs, flows, logs, work_pools, work_queues
 from headgate.store.database import Database
 from headgate.store.flow_runs import NewRun
 
@@ -63,6 +63,14 @@ def a_run(flow: Flow, state: State | None = None, **fields: Any) -> FlowRun:
 def a_log(run_id: UUID | None = None, **fields: Any) -> Log:
     line = {"name": "headgate.flow_runs", "level": 20, "message": "hello", "timestamp": NOW, "flow_run_id": run_id}
     return Log(**stamped() | line | fields)
+
+
+def written(*lines: Log) -> list[logs.Line]:
+    """Lines as they are inserted."""
+    return [
+        (line.flow_run_id, str(line.id), line.task_run_id, line.timestamp, line.level, line.name, line.message)
+        for line in lines
+    ]
 
 
 async def save_flow(database: Database, **fields: Any) -> Flow:

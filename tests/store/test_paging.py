@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from msgspec import structs
-from store_records import NOW, a_deployment, a_log, a_queue, a_run, a_state, save_flow, save_pool, save_runs
+from store_records import NOW, a_deployment, a_log, a_queue, a_run, a_state, save_flow, save_pool, save_runs, written
 
 from headgate.errors import Invalid
 from headgate.schema.filters import (
@@ -127,7 +127,7 @@ async def test_flows_and_deployments_in_every_order(database: Database, sort: st
 async def test_logs_in_every_order(database: Database, sort: LogSort) -> None:
     """Lines of one moment keep the order in which they were written."""
     lines = [a_log(None, timestamp=NOW + timedelta(seconds=n // 4)) for n in range(12)]
-    await database.write(lambda tx: logs.insert(tx, lines))
+    await database.write(lambda tx: logs.insert(tx, written(*lines)))
     expected = lines if sort is LogSort.TIMESTAMP_ASC else lines[::-1]
     assert ids(await pages(database, logs.list_page, LogQuery(sort=sort), 5)) == ids(expected)
 
@@ -155,7 +155,7 @@ async def test_pools_queues_and_workers(database: Database) -> None:
 
 
 async def test_the_default_page_is_the_largest(database: Database) -> None:
-    await database.write(lambda tx: logs.insert(tx, [a_log(None) for _ in range(MAX_PAGE + 1)]))
+    await database.write(lambda tx: logs.insert(tx, written(*(a_log(None) for _ in range(MAX_PAGE + 1)))))
     assert len(await database.read(lambda tx: logs.list_page(tx, LogQuery()))) == MAX_PAGE
     assert len(await database.read(lambda tx: logs.list_page(tx, LogQuery(offset=MAX_PAGE)))) == 1
     assert await database.read(lambda tx: logs.list_page(tx, LogQuery(limit=0))) == []

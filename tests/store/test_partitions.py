@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from store_records import a_log, a_run, a_state, save_flow, save_runs
+from store_records import a_log, a_run, a_state, save_flow, save_runs, written
 
 from headgate.core.retention import Span
 from headgate.errors import Unavailable
@@ -61,7 +61,7 @@ async def found(database: Database, table: str = "log") -> list[Partition]:
 
 async def write_line(database: Database, at: datetime, run: UUID | None = None) -> UUID:
     line = a_log(run, id=id_at(at))
-    await database.write(lambda tx: logs.insert(tx, [line]))
+    await database.write(lambda tx: logs.insert(tx, written(line)))
     return line.id
 
 
@@ -105,9 +105,9 @@ async def test_a_partition_looks_like_its_table(database: Database) -> None:
     """The same columns, the same key: a row may be written once, and lies with those of its run."""
     await add(database, WEEKS[0])
     line = a_log(id=id_at(START))
-    await database.write(lambda tx: logs.insert(tx, [line]))
+    await database.write(lambda tx: logs.insert(tx, written(line)))
     with pytest.raises(Exception, match="duplicate key"):
-        await database.write(lambda tx: logs.insert(tx, [line]))
+        await database.write(lambda tx: logs.insert(tx, written(line)))
     plan = await database.read(
         lambda tx: tx.fetch("EXPLAIN SELECT 1 FROM log_20260302 WHERE flow_run_id = :id", {"id": line.id})
     )

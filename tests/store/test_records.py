@@ -20,6 +20,7 @@ from store_records import (
     save_pool,
     save_runs,
     stamped,
+    written,
 )
 
 from headgate.core.states import Timing
@@ -328,7 +329,7 @@ async def test_a_deleted_run_leaves_nothing(database: Database) -> None:
     flow = await save_flow(database)
     gone, kept = a_run(flow), a_run(flow)
     await save_runs(database, gone, kept)
-    await database.write(lambda tx: logs.insert(tx, [a_log(gone.id), a_log(kept.id)]))
+    await database.write(lambda tx: logs.insert(tx, written(a_log(gone.id), a_log(kept.id))))
     assert await database.write(lambda tx: flow_runs.delete(tx, [])) == 0
     assert await database.write(lambda tx: flow_runs.delete(tx, [gone.id, a_flow().id])) == 1
     counts = {}
@@ -341,7 +342,7 @@ async def test_log_lines(database: Database) -> None:
     """A line may belong to a run, to a task run or to nothing."""
     run_id, task_id = a_flow().id, a_flow().id
     lines = [a_log(run_id, message=ODD, level=40), a_log(None), a_log(run_id, task_run_id=task_id, message="")]
-    await database.write(lambda tx: logs.insert(tx, lines))
+    await database.write(lambda tx: logs.insert(tx, written(*lines)))
     await database.write(lambda tx: logs.insert(tx, []))
     for line in lines:
         line.created = line.updated = made_at(line.id)

@@ -10,7 +10,7 @@ from store_records import NOW, a_deployment, save_flow, save_pool
 
 from headgate.store import deployments
 from headgate.store.database import Database, Tx
-from headgate.store.statements import Statement, compile_for_postgresql, compile_for_sqlite, load_statements
+from headgate.store.statements import Statement, compile_for_postgresql, compile_for_sqlite, for_rows, load_statements
 
 STORE = resources.files("headgate.store")
 NOUNS = sorted(file.name.removesuffix(".sql") for file in STORE.joinpath("sql").iterdir() if file.name.endswith(".sql"))
@@ -33,9 +33,9 @@ VALUES: dict[str, Any] = {
 # --- the notation
 
 
-def test_sqlite_gets_named_parameters_and_lists_as_json() -> None:
+def test_sqlite_gets_numbered_parameters_and_lists_as_json() -> None:
     compiled = compile_for_sqlite("SELECT :a, :b::text WHERE x IN :ids::uuid[] AND y = :a")
-    assert compiled.sql == "SELECT :a, :b WHERE x IN (SELECT value FROM json_each(:ids)) AND y = :a"
+    assert compiled.sql == "SELECT ?1, ?2 WHERE x IN (SELECT value FROM json_each(?3)) AND y = ?1"
     assert compiled.names == ("a", "b", "ids")
 
 
@@ -46,6 +46,21 @@ def test_postgresql_gets_numbered_parameters_and_lists_as_arrays() -> None:
         "SELECT $1, CAST($2 AS text), now()::date WHERE x IN (SELECT unnest(CAST($3 AS uuid[]))) AND y = $1"
     )
     assert compiled.names == ("a", "b", "ids")
+
+
+def test_postgresql_gets_the_columns_of_a_set_as_arrays() -> None:
+    compiled = compile_for_postgresql("INSERT INTO t (a, b) SELECT * FROM unnest(:a::uuid[*], :b::text[*])")
+    assert compiled.sql == "INSERT INTO t (a, b) SELECT * FROM unnest(CAST($1 AS uuid[]), CAST($2 AS text[]))"
+    assert (compiled.names, compiled.takes_set) == (("a", "b"), True)
+    assert not compile_for_postgresql("SELECT :a WHERE x IN :b::uuid[]").takes_set
+
+
+def test_sqlite_inserts_several_rows_in_one_statement() -> None:
+    """Only where a statement does nothing but insert a row of values."""
+    compiled = compile_for_sqlite("INSERT INTO t (a, b, c) VALUES (:a, :b, :a)")
+    assert for_rows(compiled, 3) == "INSERT INTO t (a, b, c) VALUES (?1, ?2, ?1), (?3, ?4, ?3), (?5, ?6, ?5)"
+    assert for_rows(compile_for_sqlite("INSERT INTO t (a) VALUES (:a) ON CONFLICT DO NOTHING"), 3) is None
+    assert for_rows(compile_for_sqlite("UPDATE t SET a = :a"), 3) is None
 
 
 @pytest.mark.parametrize("noun", NOUNS)
@@ -132,7 +147,10 @@ async def test_every_statement_runs(database: Database, parents: dict[str, Any],
     params = {each: value(each, statement, parents, some_id) for each in compile_for_sqlite(statement.sqlite).names}
 
     async def unit(tx: Tx) -> None:
-        await tx.fetch(statement, params)
+        if compile_for_postgresql(statement.postgresql).takes_set:
+            await tx.execute_many(statement, [params])
+        else:
+            await tx.fetch(statement, params)
         raise Undone
 
     with pytest.raises(Undone):

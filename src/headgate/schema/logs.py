@@ -6,8 +6,6 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from headgate.schema.times import make_aware
-
 Level = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 """The number of a level of Python's `logging`."""
 
@@ -26,8 +24,8 @@ class Log(Struct, kw_only=True):
     task_run_id: UUID | None = None
 
 
-class LogCreate(Struct, kw_only=True):
-    """One line as its writer sends it."""
+class LogCreate(Struct, kw_only=True, gc=False):
+    """One line as its writer sends it; a time without a zone means UTC."""
 
     name: str
     level: Level
@@ -35,6 +33,3 @@ class LogCreate(Struct, kw_only=True):
     timestamp: datetime
     flow_run_id: UUID | None = None
     task_run_id: UUID | None = None
-
-    def __post_init__(self) -> None:
-        make_aware(self, "timestamp")

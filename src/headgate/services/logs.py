@@ -1,11 +1,13 @@
 """Use cases of log lines."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from headgate.errors import Invalid
-from headgate.ids import uuid7
+from headgate.ids import uuid7_texts
 from headgate.schema.filters import LogQuery
 from headgate.schema.logs import Log, LogCreate
+from headgate.schema.times import aware
 from headgate.services.scope import Scope
 from headgate.store import logs as rows
 from headgate.store.database import Command, Tx
@@ -14,38 +16,36 @@ MAX_MESSAGE = 1_000_000
 """Longest message, in characters."""
 
 
-async def _insert(tx: Tx, batches: Sequence[list[Log]]) -> list[None]:
-    await rows.insert(tx, [log for batch in batches for log in batch])
+async def _insert(tx: Tx, batches: Sequence[list[rows.Line]]) -> list[None]:
+    await rows.insert(tx, batches[0] if len(batches) == 1 else [line for batch in batches for line in batch])
     return [None] * len(batches)
 
 
-INSERT: Command[list[Log], None] = Command("insert logs", _insert)
+INSERT: Command[list[rows.Line], None] = Command("insert logs", _insert)
 
 
 async def create(scope: Scope, body: list[LogCreate]) -> None:
     """Write lines."""
     if body:
-        await scope.store.submit(INSERT, [_log(scope, line, index) for index, line in enumerate(body)])
+        await scope.store.submit(INSERT, _lines(body, scope.now))
         scope.log_streams.tell([line.flow_run_id for line in body])
 
 
-def _log(scope: Scope, line: LogCreate, index: int) -> Log:
-    if len(line.message) > MAX_MESSAGE:
-        raise Invalid(
-            f"A log message has at most {MAX_MESSAGE} characters.", field=f"[{index}].message", value=len(line.message)
-        )
-    now = scope.now
-    return Log(
-        id=uuid7(now),
-        created=now,
-        updated=now,
-        name=line.name,
-        level=line.level,
-        message=line.message.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # PostgreSQL's text has no place for it
-        timestamp=line.timestamp,
-        flow_run_id=line.flow_run_id,
-        task_run_id=line.task_run_id,
-    )
+def _lines(body: list[LogCreate], now: datetime) -> list[rows.Line]:
+    """`body` as it is stored. There are many: nothing is looked at twice, and no record is made of a line."""
+    lines: list[rows.Line] = []
+    for index, (line, id) in enumerate(zip(body, uuid7_texts(now, len(body)), strict=True)):
+        message, time = line.message, line.timestamp
+        if len(message) > MAX_MESSAGE:
+            raise Invalid(
+                f"A log message has at most {MAX_MESSAGE} characters.", field=f"[{index}].message", value=len(message)
+            )
+        if "\0" in message:
+            message = message.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL's text has no place for it
+        if time.tzinfo is not UTC or not 1 < time.year < 9999:
+            time = aware(time)
+        lines.append((line.flow_run_id, id, line.task_run_id, time, line.level, line.name, message))
+    return lines
 
 
 async def list_page(scope: Scope, query: LogQuery) -> list[Log]:

@@ -42,6 +42,9 @@ class Tx(Protocol):
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Once for each row of parameters, in one round trip."""
 
+    async def insert_rows(self, sql: Statement, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many rows: values in the order of the parameters of an `INSERT … VALUES`, in as few steps as can be."""
+
 
 class TryAgain(Exception):
     """Raised by a unit that finds, once it holds its locks, that what it had read before is no longer so."""

@@ -1,6 +1,7 @@
 """Rows of log lines."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from headgate.ids import made_at
@@ -26,21 +27,13 @@ def _log(row: Row) -> Log:
     return Log(created=made, updated=made, **values)
 
 
-async def insert(tx: Tx, logs: Sequence[Log]) -> None:
+Line = tuple[UUID | None, str, UUID | None, datetime, int, str, str]
+"""A line to be inserted: its flow run, its id written out, its task run, its time, level, logger's name and message."""
+
+
+async def insert(tx: Tx, lines: Sequence[Line]) -> None:
     """Insert."""
-    rows = [
-        {
-            "flow_run_id": log.flow_run_id or NO_RUN,
-            "id": log.id,
-            "task_run_id": log.task_run_id,
-            "timestamp": log.timestamp,
-            "level": log.level,
-            "name": log.name,
-            "message": log.message,
-        }
-        for log in logs
-    ]
-    await tx.execute_many(_SQL["insert"], rows)
+    await tx.insert_rows(_SQL["insert"], [line if line[0] is not None else (NO_RUN, *line[1:]) for line in lines])
 
 
 async def list_since(tx: Tx, wanted: LogFilter, runs: Sequence[UUID], since: UUID) -> list[Log]:

@@ -67,9 +67,20 @@ class PostgresqlTx:
         return int(count) if count.isdigit() else 0
 
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
-        compiled = _compiled(sql)
+        if rows:
+            compiled = _compiled(sql)
+            await self._execute_rows(compiled, [_ordered(row, compiled) for row in rows])
+
+    async def insert_rows(self, sql: Statement, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            await self._execute_rows(_compiled(sql), rows)
+
+    async def _execute_rows(self, compiled: Compiled, rows: Sequence[Sequence[Any]]) -> None:
         with _refused():
-            await self._connection.executemany(compiled.sql, [_ordered(row, compiled) for row in rows])
+            if compiled.takes_set:
+                await self._connection.execute(compiled.sql, *map(list, zip(*rows, strict=True)))
+            else:
+                await self._connection.executemany(compiled.sql, rows)
 
 
 @contextlib.contextmanager
@@ -240,4 +251,8 @@ async def _prepare(connection: Any) -> None:
         await connection.set_type_codec(
             kind, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(), decoder=msgspec.json.decode
         )
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=UUID)
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=msgspec.to_builtins, decoder=_read_uuid)
+
+
+def _read_uuid(text: str) -> UUID:
+    return msgspec.convert(text, UUID)  # a third of what UUID(text) takes

@@ -3,8 +3,9 @@
 A file holds statements, each below a `-- name: NAME` line (or `-- name: NAME [postgresql]` for a statement that
 one database needs worded differently), followed by a comment that says what it is for. Parameters are written
 `:name` or `:name::type`; a list parameter is written `IN :name::type[]`, and one that may be any JSON value, a bare
-string among them, `:name::json`. SQLite gets `:name` and lists as JSON; PostgreSQL gets `$1`, with a cast where a type
-is given.
+string among them, `:name::json`. SQLite gets `?1` and lists as JSON; PostgreSQL gets `$1`, with a cast where a type
+is given. A statement for a whole set of rows is worded for PostgreSQL over `unnest(:name::type[*], …)`: one array for
+each column of the set.
 """
 
 import re
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)(?:::([a-z]+)(\[\])?)?")
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)(?:::([a-z]+)(\[\*?\])?)?")
+_PLACE = re.compile(r"\?(\d+)")
+_ONE_ROW = re.compile(r"\s*\([^()]*\)\s*")
 _HEADER = re.compile(r"^-- name: (\w+)(?: \[(\w+)\])?$", re.MULTILINE)
 
 
@@ -20,26 +23,45 @@ _HEADER = re.compile(r"^-- name: (\w+)(?: \[(\w+)\])?$", re.MULTILINE)
 class Compiled:
     """A statement as one database takes it; `names` are its parameters in the order of `$1`, `$2`, …
 
-    `json` are those of them that are to be encoded whatever their type.
+    `json` are the places of those that are to be encoded whatever their type. `takes_set`: its parameters are the
+    columns of a set of rows.
     """
 
     sql: str
     names: tuple[str, ...]
-    json: frozenset[str] = frozenset()
+    json: tuple[int, ...] = ()
+    takes_set: bool = False
 
 
 @lru_cache(maxsize=4096)
 def compile_for_sqlite(text: str) -> Compiled:
-    """`text` with `:name` parameters, lists unfolded from JSON."""
-    names: dict[str, bool] = {}
+    """`text` with `?n` parameters, lists unfolded from JSON."""
+    names: dict[str, int] = {}
+    json: set[int] = set()
 
     def parameter(match: re.Match[str]) -> str:
-        name, kind, is_list = match.groups()
-        names[name] = kind == "json"
-        return f"(SELECT value FROM json_each(:{name}))" if is_list else f":{name}"
+        name, kind, many = match.groups()
+        place = names.setdefault(name, len(names) + 1)
+        if kind == "json":
+            json.add(place - 1)
+        return f"(SELECT value FROM json_each(?{place}))" if many else f"?{place}"
 
     sql = _PARAMETER.sub(parameter, text)
-    return Compiled(sql, tuple(names), frozenset(name for name, json in names.items() if json))
+    return Compiled(sql, tuple(names), tuple(sorted(json)))
+
+
+@lru_cache(maxsize=256)
+def for_rows(compiled: Compiled, count: int) -> str | None:
+    """An `INSERT … VALUES (…)` of SQLite for `count` rows at once; None where the statement does more than that."""
+    head, values, row = compiled.sql.partition("VALUES")
+    if not values or not _ONE_ROW.fullmatch(row):
+        return None
+    width = len(compiled.names)
+
+    def shifted(by: int) -> str:
+        return _PLACE.sub(lambda match: f"?{int(match[1]) + by}", row)
+
+    return f"{head}VALUES{','.join(shifted(number * width) for number in range(count))}"
 
 
 @lru_cache(maxsize=4096)
@@ -48,13 +70,16 @@ def compile_for_postgresql(text: str) -> Compiled:
     names: dict[str, int] = {}
 
     def parameter(match: re.Match[str]) -> str:
-        name, kind, is_list = match.groups()
+        name, kind, many = match.groups()
         place = f"${names.setdefault(name, len(names) + 1)}"
-        if is_list:
-            return f"(SELECT unnest(CAST({place} AS {kind}[])))"
+        match many:
+            case "[]":
+                return f"(SELECT unnest(CAST({place} AS {kind}[])))"
+            case "[*]":
+                return f"CAST({place} AS {kind}[])"
         return f"CAST({place} AS {kind})" if kind else place
 
-    return Compiled(_PARAMETER.sub(parameter, text), tuple(names))
+    return Compiled(_PARAMETER.sub(parameter, text), tuple(names), takes_set="[*]" in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ def to_micros(time: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The time that is stored as `micros`."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + timedelta(0, *divmod(micros, 1_000_000))
 
 
 def as_time(value: Any) -> datetime | None:

@@ -6,9 +6,11 @@
     │       └── PageTooLarge        more rows asked for than one answer holds
     ├── NotFound           404
     ├── Conflict           409  it exists already, or something depends on it
+    ├── Gone               410  it was there, and has ended
     ├── Forbidden          403
     ├── Unauthorized       401
     ├── TooLarge           413
+    ├── Locked             423  others hold what is asked for
     ├── BadRequest         400
     ├── Unavailable        503  the server cannot answer now; the call may be sent again
     │   └── Unreachable         the client got no answer
@@ -50,6 +52,18 @@ class NotFound(HeadgateError):
 
 class Conflict(HeadgateError):
     """The record exists already, or something depends on it."""
+
+
+class Gone(HeadgateError):
+    """It was there, and has ended."""
+
+
+class Locked(HeadgateError):
+    """Others hold what is asked for; `retry_after` says in how many seconds it may be free."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Forbidden(HeadgateError):
@@ -94,8 +108,10 @@ BY_STATUS: Mapping[int, type[HeadgateError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    410: Gone,
     413: TooLarge,
     422: Invalid,
+    423: Locked,
     501: NotConfigured,
     503: Unavailable,
 }

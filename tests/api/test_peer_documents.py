@@ -30,7 +30,7 @@ STILL_OPEN = (
     r"\w+ \S+ .*\bempirical_policy\..*",
     r"\w+ \S+ body\.task_runs",
     r"\w+ \S+ body\.state\.(id|timestamp)",
-    r"\w+ /(work_pools|work_queues|deployments|concurrency_limits|v2/concurrency_limits)\b.*",
+    r"\w+ /(work_pools|work_queues|deployments)\b.*",
 )
 """Differences that are being worked on."""
 

@@ -28,9 +28,12 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = ["pool", "default", "hello", "nightly", "w"]
 """Of records that exist."""
 
-_KINDS = ("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent")
+_KINDS = ("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent", "concurrency_limit", "lease")
 IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 """What stands in generated calls for the ids of records that exist."""
+
+USUAL = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly", "tag": "pool", "id_or_name": "pool"}
+"""What stands in paths most of the time."""
 
 AGENT = str(UUID(int=99))
 """An agent makes its id up itself."""
@@ -183,7 +186,7 @@ class Fuzz:
     def path_value(self, kind: Any, name: str, noun: str) -> str:
         if kind is UUID:
             return self.id_of(noun if name == "id" else name)
-        usual = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly"}.get(name)
+        usual = USUAL.get(name)
         usual = "pool" if noun in ("variables", "secrets") else usual
         usual = "demo-flows" if name == "view" else usual
         usual = self.random.choice(["default", "w"]) if (noun, name) == ("work_pools", "name") else usual
@@ -268,7 +271,7 @@ class Server:
             target = target.replace(stand_in, id)
             body = body and body.replace(stand_in.encode(), id.encode())
         response = self.send(method, target, body)
-        if response.status == 204 and (method == "DELETE" or "/admin/database/" in target):
+        if (response.status < 300 and method == "DELETE") or (response.status == 204 and "/admin/database/" in target):
             self.fill()
         return response
 
@@ -292,7 +295,11 @@ class Server:
             self.made(f"/{noun}/", {"name": "pool", "value": "x"}, may_exist=True)
         [variable] = self.made("/variables/filter", {"variables": {"name": {"any_": ["pool"]}}})
         ids = [flow["id"], deployment["id"], deployment["schedules"][0]["id"], run["id"], deployment["work_queue_id"]]
-        ids += [variable["id"], AGENT]
+        limit = self.made("/concurrency_limits/", {"tag": "pool", "concurrency_limit": 5})
+        self.send("POST", "/concurrency_limits/tag/pool/reset", b"{}")
+        self.made("/v2/concurrency_limits/", {"name": "pool", "limit": 1}, may_exist=True)
+        held = self.made("/v2/concurrency_limits/increment-with-lease", {"names": ["tag:pool"], "slots": 1})
+        ids += [variable["id"], AGENT, limit["id"], held["lease_id"]]
         self.made("/work_pools/pool/claim", {"worker": "w", "room": 0})
         self.made("/agents/claim", {"agent_id": AGENT, "pool": "pool", "room": 0})
         self.ids = dict(zip(IDS.values(), ids, strict=True))
@@ -336,7 +343,10 @@ def check(call: tuple[str, str, bytes | None], route: Route, response: Response)
 CALLS = 24 * len(ROUTES)
 """Enough for every route to be answered; more, and other seeds, when something about the wire has changed."""
 
-REFUSED = {"GET /csrf-token"}
+TRIES = 200
+"""Further calls of a route that has not been answered by then."""
+
+REFUSED = {"GET /csrf-token", "GET /task_runs/{id}"}
 """What is refused with these settings whatever is sent."""
 
 
@@ -352,7 +362,15 @@ def test_no_call_fails_and_what_is_taken_can_be_worked_with(server: Server, seed
         answered |= {name} if response.status < 400 else set()
         if number % 250 == 249:
             server.work()
+    for name in sorted(set(ROUTES) - REFUSED - answered):
+        for _ in range(TRIES):
+            call = fuzz.call(ROUTES[name])
+            response = server.send_generated(*call)
+            check(call, ROUTES[name], response)
+            if response.status < 400:
+                answered.add(name)
+                break
     for name, route in ROUTES.items():
         if name.endswith("/filter") and "{" not in name:
             check(("POST", route.path, b"{}"), route, server.send("POST", route.path, b"{}"))
-    assert answered == set(ROUTES) - REFUSED, "calls that are only ever refused test nothing"
+    assert answered >= set(ROUTES) - REFUSED, "calls that are only ever refused test nothing"

@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 from peer_operations import read_table
 
-from headgate.schema import deployments, flow_runs, flows, logs, states, variables, work_pools, work_queues, workers
+from headgate.schema import (
+    concurrency_limits,
+    deployments,
+    flow_runs,
+    flows,
+    logs,
+    states,
+    variables,
+    work_pools,
+    work_queues,
+    workers,
+)
 from headgate.schema.deployments import DeploymentSchedule
 from headgate.server import openapi_document
 
@@ -25,7 +36,11 @@ RECORDS: dict[type, tuple[str, str]] = {
         "misfire job_variables pause",
     ),
     deployments.ConcurrencyOptions: ("collision_strategy grace_period_seconds", ""),
-    deployments.GlobalConcurrencyLimit: ("id created updated active name limit active_slots slot_decay_per_second", ""),
+    concurrency_limits.GlobalConcurrencyLimit: (
+        "id created updated active name limit active_slots denied_slots slot_decay_per_second avg_slot_occupancy_seconds",
+        "",
+    ),
+    concurrency_limits.ConcurrencyLimit: ("id created updated tag concurrency_limit active_slots", ""),
     flow_runs.FlowRun: (
         "id created updated name flow_id state_id deployment_id deployment_version work_queue_id work_queue_name "
         "flow_version parameters idempotency_key context empirical_policy tags labels parent_task_run_id state_type "

@@ -4,8 +4,9 @@ Invalid, or a request that does not fit the route's types
                              422  {"exception_message", "exception_detail": [{type, loc, msg, input}], "request_body"}
 Unprocessable                422  {"detail"}
 NotFound                     404  {"detail"}, or under the route's `error_key`
-BadRequest Forbidden Conflict TooLarge
-                 400 403 409 413  {"detail"}
+BadRequest Forbidden Conflict Gone TooLarge
+             400 403 409 410 413  {"detail"}
+Locked                       423  {"detail"}, with Retry-After where it is known
 Unauthorized                 401  {"exception_message"}
 Unavailable                  503  {"exception_message"}, with Retry-After
 NotConfigured                501  {"exception_message"}
@@ -24,8 +25,10 @@ from headgate.errors import (
     BadRequest,
     Conflict,
     Forbidden,
+    Gone,
     HeadgateError,
     Invalid,
+    Locked,
     NotConfigured,
     NotFound,
     TooLarge,
@@ -87,9 +90,11 @@ def failure(error: Exception, *, raw: bytes = b"", error_key: str = "detail") ->
             return _invalid(error, raw)
         case NotFound():
             return _problem(404, error_key, str(error))
-        case BadRequest() | Forbidden() | Conflict() | TooLarge():
+        case BadRequest() | Forbidden() | Conflict() | Gone() | TooLarge():
             status = next(status for status, kind in BY_STATUS.items() if isinstance(error, kind))
             return _problem(status, "detail", str(error))
+        case Locked(retry_after=seconds):
+            return _problem(423, "detail", str(error), None if seconds is None else {"retry-after": str(seconds)})
         case Unauthorized():
             return _problem(401, "exception_message", "Unauthorized")
         case Unavailable():

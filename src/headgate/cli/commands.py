@@ -24,12 +24,19 @@ COMMANDS: Mapping[str, Command] = {
     "deployment": Command("headgate.cli.deployment:app", "See, run, pause and delete deployments."),
     "flow-run": Command("headgate.cli.flow_run:app", "See, explain, cancel and delete flow runs, and read their logs."),
     "flow": Command("headgate.cli.flow:app", "See flows."),
+    "global-concurrency-limit": Command(
+        "headgate.cli.global_concurrency_limit:app", "Limit how many of anything run at a time, or how often."
+    ),
+    "concurrency-limit": Command("headgate.cli.concurrency_limit:app", "Limit the task runs with a tag."),
     "variable": Command("headgate.cli.variable:app", "Keep values that jobs refer to by name."),
     "secret": Command("headgate.cli.secret:app", "Keep values that jobs need and nobody should read."),
     "config": Command("headgate.cli.config:app", "See and change settings."),
     "profile": Command("headgate.cli.profile:app", "Keep several sets of settings and switch between them."),
     "version": Command("headgate.cli.version:version", "Say which version this is, and which API it talks to."),
 }
+
+ALIASES: Mapping[str, str] = {"gcl": "global-concurrency-limit"}
+"""Short names that users of such systems have in their fingers."""
 
 _ROOT_HELP = """\
 Usage: headgate [--profile NAME] [--debug] COMMAND

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from headgate.cli.commands import COMMANDS
+from headgate.cli.commands import ALIASES, COMMANDS
 from headgate.cli.help import PlainHelp
 from headgate.cli.hints import hint
 from headgate.cli.output import Problems, UsageError, error_line
@@ -55,6 +55,7 @@ def build() -> App:
 def _run(args: list[str], session: Session) -> int:
     if session.profile == "":
         raise UsageError("--profile needs the name of a profile; `headgate profile ls` lists all.")
+    args = [ALIASES.get(args[0], args[0]), *args[1:]]
     if args[0] not in COMMANDS:
         raise UsageError(f"There is no command {args[0]!r}{hint(args[0], COMMANDS)} `headgate --help` lists all.")
     command, bound, injected = build().parse_args(args, exit_on_error=False, print_error=False)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
 from headgate.schema.flow_runs import CreatedBy, Delay
 from headgate.schema.flows import Name
 from headgate.schema.pauses import Pause, PauseNote
@@ -49,19 +50,6 @@ class InfraRetries(Struct, kw_only=True):
     backoff: Annotated[float, Meta(ge=1, le=100)] = 2.0
     max_delay_seconds: Delay = 600.0
     reasons: list[CrashReason] = field(default_factory=lambda: [*INFRASTRUCTURES_FAULT])
-
-
-class GlobalConcurrencyLimit(Struct, kw_only=True):
-    """A deployment's limit as 3.x clients read it."""
-
-    id: UUID
-    created: datetime
-    updated: datetime
-    name: str
-    limit: int
-    active: bool = True
-    active_slots: int = 0
-    slot_decay_per_second: float = 0.0
 
 
 class MisfirePolicy(StrEnum):

@@ -8,11 +8,11 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.liveness import polled_status
+from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
 from headgate.schema.deployments import (
     CollisionStrategy,
     ConcurrencyOptions,
     Deployment,
-    GlobalConcurrencyLimit,
     InfraRetries,
 )
 from headgate.schema.filters import DeploymentQuery, DeploymentSort

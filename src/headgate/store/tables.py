@@ -244,6 +244,37 @@ deployment_schedule = Table(
     Index("ix_deployment_schedule_misfire", "id", **_where("misfire IS NOT NULL")),
 )
 
+concurrency_limit = Table(
+    "concurrency_limit",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("active", Flag, nullable=False),
+    Column("slot_limit", Integer, nullable=False),
+    # The figures as they were at `counted_at`; with a decay, taken slots come back by themselves.
+    Column("active_slots", Double, nullable=False),
+    Column("denied_slots", Double, nullable=False),
+    Column("slot_decay_per_second", Double, nullable=False),
+    Column("avg_slot_occupancy_seconds", Double, nullable=False),
+    Column("counted_at", Timestamp, nullable=False),
+)
+
+concurrency_lease = Table(
+    "concurrency_lease",
+    metadata,
+    # A row for each limit of which the lease holds slots; its holder may outlive the limit.
+    _id(),
+    Column("limit_id", Uuid, primary_key=True, nullable=False),
+    Column("created", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("holder_type", Text),
+    Column("holder_id", Uuid),
+    Index("ix_concurrency_lease_limit", "limit_id", "expires_at"),
+    Index("ix_concurrency_lease_expires", "expires_at"),
+)
+
 flow_run = Table(
     "flow_run",
     metadata,

@@ -1,7 +1,8 @@
 """The lifeline: recovers runs whose holder stopped renewing its lease.
 
 A claim that never became a start goes back to its queue. A run that had started is Crashed: whether it may run again
-is its deployment's policy. A run that was being cancelled is Cancelled.
+is its deployment's policy. A run that was being cancelled is Cancelled. Slots of concurrency limits that lapsed leases hold
+are given back.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 
 from headgate.core.states import AWAITING_RETRY
 from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
+from headgate.services import slots
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose_all
 from headgate.store import claims as rows
@@ -29,7 +31,7 @@ class Lifeline:
         self._since = self._since or now
         if now < self._since + timedelta(seconds=scope.settings.server_leases_seconds):
             return 0
-        recovered = 0
+        recovered = await slots.end_lapsed(scope)
         while True:
             lapsed = await scope.store.read(lambda tx: rows.lapsed(tx, now=now, limit=_PAGE))
             count = await _recover(scope, lapsed, now)

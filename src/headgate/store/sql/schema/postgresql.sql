@@ -79,6 +79,37 @@ CREATE TABLE configuration (
     PRIMARY KEY (key)
 );
 
+CREATE TABLE concurrency_limit (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    active BOOLEAN NOT NULL,
+    slot_limit INTEGER NOT NULL,
+    active_slots DOUBLE PRECISION NOT NULL,
+    denied_slots DOUBLE PRECISION NOT NULL,
+    slot_decay_per_second DOUBLE PRECISION NOT NULL,
+    avg_slot_occupancy_seconds DOUBLE PRECISION NOT NULL,
+    counted_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE concurrency_lease (
+    id UUID NOT NULL,
+    limit_id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    slots INTEGER NOT NULL,
+    holder_type TEXT,
+    holder_id UUID,
+    PRIMARY KEY (id, limit_id)
+);
+
+CREATE INDEX ix_concurrency_lease_expires ON concurrency_lease (expires_at);
+
+CREATE INDEX ix_concurrency_lease_limit ON concurrency_lease (limit_id, expires_at);
+
 CREATE TABLE flow_run (
     id UUID NOT NULL,
     created TIMESTAMPTZ NOT NULL,

@@ -79,6 +79,37 @@ CREATE TABLE configuration (
     PRIMARY KEY ("key")
 );
 
+CREATE TABLE concurrency_limit (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    active BOOL_INT NOT NULL,
+    slot_limit INTEGER NOT NULL,
+    active_slots DOUBLE NOT NULL,
+    denied_slots DOUBLE NOT NULL,
+    slot_decay_per_second DOUBLE NOT NULL,
+    avg_slot_occupancy_seconds DOUBLE NOT NULL,
+    counted_at TIMESTAMP_INT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE concurrency_lease (
+    id UUID_TEXT NOT NULL,
+    limit_id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    expires_at TIMESTAMP_INT NOT NULL,
+    slots INTEGER NOT NULL,
+    holder_type TEXT,
+    holder_id UUID_TEXT,
+    PRIMARY KEY (id, limit_id)
+);
+
+CREATE INDEX ix_concurrency_lease_expires ON concurrency_lease (expires_at);
+
+CREATE INDEX ix_concurrency_lease_limit ON concurrency_lease (limit_id, expires_at);
+
 CREATE TABLE flow_run (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,

@@ -29,7 +29,7 @@ RECORDS: dict[type, tuple[str, str]] = {
         "concurrency_options job_variables parameters tags labels work_queue_name work_queue_id last_polled "
         "parameter_openapi_schema path pull_steps entrypoint storage_document_id infrastructure_document_id created_by "
         "updated_by work_pool_name status enforce_parameter_schema",
-        "command work_pool_id pause infra_retries",
+        "command work_pool_id pause infra_retries concurrency_key",
     ),
     DeploymentSchedule: (
         "id created updated deployment_id schedule active max_scheduled_runs parameters slug",
@@ -47,7 +47,7 @@ RECORDS: dict[type, tuple[str, str]] = {
         "state_name run_count expected_start_time next_scheduled_start_time start_time end_time total_run_time "
         "estimated_run_time estimated_start_time_delta auto_scheduled infrastructure_document_id infrastructure_pid "
         "created_by work_pool_id work_pool_name state job_variables",
-        "fence",
+        "fence concurrency_key",
     ),
     flow_runs.FlowRunPolicy: (
         "max_retries retry_delay_seconds retries retry_delay pause_keys resuming retry_type",

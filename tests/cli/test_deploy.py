@@ -8,7 +8,7 @@ from command_line import Run, lines
 
 from headgate.client.calls import deployments, flows
 from headgate.client.client import Client
-from headgate.schema.deployments import Deployment, InfraRetries
+from headgate.schema.deployments import ConcurrencyKey, Deployment, InfraRetries
 
 TWO = """
 deployments:
@@ -20,6 +20,7 @@ deployments:
       - {cron: "0 3 * * *", timezone: Europe/Vienna}
       - {interval: 1h, active: false, slug: hourly}
     concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW}
+    concurrency_key: {expression: "to {{ parameters.name }}", limit: 2}
     infra_retries: 3
     work_pool: {name: local, work_queue_name: urgent, job_variables: {stream_output: false}}
   - name: disk
@@ -59,6 +60,7 @@ def test_all_writes_everything_that_the_file_says(two: None, run: Run, api: Clie
     assert nightly.job_variables == {"stream_output": False}
     assert nightly.concurrency_options is not None
     assert nightly.concurrency_options.collision_strategy == "CANCEL_NEW"
+    assert nightly.concurrency_key == ConcurrencyKey(expression="to {{ parameters.name }}", limit=2)
     assert nightly.infra_retries == InfraRetries(max=3)
     assert nightly.parameter_openapi_schema is not None
     assert set(nightly.parameter_openapi_schema["properties"]) == {"name", "times"}
@@ -405,3 +407,27 @@ def test_a_reference_that_is_none_is_refused_before_anything_is_written(run: Run
     assert outcome.code == 1
     assert "/name: {{ headgate.variable.x }} is no reference; known are" in outcome.err
     assert run("deployment", "ls").out == "Deployments: none\n"
+
+
+def test_a_concurrency_key_by_flag(run: Run, api: Client) -> None:
+    """The text is the flag's. What no run has is refused before anything is written."""
+    command = ("deploy", "flows.py:hello", "--name", "keyed", "--pool", "local", "--concurrency-key")
+    assert run(*command, "{{ parameters.name }}").code == 0
+    assert _written(api)["keyed"].concurrency_key == ConcurrencyKey(expression="{{ parameters.name }}")
+    outcome = run(*command, "{{ parameters.nobody }}")
+    assert outcome.code == 1
+    assert "concurrency_key.expression" in outcome.err
+    assert "names parameter 'nobody', which the flow does not have: it has name, times." in outcome.err
+
+
+def test_a_concurrency_key_in_a_file_may_be_text_alone(two: None, run: Run, api: Client) -> None:
+    file = Path("headgate.yaml")
+    key = '{expression: "to {{ parameters.name }}", limit: 2}'
+    file.write_text(file.read_text().replace(key, '"{{ parameters.name }}"'))
+    assert run("deploy", "-n", "nightly").code == 0
+    assert _written(api)["nightly"].concurrency_key == ConcurrencyKey(expression="{{ parameters.name }}")
+    file.write_text(file.read_text().replace('"{{ parameters.name }}"', key))
+    assert run("deploy", "-n", "nightly", "--concurrency-key", "x-{{ parameters.times }}").code == 0
+    assert _written(api)["nightly"].concurrency_key == ConcurrencyKey(expression="x-{{ parameters.times }}", limit=2)
+    file.write_text(file.read_text().replace("limit: 2}", "limt: 2}"))
+    assert "unknown key 'limt'" in run("deploy", "-n", "nightly").err

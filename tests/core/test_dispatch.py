@@ -22,6 +22,7 @@ LIMITS = st.none() | st.integers(0, 6)
 PAUSED = st.sampled_from([False, False, False, True])
 SERVED = st.sampled_from([True, True, True, True, False])
 NOWHERE = UUID(int=0)
+KEYS = [UUID(int=50 + n) for n in range(2)]
 
 
 def lanes(ids: Iterable[UUID]) -> st.SearchStrategy[dict[UUID, Lane]]:
@@ -44,14 +45,15 @@ def candidates() -> st.SearchStrategy[list[Candidate]]:
 
     def build(drawn: list[Any]) -> list[Candidate]:
         return [
-            Candidate(UUID(int=100 + n), queue, NOW + timedelta(seconds=due), deployment, priority, held)
-            for n, (queue, due, deployment, priority, held) in enumerate(drawn)
+            Candidate(UUID(int=100 + n), queue, NOW + timedelta(seconds=due), deployment, priority, held, key)
+            for n, (queue, due, deployment, priority, held, key) in enumerate(drawn)
         ]
 
     # One more deployment than has a lane: most deployments have no limit, and dispatch is not told of them.
     owners = st.none() | st.sampled_from([*DEPLOYMENTS, UUID(int=99)])
     queues = st.sampled_from([*QUEUES, *QUEUES, NOWHERE])
-    run = st.tuples(queues, st.integers(-5, 5), owners, st.integers(-1, 1), st.sampled_from([False] * 5 + [True]))
+    keys = st.none() | st.sampled_from([*KEYS, UUID(int=98)])
+    run = st.tuples(queues, st.integers(-5, 5), owners, st.integers(-1, 1), st.sampled_from([False] * 5 + [True]), keys)
     return st.lists(run, max_size=14).map(build)
 
 
@@ -63,6 +65,9 @@ SNAPSHOTS = st.builds(
     candidates=candidates(),
     until=st.integers(-6, 6).map(lambda seconds: NOW + timedelta(seconds=seconds)),
     room=st.integers(0, 8),
+    keys=st.fixed_dictionaries(
+        {id: st.builds(Lane, st.just(id), limit=st.integers(1, 3), used=st.integers(0, 4)) for id in KEYS}
+    ),
 )
 
 
@@ -83,7 +88,9 @@ def lanes_of(run: Candidate, snapshot: Snapshot) -> dict[str, Lane]:
     queue = snapshot.queues.get(run.queue_id)
     found = {"pool": snapshot.pool, "queue": queue} if queue else {}
     deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
-    return found | ({"deployment": deployment} if deployment else {})
+    found |= {"deployment": deployment} if deployment else {}
+    key = snapshot.keys.get(run.key_id) if run.key_id else None
+    return found | ({"key": key} if key else {})
 
 
 def taken(admitted: Iterable[Candidate], snapshot: Snapshot) -> Mapping[UUID, int]:

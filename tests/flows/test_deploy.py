@@ -11,7 +11,14 @@ from fake_api import FakeApi
 from headgate import deploy, flow
 from headgate.errors import ConfigError, Invalid, Unreachable
 from headgate.flows.plans import ConcurrencyLimit
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions, DeploymentScheduleCreate, InfraRetries
+from headgate.schema.deployments import (
+    CollisionStrategy,
+    ConcurrencyKey,
+    ConcurrencyOptions,
+    DeploymentScheduleCreate,
+    InfraRetries,
+    KeyStrategy,
+)
 from headgate.schema.schedules import Schedule
 
 pytestmark = pytest.mark.usefixtures("url")
@@ -57,6 +64,7 @@ def test_everything_may_be_said(api: FakeApi) -> None:
         job_variables={"env": {"A": "1"}},
         work_queue_name="urgent",
         concurrency_limit=ConcurrencyLimit(2, "CANCEL_NEW", grace_period_seconds=9),
+        concurrency_key="of {{ parameters.where }}",
         infra_retries=4,
         entrypoint="shop.orders:count",
         path="/srv/code",
@@ -65,11 +73,20 @@ def test_everything_may_be_said(api: FakeApi) -> None:
     assert (made.tags, made.version, made.description, made.paused) == (["a"], "9", "d", True)
     assert (made.job_variables, made.work_queue_name) == ({"env": {"A": "1"}}, "urgent")
     assert made.concurrency_limit == 2
+    assert made.concurrency_key == ConcurrencyKey(expression="of {{ parameters.where }}")
     assert made.infra_retries == InfraRetries(max=4)
     assert made.concurrency_options == ConcurrencyOptions(
         collision_strategy=CollisionStrategy.CANCEL_NEW, grace_period_seconds=9
     )
     assert (made.entrypoint, made.path) == ("shop.orders:count", "/srv/code")
+
+
+def test_a_concurrency_key_is_checked_when_it_is_said(api: FakeApi) -> None:
+    """Before anything is sent; a record says more than a text."""
+    key = ConcurrencyKey(expression="{{ parameters.n }}", limit=2, collision_strategy=KeyStrategy.CANCEL_NEW)
+    assert deployed(api, concurrency_key=key).concurrency_key == key
+    with pytest.raises(Invalid, match="names parameter 'm', which the flow does not have: it has n, where"):
+        deployed(api, concurrency_key="{{ parameters.m }}")
 
 
 def test_schedules_come_in_every_form(api: FakeApi) -> None:

@@ -135,6 +135,7 @@ def deployment_entry(spec: DeploymentSpec) -> dict[str, Any]:
         "parameters": wanted.parameters,
         "schedules": [_schedule_entry(each) for each in wanted.schedules or ()],
         "concurrency_limit": _limit_entry(wanted),
+        "concurrency_key": wanted.concurrency_key,
         "infra_retries": wanted.infra_retries,
         "paused": wanted.paused or None,
         "enforce_parameter_schema": False if wanted.enforce_parameter_schema is False else None,

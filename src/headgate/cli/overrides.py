@@ -41,6 +41,14 @@ Limit = Annotated[
     int | None,
     Parameter(name=["--concurrency-limit", "-cl"], help="How many of its runs may be in progress at a time."),
 ]
+Key = Annotated[
+    str | None,
+    Parameter(
+        name="--concurrency-key",
+        metavar="TEXT",
+        help="Runs for which this comes to the same run one at a time: '{{ parameters.customer }}'.",
+    ),
+]
 InfraRetries = Annotated[
     int | None,
     Parameter(name="--infra-retries", help="How often a run that lost its infrastructure is given other."),
@@ -65,6 +73,7 @@ class Overrides:
     version: Version = None
     description: Description = None
     concurrency_limit: Limit = None
+    concurrency_key: Key = None
     infra_retries: InfraRetries = None
     paused: Paused = False
 
@@ -74,6 +83,10 @@ class Overrides:
         for key in ("version", "description", "concurrency_limit", "infra_retries"):
             if (value := getattr(self, key)) is not None:
                 entry[key] = value
+        if self.concurrency_key is not None:
+            before = entry.get("concurrency_key")
+            rest = before if isinstance(before, dict) else {}
+            entry["concurrency_key"] = {**rest, "expression": self.concurrency_key}
         if self.command is not None:
             entry |= {"command": self.command, "entrypoint": None}
         if self.tag is not None:

@@ -17,6 +17,7 @@ from headgate.cli.project import DeploymentEntry, LimitEntry, ScheduleEntry
 from headgate.cli.times import seconds_of
 from headgate.cli.values import parameters_of
 from headgate.core import schedules, templates
+from headgate.core.concurrency_keys import check_expression
 from headgate.errors import HeadgateError, Invalid
 from headgate.schema.deployments import (
     CollisionStrategy,
@@ -89,6 +90,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     variables = findings.of(lambda: _job_variables(entry, pool))
     timing = findings.of(lambda: _schedules(entry, program, pool, variables or {}))
     restarts = findings.of(lambda: _infra_retries(entry.infra_retries))
+    findings.of(lambda: _check_key(entry, program, parameters))
     if findings.problems or name is None or program is None or pool is None:
         raise Problems(findings.problems)
     body = DeploymentCreate(
@@ -99,6 +101,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         schedules=timing,
         concurrency_limit=entry.concurrency_limit.limit if entry.concurrency_limit else None,
         concurrency_options=_options(entry.concurrency_limit),
+        concurrency_key=entry.concurrency_key,
         infra_retries=restarts,
         job_variables=variables,
         parameters=parameters,
@@ -253,6 +256,11 @@ def _timing(entry: ScheduleEntry, field: str) -> Schedule:
 
 def _given(value: Any) -> Any:
     return UNSET if value is None else value
+
+
+def _check_key(entry: DeploymentEntry, program: Program | None, parameters: dict[str, Any] | None) -> None:
+    if entry.concurrency_key is not None and program is not None:
+        check_expression(entry.concurrency_key.expression, program.schema, parameters or {})
 
 
 def _options(limit: LimitEntry | None) -> ConcurrencyOptions | None:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
-from headgate.schema.deployments import CollisionStrategy, InfraRetries, MisfirePolicy
+from headgate.schema.deployments import CollisionStrategy, ConcurrencyKey, InfraRetries, MisfirePolicy
 
 FILES = ("headgate.yaml", "prefect.yaml", "deployment.yaml")
 """Looked for in this order."""
@@ -77,6 +77,7 @@ class DeploymentEntry(Struct, kw_only=True):
     schedule: ScheduleEntry | None = None
     schedules: list[ScheduleEntry] | None = None
     concurrency_limit: LimitEntry | None = None
+    concurrency_key: ConcurrencyKey | None = None
     infra_retries: InfraRetries | int | None = None
     paused: bool | None = None
     enforce_parameter_schema: bool | None = None
@@ -149,6 +150,8 @@ def entry_of(raw: Raw, where: str) -> DeploymentEntry:
     limit = filled.get("concurrency_limit")
     if limit is not None and not isinstance(limit, dict):
         filled["concurrency_limit"] = {"limit": limit}
+    if isinstance(key := filled.get("concurrency_key"), str):
+        filled["concurrency_key"] = {"expression": key}
     return section(DeploymentEntry, filled, where)
 
 
@@ -192,6 +195,7 @@ def _known_keys(entry: Raw, where: str) -> Raw:
     check_keys(entry, DeploymentEntry.__struct_fields__, where)
     check_keys(entry.get("work_pool"), WorkPoolEntry.__struct_fields__, f"{where}.work_pool")
     check_keys(entry.get("concurrency_limit"), LimitEntry.__struct_fields__, f"{where}.concurrency_limit")
+    check_keys(entry.get("concurrency_key"), ConcurrencyKey.__struct_fields__, f"{where}.concurrency_key")
     check_keys(entry.get("infra_retries"), InfraRetries.__struct_fields__, f"{where}.infra_retries")
     check_keys(entry.get("schedule"), ScheduleEntry.__struct_fields__, f"{where}.schedule")
     schedules = entry.get("schedules")

@@ -24,6 +24,7 @@ class GateKind(StrEnum):
     POOL_LIMIT = "pool limit"
     QUEUE_LIMIT = "queue limit"
     DEPLOYMENT_LIMIT = "deployment limit"
+    KEY_LIMIT = "key limit"
     NO_ROOM = "no room at the worker"
 
 
@@ -43,7 +44,8 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A pool, a queue or a deployment as dispatch sees it: paused or not, and its slots. No limit is None.
+    """A pool, a queue, a deployment or a concurrency key as dispatch sees it: paused or not, and its slots. Without a limit
+    that is None.
 
     `served`: something takes runs from it. Of a deployment only runs without a queue ask, which its own process takes.
     """
@@ -62,7 +64,10 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A Scheduled run. Higher `priority` goes first inside its queue. `held`: a process has it, and goes on with it."""
+    """A Scheduled run. Higher `priority` goes first inside its queue. `held`: a process has it, and goes on with it.
+
+    `key_id` stands for its concurrency key.
+    """
 
     id: UUID
     queue_id: UUID
@@ -70,6 +75,7 @@ class Candidate:
     deployment_id: UUID | None = None
     priority: int = 0
     held: bool = False
+    key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Snapshot:
     candidates: Sequence[Candidate]
     until: datetime
     room: int
+    keys: Mapping[UUID, Lane] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -108,7 +115,7 @@ class Place:
 def dispatch(snapshot: Snapshot) -> Decision:
     """Admit by (queue priority, run priority, due time, id) whatever fits under every limit.
 
-    A run that a queue's or a deployment's limit holds back does not hold back others. Same snapshot, same answer.
+    A run that a queue's, a deployment's or a key's limit holds back does not hold back others. Same snapshot, same answer.
     """
     decision = Decision()
     taken: dict[UUID, int] = {}
@@ -140,6 +147,7 @@ def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
         pool=replace(snapshot.pool, used=0),
         queues={id: replace(lane, used=0, served=True) for id, lane in snapshot.queues.items()},
         deployments={id: replace(lane, used=0) for id, lane in snapshot.deployments.items()},
+        keys={id: replace(lane, used=0) for id, lane in snapshot.keys.items()},
         candidates=[run],
         until=run.due_at,
         room=1,
@@ -158,13 +166,16 @@ def _lanes(run: Candidate, snapshot: Snapshot) -> list[tuple[GateKind, GateKind,
     deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
     lanes = [(GateKind.POOL_PAUSED, GateKind.POOL_LIMIT, snapshot.pool)] if queue else []
     lanes += [(GateKind.QUEUE_PAUSED, GateKind.QUEUE_LIMIT, queue)] if queue else []
-    return lanes + ([(GateKind.DEPLOYMENT_PAUSED, GateKind.DEPLOYMENT_LIMIT, deployment)] if deployment else [])
+    lanes += [(GateKind.DEPLOYMENT_PAUSED, GateKind.DEPLOYMENT_LIMIT, deployment)] if deployment else []
+    key = snapshot.keys.get(run.key_id) if run.key_id else None
+    return lanes + ([(GateKind.DEPLOYMENT_PAUSED, GateKind.KEY_LIMIT, key)] if key else [])  # a key is never paused
 
 
 def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
     lanes, queue = _lanes(run, snapshot), snapshot.queues.get(run.queue_id)
     gates = [Gate(GateKind.HELD)] if run.held else []
-    if queue is None and not any(lane.served for _, _, lane in lanes):
+    owner = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
+    if queue is None and (owner is None or not owner.served):
         gates.append(Gate(GateKind.NO_QUEUE))
     gates += [Gate(kind, lane.id) for kind, _, lane in lanes if lane.paused]
     if run.due_at > snapshot.until:

@@ -149,6 +149,7 @@ _DEPLOYMENT_FIELDS = (
     "paused",
     "concurrency_limit",
     "concurrency_options",
+    "concurrency_key",
     "infra_retries",
     "job_variables",
     "parameters",

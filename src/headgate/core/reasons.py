@@ -15,6 +15,7 @@ _LABELS = {
     GateKind.POOL_LIMIT: "work pool limit",
     GateKind.QUEUE_LIMIT: "work queue limit",
     GateKind.DEPLOYMENT_LIMIT: "deployment limit",
+    GateKind.KEY_LIMIT: "concurrency key limit",
 }
 
 
@@ -23,12 +24,13 @@ class Subject:
     """What the words about a run's gates need: names of where it belongs, and facts that gates do not carry.
 
     `typed`: its pool is served by workers, of which `online` are so, `draining` of them. `deployment` is
-    `flow/deployment`.
+    `flow/deployment`, `key` its concurrency key.
     """
 
     pool: str | None = None
     queue: str | None = None
     deployment: str | None = None
+    key: str | None = None
     typed: bool = True
     online: int = 0
     draining: int = 0
@@ -48,7 +50,7 @@ def sentence(gate: Gate, about: Subject) -> str:
     match gate.kind:
         case GateKind.POOL_PAUSED | GateKind.QUEUE_PAUSED | GateKind.DEPLOYMENT_PAUSED:
             return _paused(_lane(gate, about), about.pauses.get(gate.kind))
-        case GateKind.POOL_LIMIT | GateKind.QUEUE_LIMIT | GateKind.DEPLOYMENT_LIMIT:
+        case GateKind.POOL_LIMIT | GateKind.QUEUE_LIMIT | GateKind.DEPLOYMENT_LIMIT | GateKind.KEY_LIMIT:
             return _full(_lane(gate, about), gate.limit or 0, gate.used or 0, gate.ahead)
         case GateKind.HELD:
             return "the process that ran it still has it" + ", and is to retry it" * about.retries
@@ -111,6 +113,8 @@ def _lane(gate: Gate, about: Subject) -> str:
             return f"work pool {about.pool!r}"
         case GateKind.QUEUE_PAUSED | GateKind.QUEUE_LIMIT:
             return f"work queue {about.queue!r}"
+        case GateKind.KEY_LIMIT:
+            return f"concurrency key {about.key!r} of deployment {about.deployment!r}"
     return f"deployment {about.deployment!r}"
 
 

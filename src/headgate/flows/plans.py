@@ -9,12 +9,14 @@ from uuid import UUID
 
 import msgspec
 
+from headgate.core.concurrency_keys import check_expression
 from headgate.errors import Invalid
 from headgate.flows.entrypoints import entrypoint_of, split
 from headgate.flows.flow import Flow
 from headgate.flows.parameters import jsonable
 from headgate.schema.deployments import (
     CollisionStrategy,
+    ConcurrencyKey,
     ConcurrencyOptions,
     DeploymentCreate,
     DeploymentScheduleCreate,
@@ -47,6 +49,8 @@ class DeploymentOptions(TypedDict, total=False):
     - `parameters`, `tags`, `job_variables`; `description` and `version`: by default the flow's.
     - `paused`: by default as the deployment was, and not paused when it is new.
     - `concurrency_limit`: a number, or a `ConcurrencyLimit`.
+    - `concurrency_key`: runs for which this text comes to the same, such as `{{ parameters.customer }}`, run one at a time;
+      or a `ConcurrencyKey`, with a limit and a collision strategy.
     - `infra_retries`: how often a run that lost its infrastructure is given other, or an `InfraRetries`.
     - `entrypoint` and `path`: where the function is; by default found from where it was defined.
     """
@@ -66,6 +70,7 @@ class DeploymentOptions(TypedDict, total=False):
     paused: bool | None
     job_variables: Mapping[str, Any] | None
     concurrency_limit: int | ConcurrencyLimit | None
+    concurrency_key: str | ConcurrencyKey | None
     infra_retries: int | InfraRetries | None
     entrypoint: str | None
     path: str | Path | None
@@ -89,6 +94,7 @@ class DeploymentPlan:
     paused: bool | None = None
     job_variables: dict[str, Any] = field(default_factory=dict)
     concurrency_limit: ConcurrencyLimit | None = None
+    concurrency_key: ConcurrencyKey | None = None
     infra_retries: InfraRetries | None = None
 
     @property
@@ -108,6 +114,7 @@ class DeploymentPlan:
             schedules=self.schedules,
             concurrency_limit=limit.limit if limit else None,
             concurrency_options=_options_of(limit) if limit else None,
+            concurrency_key=self.concurrency_key,
             infra_retries=self.infra_retries,
             job_variables=self.job_variables,
             parameters=self.parameters,
@@ -147,6 +154,7 @@ def plan(flow: Flow[..., Any], name: str, **options: Unpack[DeploymentOptions]) 
         paused=options.get("paused"),
         job_variables=dict(options.get("job_variables") or {}),
         concurrency_limit=_limit(options.get("concurrency_limit")),
+        concurrency_key=_key(options.get("concurrency_key"), flow, parameters),
         infra_retries=_infra_retries(options.get("infra_retries")),
     )
 
@@ -195,6 +203,13 @@ def _seconds(interval: float | timedelta) -> float:
 
 def _limit(given: int | ConcurrencyLimit | None) -> ConcurrencyLimit | None:
     return ConcurrencyLimit(given) if isinstance(given, int) else given
+
+
+def _key(given: str | ConcurrencyKey | None, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> ConcurrencyKey | None:
+    key = ConcurrencyKey(expression=given) if isinstance(given, str) else given
+    if key is not None:
+        check_expression(key.expression, flow.parameters.schema(), parameters)
+    return key
 
 
 def _infra_retries(given: int | InfraRetries | None) -> InfraRetries | None:

@@ -35,6 +35,31 @@ class ConcurrencyOptions(Struct, kw_only=True):
     grace_period_seconds: int | None = None
 
 
+class KeyStrategy(StrEnum):
+    """What happens when a run falls due and as many runs of its concurrency key as may be are in progress."""
+
+    ENQUEUE = "ENQUEUE"
+    """It waits for its turn."""
+    CANCEL_NEW = "CANCEL_NEW"
+    """It is cancelled."""
+    CANCEL_RUNNING = "CANCEL_RUNNING"
+    """Older runs of its key are cancelled, in progress or not, and it takes their place."""
+    REPLACE_QUEUED = "REPLACE_QUEUED"
+    """It waits, and older runs of its key that still wait are cancelled."""
+
+
+class ConcurrencyKey(Struct, kw_only=True):
+    """At most `limit` runs at once of those for which `expression` gives the same text.
+
+    `expression` is text with placeholders of the run's parameters, such as `{{ parameters.customer }}`. It is resolved
+    once, when a run is created.
+    """
+
+    expression: Annotated[str, Meta(max_length=1000)]
+    limit: PositiveCount = 1
+    collision_strategy: KeyStrategy = KeyStrategy.ENQUEUE
+
+
 INFRASTRUCTURES_FAULT = (CrashReason.LAUNCH_ERROR, CrashReason.LOST, CrashReason.OUT_OF_MEMORY, CrashReason.PREEMPTED)
 
 
@@ -132,6 +157,7 @@ class Deployment(Struct, kw_only=True):
     concurrency_limit: int | None = None
     global_concurrency_limit: GlobalConcurrencyLimit | None = None
     concurrency_options: ConcurrencyOptions | None = None
+    concurrency_key: ConcurrencyKey | None = None
     infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -170,6 +196,7 @@ class DeploymentCreate(PauseNote, kw_only=True):
     schedules: list[DeploymentScheduleCreate] | None = None
     concurrency_limit: Limit | None = None
     concurrency_options: ConcurrencyOptions | None = None
+    concurrency_key: ConcurrencyKey | None = None
     infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] | None = None
     infra_overrides: dict[str, Any] | None = None
@@ -200,6 +227,7 @@ class DeploymentUpdate(PauseNote, kw_only=True):
     schedules: list[DeploymentScheduleCreate] | UnsetType = UNSET
     concurrency_limit: Limit | None | UnsetType = UNSET
     concurrency_options: ConcurrencyOptions | None | UnsetType = UNSET
+    concurrency_key: ConcurrencyKey | None | UnsetType = UNSET
     infra_retries: InfraRetries | None | UnsetType = UNSET
     job_variables: dict[str, Any] | None | UnsetType = UNSET
     infra_overrides: dict[str, Any] | None | UnsetType = UNSET

@@ -79,6 +79,8 @@ class FlowRun(Struct, kw_only=True):
     state: State | None = None
     fence: int = 0
     """How often the run was claimed; a holder of an older number may no longer write."""
+    concurrency_key: str | None = None
+    """What its deployment's concurrency key came to for its parameters."""
 
 
 class FlowRunCreate(Struct, kw_only=True):

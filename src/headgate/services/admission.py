@@ -14,7 +14,7 @@ from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
 from headgate.store import claims as rows
 from headgate.store import work_pools as pool_rows
-from headgate.store.claims import Limit
+from headgate.store.claims import Capped, Limit
 from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
@@ -43,7 +43,7 @@ async def admissible(
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
     at a time, until the room is used up. `used` are the slots of the pool that are taken.
 
-    Runs whose deployment has no slot left are not fetched again, so that they never fill a page.
+    Runs whose deployment or concurrency key has no slot left are not fetched again, so that they never fill a page.
     """
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
     room = min(room, _left(top))
@@ -70,10 +70,12 @@ async def _admit_queue(
     for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
         beyond = _BEYOND
         while len(admitted) < room:
-            full = slots.full()
+            full, full_keys = slots.full(), slots.full_keys()
             limit = room + beyond  # those admitted by now are seen again
             beyond = min(beyond * _GROWTH, _MOST_BEYOND)
-            page = await rows.candidates(tx, queue.id, priority=priority, span=span, full=full, limit=limit)
+            page = await rows.candidates(
+                tx, queue.id, priority=priority, span=span, full=full, full_keys=full_keys, limit=limit
+            )
             await slots.hold(page)
             seen = {run.id for run in admitted}
             decision = dispatch(
@@ -81,49 +83,72 @@ async def _admit_queue(
                     replace(pool, used=pool.used + len(admitted)),
                     {queue.id: replace(queue, used=queue.used + len(admitted))},
                     slots.lanes,
-                    [run for run, _ in page if run.id not in seen],
+                    [each.run for each in page if each.run.id not in seen],
                     span[1],
                     room - len(admitted),
+                    slots.keys,
                 )
             )
             admitted += decision.admitted
             slots.take(decision.admitted)
-            if len(page) < limit or (not decision.admitted and slots.full() == full):
+            if len(page) < limit or (not decision.admitted and (slots.full(), slots.full_keys()) == (full, full_keys)):
                 break
     return admitted
 
 
 class _Slots:
-    """The slots of limited deployments. Their runs may wait in several pools, so that the lock of one pool is not enough:
-    they are counted anew once this transaction is alone with them."""
+    """The slots of limited deployments, and of their concurrency keys. Their runs may wait in several pools, so that the
+    lock of one pool is not enough: they are counted anew once this transaction is alone with them."""
 
     def __init__(self, tx: Tx) -> None:
         self.lanes: dict[UUID, Lane] = {}
         self.contended = False
+        self.keys: dict[UUID, Lane] = {}
         self._tx = tx
         self._is_read = False
         self._held: set[UUID] = set()
 
-    async def hold(self, page: Sequence[tuple[Candidate, int | None]]) -> None:
+    async def hold(self, page: Sequence[Capped]) -> None:
         """Count for the runs of a page. Nobody is waited for: with whose slots another is busy counts as full this time."""
-        wanted = {run.deployment_id: cap for run, cap in page if run.deployment_id and cap is not None}
-        wanted = {id: cap for id, cap in wanted.items() if id not in self._held}
-        if wanted and not self._is_read:  # so that the runs of all that are full are passed over from the next page on
+        of_keys = {each.run.key_id: each for each in page if each.run.key_id and each.key_limit is not None}
+        wanted = {
+            each.run.deployment_id: each.limit
+            for each in page
+            if each.run.deployment_id and (each.limit is not None or each.key_limit is not None)
+        }
+        wanted = {id: limit for id, limit in wanted.items() if id not in self._held}
+        if any(limit is not None for limit in wanted.values()) and not self._is_read:
+            # So that the runs of all that are full are passed over from the next page on.
             self._is_read, self.lanes = True, await rows.limited_deployments(self._tx)
         used = await rows.try_slots(self._tx, wanted) if wanted else {}
-        self.lanes |= {id: Lane(id, limit=cap, used=used.get(id, cap)) for id, cap in wanted.items()}
+        for id, limit in wanted.items():
+            if id not in used:
+                self.lanes[id] = Lane(id, limit=0)
+            elif limit is not None:
+                self.lanes[id] = Lane(id, limit=limit, used=used[id])
         self._held |= used.keys()
         self.contended = self.contended or used.keys() != wanted.keys()
+        await self._count_keys(of_keys)
+
+    async def _count_keys(self, of_keys: Mapping[UUID, Capped]) -> None:
+        new = {id: each for id, each in of_keys.items() if id not in self.keys and each.run.deployment_id in self._held}
+        used = await rows.keys_used(self._tx, new) if new else {}
+        self.keys |= {id: Lane(id, limit=new[id].key_limit, used=count) for id, count in used.items()}
 
     def full(self) -> list[UUID]:
         """Deployments without a slot."""
         return [id for id, lane in self.lanes.items() if lane.is_full()]
 
+    def full_keys(self) -> list[UUID]:
+        """Those of the keys seen so far that are without a slot."""
+        return [id for id, lane in self.keys.items() if lane.is_full()]
+
     def take(self, admitted: Sequence[Candidate]) -> None:
         """These runs hold slots now."""
         for run in admitted:
-            if run.deployment_id and (lane := self.lanes.get(run.deployment_id)):
-                self.lanes[run.deployment_id] = replace(lane, used=lane.used + 1)
+            for id, lanes in ((run.deployment_id, self.lanes), (run.key_id, self.keys)):
+                if id is not None and (lane := lanes.get(id)):
+                    lanes[id] = replace(lane, used=lane.used + 1)
 
 
 def _left(lane: Lane) -> int:
@@ -132,16 +157,28 @@ def _left(lane: Lane) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a run gets no slot; `cancels`: its deployment lets no run wait for one."""
+    """Why a run gets no slot; `cancels`: its deployment or its key lets no run wait for one."""
 
     reason: str
     cancels: bool = False
 
 
-Place = tuple[UUID | None, UUID | None, UUID | None]
-"""Under which limits a run stands: its pool, its queue, its deployment."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Under which limits a run stands: those of its pool, its queue, its deployment and its concurrency key."""
 
-_WORDS = ("Work pool", "Work queue", "Deployment")
+    pool_id: UUID | None
+    queue_id: UUID | None
+    deployment_id: UUID | None
+    key_id: UUID | None = None
+
+    def limits(self) -> list[tuple[str, UUID]]:
+        """What each limit is of, outermost first, and its id."""
+        ids = (self.pool_id, self.queue_id, self.deployment_id, self.key_id)
+        return [(word, id) for word, id in zip(_WORDS, ids, strict=True) if id is not None]
+
+
+_WORDS = ("Work pool", "Work queue", "Deployment", "Key")
 
 
 class Ledger:
@@ -156,7 +193,7 @@ class Ledger:
 
     def refusal(self, place: Place) -> Refusal | None:
         """What refuses a slot to a run there; None when there is room."""
-        limits = {word: limit for word, id in zip(_WORDS, place, strict=True) if (limit := self._full(id)) is not None}
+        limits = {word: limit for word, id in place.limits() if (limit := self._full(id)) is not None}
         if not limits:
             return None
         word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
@@ -164,21 +201,25 @@ class Ledger:
 
     def move(self, place: Place, by: int) -> None:
         """A run there took a slot (1), or gave its own back (-1)."""
-        for id in place:
-            if id is not None:
-                self._moved[id] += by
+        for _, id in place.limits():
+            self._moved[id] += by
 
-    def _full(self, id: UUID | None) -> Limit | None:
-        limit = self._limits.get(id) if id is not None else None
-        if id is None or limit is None or limit.used + self._moved[id] < limit.limit:
-            return None
-        return limit
+    def _full(self, id: UUID) -> Limit | None:
+        limit = self._limits.get(id)
+        return limit if limit is not None and limit.used + self._moved[id] >= limit.limit else None
 
 
 async def ledger_of(tx: Tx, places: Iterable[Place]) -> Ledger:
     """The limits over runs at these places."""
-    pools, queues, deployments = ({id for id in ids if id is not None} for ids in zip(*places, strict=True))
-    return Ledger(await rows.limits(tx, pools=pools, queues=queues, deployments=deployments))
+    places = [*places]
+    limits = await rows.limits(
+        tx,
+        pools={each.pool_id for each in places if each.pool_id},
+        queues={each.queue_id for each in places if each.queue_id},
+        deployments={each.deployment_id for each in places if each.deployment_id},
+    )
+    keys = {each.key_id: each.deployment_id for each in places if each.key_id and each.deployment_id}
+    return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}))
 
 
 def refused_state(refused: Refusal, run: Current, *, now: datetime) -> StateCreate:

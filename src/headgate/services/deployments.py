@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import UNSET
 
 from headgate.core import templates
+from headgate.core.concurrency_keys import check_expression
 from headgate.core.parameters import check_parameters
 from headgate.core.pauses import pause_after
 from headgate.errors import Conflict, Invalid, NotFound
@@ -26,6 +27,7 @@ _PLAIN = (
     "description",
     "concurrency_limit",
     "concurrency_options",
+    "concurrency_key",
     "infra_retries",
     "parameters",
     "tags",
@@ -148,10 +150,18 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
         deployment.labels = deployment.labels | body.labels
     if body.parameters is not UNSET or body.parameter_openapi_schema is not UNSET:
         _check_parameters(deployment)
+    if deployment.concurrency_key is not None and _concerns_key(body):
+        expression = deployment.concurrency_key.expression
+        check_expression(expression, deployment.parameter_openapi_schema, deployment.parameters)
     variables = body.job_variables if body.job_variables is not UNSET else body.infra_overrides
     if variables is not UNSET:
         deployment.job_variables = variables or {}
     await _choose_queue(scope, tx, deployment, body)
+
+
+def _concerns_key(body: DeploymentUpdate) -> bool:
+    given = (body.concurrency_key, body.parameters, body.parameter_openapi_schema)
+    return any(value is not UNSET for value in given)
 
 
 def _check_parameters(deployment: Deployment) -> None:

@@ -15,7 +15,7 @@ from headgate.schema.explanations import Explanation, Position
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.states import StateType
 from headgate.services.scope import Scope
-from headgate.services.situations import Situation, situation_of
+from headgate.services.situations import Situation, key_lanes, situation_of
 from headgate.store import explanations as rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import lanes as lane_rows
@@ -158,7 +158,10 @@ async def _ahead(tx: Tx, stretches: Sequence[_Stretch], snapshot: Snapshot) -> S
             if _used_up(snapshot, stretch.lane, admitted):
                 break
             span, full = (after, stretch.before), _full_deployments(snapshot, admitted)
-            page = await rows.ahead(tx, stretch.lane.id, stretch.priority, span=span, full=full, limit=_PAGE)
+            full_keys = _full_keys(snapshot, admitted)
+            page = await rows.ahead(
+                tx, stretch.lane.id, stretch.priority, span=span, full=full, full_keys=full_keys, limit=_PAGE
+            )
             snapshot = await _with(tx, snapshot, page)
             if len(page) < _PAGE:
                 break
@@ -167,11 +170,12 @@ async def _ahead(tx: Tx, stretches: Sequence[_Stretch], snapshot: Snapshot) -> S
 
 
 async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapshot:
-    """The snapshot with these runs, and with the deployments that they are the first of."""
+    """The snapshot with these runs, and with the deployments and the keys that they are the first of."""
     unknown = {run.deployment_id for run in page if run.deployment_id} - snapshot.deployments.keys()
     found = (await lane_rows.get_many(tx, deployments=unknown)).deployments
     deployments = {**snapshot.deployments, **{id: owner.lane for id, owner in found.items()}}
-    return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments)
+    keys = {**snapshot.keys, **await key_lanes(tx, [run for run in page if run.key_id not in snapshot.keys])}
+    return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments, keys=keys)
 
 
 def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:
@@ -183,3 +187,8 @@ def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> 
 def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
     taken = Counter(run.deployment_id for run in admitted)
     return [id for id, lane in snapshot.deployments.items() if lane.is_full(taken[id])]
+
+
+def _full_keys(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
+    taken = Counter(run.key_id for run in admitted)
+    return [id for id, lane in snapshot.keys.items() if lane.is_full(taken[id])]

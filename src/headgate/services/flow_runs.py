@@ -8,17 +8,18 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
+from headgate.core.concurrency_keys import key_id, resolve
 from headgate.core.names import run_name
 from headgate.core.parameters import check_parameters
 from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance, estimated_start_delta
 from headgate.core.templates import validate_variables
 from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
-from headgate.schema.deployments import Deployment
+from headgate.schema.deployments import Deployment, KeyStrategy
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
-from headgate.services import work_queues
+from headgate.services import key_collisions, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
 from headgate.services.scope import Scope
 from headgate.store import deployments as deployment_rows
@@ -44,10 +45,14 @@ class Creation:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A run, and whether it is new or stood for its idempotency key already."""
+    """A run, and whether it is new or stood for its idempotency key already.
+
+    `contests`: its concurrency key, where it may be that runs of it have to give way for it, or it for others.
+    """
 
     run: FlowRun
     is_new: bool
+    contests: UUID | None = None
 
 
 async def create(scope: Scope, body: FlowRunCreate) -> Created:
@@ -73,6 +78,8 @@ async def create_of_deployment(scope: Scope, deployment_id: UUID, body: Deployme
 
 async def _submit(scope: Scope, creation: Creation) -> Created:
     created = await scope.store.submit(CREATE, creation)
+    if created.contests is not None and await key_collisions.settle(scope, [created.contests]):
+        created = replace(created, run=await get(scope, created.run.id))
     if created.is_new:
         scope.wakeups.wake([created.run.work_pool_id])
     return created
@@ -97,7 +104,7 @@ async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Excep
     return [
         each
         if isinstance(each, Exception)
-        else Created(each.run, True)
+        else Created(each.run, True, _contests(each, deployments, now))
         if each.run.id in inserted
         else Created(earlier[each.run.flow_id, each.run.idempotency_key or ""], False)
         for each in new
@@ -105,6 +112,14 @@ async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Excep
 
 
 CREATE: Command[Creation, Created] = Command("create flow runs", _create)
+
+
+def _contests(new: NewRun, deployments: Mapping[UUID, Deployment], now: datetime) -> UUID | None:
+    due, deployment = new.run.next_scheduled_start_time, deployments.get(new.run.deployment_id or new.run.id)
+    key = deployment.concurrency_key if deployment else None
+    if key is None or key.collision_strategy is KeyStrategy.ENQUEUE or due is None or due > now:
+        return None
+    return new.key_id
 
 
 def _takes_slot(new: NewRun) -> bool:
@@ -116,24 +131,24 @@ async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[U
     """Insert runs that begin in a slot, one after the other; those for which there is none begin by waiting for it."""
     if not new:
         return set()
-    limited = {id for id, deployment in deployments.items() if deployment.concurrency_limit is not None}
+    limited = {id for id, it in deployments.items() if it.concurrency_limit is not None or it.concurrency_key is not None}
     places = [(each.run.work_pool_id, each.run.deployment_id) for each in new]
     await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
-    ledger = await ledger_of(tx, [_place(each.run) for each in new])
+    ledger = await ledger_of(tx, [_place(each) for each in new])
     inserted: set[UUID] = set()
     for each in new:
         run = each.run
-        refused = ledger.refusal(_place(run))
+        refused = ledger.refusal(_place(each))
         if refused is not None:
             _begin(run, refused_state(refused, Current(), now=run.created), at=run.created)
         made = await rows.insert(tx, [replace(each, holds_slot=refused is None)])
-        ledger.move(_place(run), 1 if made and refused is None else 0)
+        ledger.move(_place(each), 1 if made and refused is None else 0)
         inserted |= made
     return inserted
 
 
-def _place(run: FlowRun) -> Place:
-    return run.work_pool_id, run.work_queue_id, run.deployment_id
+def _place(new: NewRun) -> Place:
+    return Place(new.run.work_pool_id, new.run.work_queue_id, new.run.deployment_id, new.key_id)
 
 
 async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple[UUID, str], FlowRun]:
@@ -163,7 +178,17 @@ async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deploy
         await _choose_queue(tx, creation, run, body.work_queue_name or work_queues.DEFAULT)
     if body.job_variables and run.work_pool_name:
         await _check_job_variables(tx, run, deployment)
-    return NewRun(run, priority=body.priority, holds_slot=run.state_type in HOLDS_SLOT)
+    key = set_key(run, deployment) if deployment is not None else None
+    return NewRun(run, priority=body.priority, holds_slot=run.state_type in HOLDS_SLOT, key_id=key)
+
+
+def set_key(run: FlowRun, deployment: Deployment) -> UUID | None:
+    """Give a new run the concurrency key that its parameters make; answers the key's short name."""
+    if deployment.concurrency_key is None:
+        return None
+    schema = deployment.parameter_openapi_schema
+    run.concurrency_key = resolve(deployment.concurrency_key.expression, run.parameters, schema)
+    return key_id(deployment.id, run.concurrency_key)
 
 
 def _check_parameters(deployment: Deployment, body: DeploymentFlowRunCreate, parameters: dict[str, Any]) -> None:

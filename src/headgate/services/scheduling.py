@@ -13,7 +13,7 @@ from headgate.errors import Invalid
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import CreatedBy, DeploymentFlowRunCreate
 from headgate.schema.states import StateCreate, StateDetails, StateType
-from headgate.services.flow_runs import new_run
+from headgate.services.flow_runs import new_run, set_key
 from headgate.services.scope import Scope
 from headgate.settings import Settings
 from headgate.store import deployment_schedules as schedule_rows
@@ -99,4 +99,4 @@ def _scheduled_run(deployment: Deployment, schedule: ActiveSchedule, time: datet
     run = new_run(deployment.flow_id, now, body, deployment=deployment, parameters=parameters)
     run.auto_scheduled = True
     run.created_by = CreatedBy(id=schedule.id, type="SCHEDULE", display_value=schedule.slug)
-    return NewRun(run, schedule_id=schedule.id)
+    return NewRun(run, schedule_id=schedule.id, key_id=set_key(run, deployment))

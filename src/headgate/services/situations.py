@@ -1,7 +1,7 @@
 """The situation that runs wait in: their pools, queues, deployments and workers, as dispatch and its words need them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from headgate.schema.explanations import SeenWorker
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import WorkerStatus
+from headgate.store import claims as claim_rows
 from headgate.store import explanations as rows
 from headgate.store import lanes as lane_rows
 from headgate.store.database import Tx
@@ -30,6 +31,7 @@ class Situation:
     lanes: Lanes
     workers: Mapping[UUID, Sequence[SeenWorker]]
     now: datetime
+    keys: Mapping[UUID, Lane] = field(default_factory=dict)
 
     def snapshot(self, pool_id: UUID | None, candidates: Sequence[Candidate]) -> Snapshot:
         """What dispatch decides on, for runs of one pool or of none."""
@@ -42,6 +44,7 @@ class Situation:
             candidates,
             self.now,
             ROOM,
+            self.keys,
         )
 
     def gates(self, run: Located) -> list[Gate]:
@@ -74,6 +77,7 @@ class Situation:
             pool=pool.name if pool else None,
             queue=queue.name if queue else None,
             deployment=owner.full_name if owner else None,
+            key=run.key,
             typed=pool is not None and pool.type != UNTYPED,
             online=len(online),
             draining=_draining(online),
@@ -100,9 +104,17 @@ def _draining(workers: Sequence[SeenWorker]) -> int:
 
 
 async def situation_of(tx: Tx, runs: Iterable[Located], *, now: datetime, pools: Iterable[UUID] = ()) -> Situation:
-    """What these runs wait in, and these pools; four statements, however many they are."""
+    """What these runs wait in, and these pools; four statements, however many they are, and two where they have keys."""
     runs = [*runs]
     pools = {*pools} | {run.work_pool_id for run in runs if run.work_pool_id}
     owners = {run.candidate.deployment_id for run in runs if run.candidate.deployment_id}
     lanes = await lane_rows.get_many(tx, pools=pools, deployments=owners)
-    return Situation(lanes, await rows.workers(tx, pools, now=now) if pools else {}, now)
+    keys = await key_lanes(tx, [run.candidate for run in runs])
+    return Situation(lanes, await rows.workers(tx, pools, now=now) if pools else {}, now, keys)
+
+
+async def key_lanes(tx: Tx, runs: Iterable[Candidate]) -> dict[UUID, Lane]:
+    """The concurrency keys of runs as dispatch sees them, where they have any that are limited."""
+    keys = {run.key_id: run.deployment_id for run in runs if run.key_id and run.deployment_id}
+    limits = await claim_rows.key_limits(tx, keys) if keys else {}
+    return {id: Lane(id, limit=limit.limit, used=limit.used) for id, limit in limits.items()}

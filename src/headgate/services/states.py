@@ -1,8 +1,8 @@
 """Use cases of states: proposals, in sets, under the locks of the runs and of the pools whose slots they take."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -37,6 +37,7 @@ from headgate.schema.states import (
 )
 from headgate.services.admission import Ledger, Place, hold_limits, ledger_of, refused_state
 from headgate.services.scope import Scope
+from headgate.store import concurrency_keys as key_rows
 from headgate.store import flow_runs as rows
 from headgate.store.database import Command, TryAgain, Tx
 from headgate.store.flow_runs import Entered, LockedRun
@@ -63,11 +64,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer to a proposal; `entered` is the event when the run changed state, `pool_id` where it belongs."""
+    """The answer to a proposal; `entered` is the event when the run changed state, `pool_id` where it belongs.
+
+    `others` are further pools in which something may be ready now: where runs of its deployment wait for a slot.
+    """
 
     result: OrchestrationResult
     entered: StateChanged | None = None
     pool_id: UUID | None = None
+    others: frozenset[UUID] = frozenset()
 
 
 async def set_state(scope: Scope, run_id: UUID, body: SetState) -> Answered:
@@ -83,7 +88,7 @@ async def propose(scope: Scope, proposal: Proposal) -> Answered:
     answered = await scope.store.submit(PROPOSE, proposal)
     if answered.entered is not None:
         scope.telemetry.emit(answered.entered)
-        scope.wakeups.wake([answered.pool_id])
+        scope.wakeups.wake([answered.pool_id, *answered.others])
     return answered
 
 
@@ -111,7 +116,8 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
     ledger = await ledger_of(tx, asking) if asking else Ledger({})
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
-    for proposal in proposals:
+    freed: dict[int, LockedRun] = {}
+    for index, proposal in enumerate(proposals):
         run = runs.get(proposal.run_id)
         if run is None:
             answers.append(NotFound(f"Flow run with id {proposal.run_id} not found"))
@@ -120,12 +126,25 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         answers.append(_answer(run, proposal, entered, ledger))
         if len(entered) > count:
             ledger.move(_place(run), entered[-1].holds_slot - before)
+            if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None):
+                freed[index] = run
     await _write(tx, entered)
-    return answers
+    return await _told(tx, answers, freed) if freed else answers
+
+
+async def _told(tx: Tx, answers: list[Answered | Exception], freed: Mapping[int, LockedRun]) -> list[Answered | Exception]:
+    """The answers; those whose run freed a slot of its deployment or its key with the pools in which others wait for it."""
+    deployments = {run.deployment_id for run in freed.values() if run.deployment_id}
+    keys = {run.key_id for run in freed.values() if run.key_id}
+    pools = frozenset(await key_rows.pools(tx, deployments=deployments, keys=keys))
+    return [
+        replace(each, others=pools) if index in freed and isinstance(each, Answered) else each
+        for index, each in enumerate(answers)
+    ]
 
 
 def _place(run: LockedRun) -> Place:
-    return run.work_pool_id, run.work_queue_id, run.deployment_id
+    return Place(run.work_pool_id, run.work_queue_id, run.deployment_id, run.key_id)
 
 
 def _holds_slot(run: LockedRun) -> bool:

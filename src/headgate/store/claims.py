@@ -7,6 +7,7 @@ from uuid import UUID
 
 from headgate.core.dispatch import Candidate, Lane
 from headgate.schema.claims import HeldLease
+from headgate.schema.deployments import KeyStrategy
 from headgate.schema.states import StateType
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
@@ -32,6 +33,15 @@ class Limit:
     limit: int
     used: int
     cancels_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """A run that waits, with the limits of its deployment and of its concurrency key."""
+
+    run: Candidate
+    limit: int | None
+    key_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,25 @@ async def try_slots(tx: Tx, deployment_ids: Iterable[UUID]) -> dict[UUID, int]:
     return dict.fromkeys(held, 0) | {row["id"]: row["used"] for row in used}
 
 
+async def keys_used(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The slots taken of concurrency keys, by their short names."""
+    wanted = [*ids]
+    rows = await tx.fetch(_SQL["keys_used"], {"ids": wanted})
+    return dict.fromkeys(wanted, 0) | {row["id"]: row["used"] for row in rows}
+
+
+async def key_limits(tx: Tx, keys: Mapping[UUID, UUID]) -> dict[UUID, Limit]:
+    """The limits of concurrency keys, each given with its deployment."""
+    params = {"ids": sorted(set(keys.values()))}
+    of = {row["id"]: row for row in await tx.fetch(_SQL["key_limits"], params)}
+    limited = {key: of[deployment] for key, deployment in keys.items() if deployment in of}
+    used = await keys_used(tx, limited) if limited else {}
+    return {
+        key: Limit(row["key_limit"], used[key], row["key_strategy"] == KeyStrategy.CANCEL_NEW)
+        for key, row in limited.items()
+    }
+
+
 async def unqueued(tx: Tx) -> list[Lane]:
     """Deployments that let no run wait for a slot and are not paused."""
     rows = await tx.fetch(_SQL["unqueued"])
@@ -103,18 +132,30 @@ async def priorities(tx: Tx, queue_id: UUID) -> list[int]:
 
 
 async def candidates(
-    tx: Tx, queue_id: UUID, *, priority: int, span: tuple[datetime, datetime], full: Iterable[UUID], limit: int
-) -> list[tuple[Candidate, int | None]]:
-    """Runs of a queue and a run priority that fall due in a span of time, both ends included, with their deployments'
-    limits; without those of `full` deployments."""
+    tx: Tx,
+    queue_id: UUID,
+    *,
+    priority: int,
+    span: tuple[datetime, datetime],
+    full: Iterable[UUID],
+    full_keys: Iterable[UUID] = (),
+    limit: int,
+) -> list[Capped]:
+    """Runs of a queue and a run priority that fall due in a span of time, both ends included; without those of `full`
+    deployments, of `full_keys`, and of keys whose slots were all taken when this transaction began."""
     since, until = span
     params = {"work_queue_id": queue_id, "priority": priority, "since": since, "until": until}
-    params |= {"full": [*full], "limit": limit}
-    return [(_candidate(row), row["concurrency_limit"]) for row in await tx.fetch(_SQL["candidates"], params)]
+    params |= {"full": [*full], "full_keys": [*full_keys], "limit": limit}
+    return [
+        Capped(_candidate(row), row["concurrency_limit"], row["key_limit"] if row["key_id"] else None)
+        for row in await tx.fetch(_SQL["candidates"], params)
+    ]
 
 
 def _candidate(row: Row) -> Candidate:
-    return Candidate(row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"])
+    return Candidate(
+        row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"], key_id=row["key_id"]
+    )
 
 
 async def next_due(tx: Tx, pool_id: UUID, *, after: datetime) -> datetime | None:

@@ -11,9 +11,11 @@ from headgate.core.liveness import polled_status
 from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
 from headgate.schema.deployments import (
     CollisionStrategy,
+    ConcurrencyKey,
     ConcurrencyOptions,
     Deployment,
     InfraRetries,
+    KeyStrategy,
 )
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
 from headgate.schema.pauses import Pause
@@ -50,6 +52,8 @@ def _deployment(row: Row, now: datetime) -> Deployment:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
     if values["infra_retries"] is not None:
         values["infra_retries"] = convert(values["infra_retries"], InfraRetries)
+    if values["concurrency_key"] is not None:
+        values["concurrency_key"] = convert(values["concurrency_key"], ConcurrencyKey)
     values["pause"] = convert(values["pause"], Pause | None)
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
@@ -156,4 +160,10 @@ def _values(deployment: Deployment) -> dict[str, Any]:
     values = {name: getattr(deployment, name) for name in deployment.__struct_fields__ if name not in _DERIVED}
     options = deployment.concurrency_options
     cancels_new = options is not None and options.collision_strategy is CollisionStrategy.CANCEL_NEW
-    return values | {"cancels_new": cancels_new and deployment.concurrency_limit is not None}
+    key = deployment.concurrency_key
+    collides = key is not None and key.collision_strategy is not KeyStrategy.ENQUEUE
+    return values | {
+        "cancels_new": cancels_new and deployment.concurrency_limit is not None,
+        "key_limit": key.limit if key else None,
+        "key_strategy": key.collision_strategy if key and collides else None,
+    }

@@ -26,6 +26,7 @@ class Located:
     state_name: str
     lease_expires_at: datetime | None
     worker: str | None
+    key: str | None = None
 
 
 async def candidates(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[Located]:
@@ -40,11 +41,13 @@ async def candidates(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[Loca
                 row["deployment_id"],
                 row["priority"],
                 row["lease_expires_at"] is not None,
+                row["key_id"],
             ),
             row["work_pool_id"],
             row["state_name"] or "",
             row["lease_expires_at"],
             row["worker"],
+            row["concurrency_key"],
         )
         for row in rows
     ]
@@ -57,15 +60,21 @@ async def ahead(
     *,
     span: tuple[tuple[datetime, UUID], tuple[datetime, UUID]],
     full: Iterable[UUID],
+    full_keys: Iterable[UUID],
     limit: int,
 ) -> list[Candidate]:
     """Runs of a queue and a run priority between two places (due time, id), in their order, that could start as far as
-    their deployments go; `full` are deployments without a slot."""
+    their deployments and keys go; `full` and `full_keys` are those without a slot."""
     (after, after_id), (before, before_id) = span
     params = {"work_queue_id": queue_id, "priority": priority, "after": after, "after_id": after_id}
-    params |= {"before": before, "before_id": before_id, "full": [*full], "limit": limit}
+    params |= {"before": before, "before_id": before_id, "full": [*full], "full_keys": [*full_keys], "limit": limit}
     rows = await tx.fetch(_SQL["ahead"], params)
-    return [Candidate(row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"]) for row in rows]
+    return [
+        Candidate(
+            row["id"], row["work_queue_id"], row["due_at"], row["deployment_id"], row["priority"], key_id=row["key_id"]
+        )
+        for row in rows
+    ]
 
 
 async def count_ahead(tx: Tx, queue_id: UUID, priority: int, *, before: tuple[datetime, UUID], limit: int) -> int:
@@ -89,6 +98,8 @@ async def holders(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, lim
             statement = _SQL["holders_of_pool"]
         case GateKind.QUEUE_LIMIT:
             statement = _SQL["holders_of_queue"]
+        case GateKind.KEY_LIMIT:
+            statement = _SQL["holders_of_key"]
         case _:
             statement = _SQL["holders_of_deployment"]
     params = {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})

@@ -43,6 +43,7 @@ class NewRun:
     schedule_id: UUID | None = None
     priority: int = 0
     holds_slot: bool = False
+    key_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class DueRun:
 
 @dataclass(slots=True)
 class LockedRun:
-    """What a transaction that holds a run's lock knows of it."""
+    """What a transaction that holds a run's lock knows of it. `is_limited`: its deployment has a limit."""
 
     id: UUID
     deployment_id: UUID | None
@@ -67,6 +68,8 @@ class LockedRun:
     state: State | None
     lease_expires_at: datetime | None
     worker_id: UUID | None
+    key_id: UUID | None = None
+    is_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ async def _insert_detail(tx: Tx, run: FlowRun) -> bool:
         "parent_task_run_id": run.parent_task_run_id,
         "infrastructure_document_id": run.infrastructure_document_id,
         "created_by": run.created_by,
+        "concurrency_key": run.concurrency_key,
     }
     return await tx.execute(_SQL["insert_detail"], values) > 0
 
@@ -161,6 +165,7 @@ def _hot_values(new: NewRun) -> dict[str, Any]:
         "priority": new.priority,
         "auto_scheduled": run.auto_scheduled,
         "holds_slot": new.holds_slot,
+        "key_id": new.key_id,
     }
 
 
@@ -243,7 +248,8 @@ async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
 
 
 async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID | None]]:
-    """Where those of the runs that hold no slot need one: each pair of a pool and a deployment that has a limit."""
+    """Where those of the runs that hold no slot need one: each pair of a pool and a deployment that has a limit, its
+    own or of the run's key."""
     return [(row["work_pool_id"], row["deployment_id"]) for row in await tx.fetch(_SQL["gates_of"], {"ids": [*ids]})]
 
 
@@ -310,6 +316,8 @@ def _locked(row: Row) -> LockedRun:
         state=state,
         lease_expires_at=row["lease_expires_at"],
         worker_id=row["worker_id"],
+        key_id=row["key_id"],
+        is_limited=bool(row["is_limited"]),
     )
 
 

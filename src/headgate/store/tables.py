@@ -221,8 +221,14 @@ deployment = Table(
     # What its concurrency options say, where dispatch can look for it: a run that finds no slot is cancelled.
     Column("cancels_new", Flag),
     Column("infra_retries", Json),
+    Column("concurrency_key", Json),
+    # What it says, where dispatch can look for it: how many runs of a key may be in progress, and, unless further ones
+    # simply wait, what becomes of them.
+    Column("key_limit", Integer),
+    Column("key_strategy", Text),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
     Index("ix_deployment_cancels_new", "id", **_where("cancels_new")),
+    Index("ix_deployment_key_strategy", "id", **_where("key_strategy IS NOT NULL")),
 )
 
 deployment_schedule = Table(
@@ -304,6 +310,8 @@ flow_run = Table(
     # How often it was given other infrastructure, and how often of these when its code had begun; null is never.
     Column("restarts", Integer),
     Column("restarts_begun", Integer),
+    # Its concurrency key, in short.
+    Column("key_id", Uuid),
     Index("ix_flow_run_flow", "flow_id"),
     Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
     Index("ix_flow_run_expected_start", "expected_start_time"),
@@ -313,6 +321,8 @@ flow_run = Table(
     Index("ix_flow_run_not_late", "due_at", **_where("state_name = 'Scheduled'")),
     Index("ix_flow_run_slots", "work_pool_id", "work_queue_id", "deployment_id", **_where("holds_slot")),
     Index("ix_flow_run_deployment_slots", "deployment_id", **_where("holds_slot")),
+    Index("ix_flow_run_key_slots", "key_id", **_where("holds_slot AND key_id IS NOT NULL")),
+    Index("ix_flow_run_key_waiting", "key_id", "due_at", **_where("state_type = 'SCHEDULED' AND key_id IS NOT NULL")),
     Index("ix_flow_run_lease", "lease_expires_at", **_where("lease_expires_at IS NOT NULL")),
     Index("ix_flow_run_ended", "end_time", "id", **_where("end_time IS NOT NULL")),
     Index("ix_flow_run_holder", "worker_id", **_where("lease_expires_at IS NOT NULL")),
@@ -339,6 +349,7 @@ flow_run_detail = Table(
     Column("infrastructure_document_id", Uuid),
     Column("infrastructure_pid", Text),
     Column("created_by", Json),
+    Column("concurrency_key", Text),
     Index("uq_flow_run_idempotency_key", "flow_id", "idempotency_key", unique=True, **_where("idempotency_key IS NOT NULL")),
     Index("ix_flow_run_parent_task_run", "parent_task_run_id", **_where("parent_task_run_id IS NOT NULL")),
 )

@@ -1,11 +1,13 @@
-"""Collisions: cancels the due runs of deployments that let none wait for a slot, when all their slots are taken.
+"""Collisions: cancels the due runs of deployments that let none wait for a slot, when all their slots are taken; and the
+runs of concurrency keys that give way to others.
 
-It goes by the deployment's limit alone, whatever else keeps a run waiting: a full pool, or no worker. So runs that are
-not to wait never pile up. What is paused is left alone until it is resumed.
+It goes by the limit of the deployment, or of the key, alone, whatever else keeps a run waiting: a full pool, or no worker.
+So runs that are not to wait never pile up. What is paused is left alone until it is resumed.
 """
 
 from headgate.core.dispatch import Lane
 from headgate.schema.states import StateCreate, StateType
+from headgate.services import key_collisions
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose_all
 from headgate.store import claims as rows
@@ -16,7 +18,7 @@ _PAGE = 500
 async def tick(scope: Scope) -> int:
     """Cancel all that collide."""
     deployments = await scope.store.read(rows.unqueued)
-    return sum([await _cancel(scope, each) for each in deployments])
+    return sum([await _cancel(scope, each) for each in deployments]) + await key_collisions.settle(scope)
 
 
 async def _cancel(scope: Scope, deployment: Lane) -> int:

@@ -55,8 +55,8 @@ async def _page(tx: Tx, before: datetime, now: datetime) -> Mapping[UUID, str | 
     return {id: found.get(id) for id in ids}
 
 
-def _waits_for(run: Located) -> tuple[UUID | None, UUID, UUID | None]:
-    return run.work_pool_id, run.candidate.queue_id, run.candidate.deployment_id
+def _waits_for(run: Located) -> tuple[UUID | None, UUID, UUID | None, UUID | None]:
+    return run.work_pool_id, run.candidate.queue_id, run.candidate.deployment_id, run.candidate.key_id
 
 
 def _reason(run: Located, situation: Situation) -> str:

@@ -25,22 +25,29 @@ WITH RECURSIVE ranks(priority) AS (
 SELECT priority FROM ranks WHERE priority IS NOT NULL
 
 -- name: candidates
--- Due runs of one queue and one run priority, without those whose deployment is paused or has no slot left.
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, e.concurrency_limit
+-- Due runs of one queue and one run priority, without those whose deployment is paused, or whose deployment or concurrency
+-- key has no slot left.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
   AND (e.id IS NULL OR NOT e.paused)
   AND (r.deployment_id IS NULL OR r.deployment_id NOT IN :full::uuid[])
+  AND (r.key_id IS NULL OR e.key_limit IS NULL
+       OR (r.key_id NOT IN :full_keys::uuid[]
+           AND (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = r.key_id) < e.key_limit))
 ORDER BY r.due_at, r.id LIMIT :limit
 
 -- name: candidates [postgresql]
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, e.concurrency_limit
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
   AND (e.id IS NULL OR NOT e.paused)
   AND (r.deployment_id IS NULL OR r.deployment_id <> ALL(:full::uuid[]))
+  AND (r.key_id IS NULL OR e.key_limit IS NULL
+       OR (r.key_id <> ALL(:full_keys::uuid[])
+           AND (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = r.key_id) < e.key_limit))
 ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 
 -- name: next_due
@@ -102,6 +109,15 @@ WHERE pg_try_advisory_xact_lock(hashtextextended(CAST(e.id AS text), 0))
 -- Slots taken of deployments.
 SELECT deployment_id AS id, count(*) AS used FROM flow_run
 WHERE holds_slot AND deployment_id IN :ids::uuid[] GROUP BY deployment_id
+
+-- name: keys_used
+-- Slots taken of concurrency keys.
+SELECT key_id AS id, count(*) AS used FROM flow_run
+WHERE holds_slot AND key_id IN :ids::uuid[] GROUP BY key_id
+
+-- name: key_limits
+-- Deployments whose runs have concurrency keys: how many of a key may be in progress, and what becomes of further ones.
+SELECT id, key_limit, key_strategy FROM deployment WHERE id IN :ids::uuid[] AND key_limit IS NOT NULL
 
 -- name: unqueued
 -- Deployments that let no run wait for a slot, with the slots taken of each.

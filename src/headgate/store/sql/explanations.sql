@@ -1,20 +1,23 @@
 -- name: candidates
 -- Runs as dispatch sees them, with where they belong.
 SELECT r.id, r.work_pool_id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.state_name,
-       r.lease_expires_at, w.name AS worker
-FROM flow_run r LEFT JOIN worker w ON w.id = r.worker_id
+       r.lease_expires_at, r.key_id, d.concurrency_key, w.name AS worker
+FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id LEFT JOIN worker w ON w.id = r.worker_id
 WHERE r.id IN :ids::uuid[]
 
 -- name: ahead
 -- Due runs of one queue and one run priority, in dispatch order, behind one place and before another; without those
--- whose deployment is paused or has no slot left.
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority
+-- whose deployment is paused, or whose deployment or concurrency key has no slot left.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.lease_expires_at IS NULL
   AND (r.due_at, r.id) > (:after, :after_id) AND (r.due_at, r.id) < (:before, :before_id)
   AND (e.id IS NULL OR NOT e.paused)
   AND (r.deployment_id IS NULL OR r.deployment_id NOT IN :full::uuid[])
+  AND (r.key_id IS NULL OR e.key_limit IS NULL
+       OR (r.key_id NOT IN :full_keys::uuid[]
+           AND (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = r.key_id) < e.key_limit))
 ORDER BY r.due_at, r.id LIMIT :limit
 
 -- name: count_ahead
@@ -39,6 +42,10 @@ ORDER BY r.state_timestamp, r.id LIMIT :limit
 -- name: holders_of_deployment
 SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
 WHERE r.holds_slot AND r.deployment_id = :id ORDER BY r.state_timestamp, r.id LIMIT :limit
+
+-- name: holders_of_key
+SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.holds_slot AND r.key_id = :id ORDER BY r.state_timestamp, r.id LIMIT :limit
 
 -- name: workers
 -- The workers of pools, the last alive first, with how many runs each has.

@@ -2,19 +2,19 @@
 INSERT INTO flow_run (id, created, updated, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id,
                       state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time,
                       end_time, total_run_time, run_count, priority, auto_scheduled, holds_slot, fence,
-                      lease_expires_at, worker_id)
+                      lease_expires_at, worker_id, key_id)
 VALUES (:id, :created, :created, :flow_id, :deployment_id, :schedule_id, :work_pool_id, :work_queue_id,
         :state_id, :state_type, :state_name, :state_timestamp, :due_at, :expected_start_time, :start_time,
-        :end_time, 0.0, :run_count, :priority, :auto_scheduled, :holds_slot, 0, NULL, NULL)
+        :end_time, 0.0, :run_count, :priority, :auto_scheduled, :holds_slot, 0, NULL, NULL, :key_id)
 
 -- name: insert_detail
 -- No row, and no error, when the flow has a run of that idempotency key.
 INSERT INTO flow_run_detail (flow_run_id, flow_id, name, idempotency_key, flow_version, deployment_version, parameters,
                              context, tags, labels, empirical_policy, job_variables, parent_task_run_id,
-                             infrastructure_document_id, infrastructure_pid, created_by)
+                             infrastructure_document_id, infrastructure_pid, created_by, concurrency_key)
 VALUES (:flow_run_id, :flow_id, :name, :idempotency_key, :flow_version, :deployment_version, :parameters,
         :context, :tags, :labels, :empirical_policy, :job_variables, :parent_task_run_id,
-        :infrastructure_document_id, NULL, :created_by)
+        :infrastructure_document_id, NULL, :created_by, :concurrency_key)
 ON CONFLICT DO NOTHING
 
 -- name: insert_state
@@ -33,7 +33,7 @@ SELECT r.id, r.created, r.updated, r.flow_id, r.state_id, r.deployment_id, r.wor
        r.total_run_time, r.auto_scheduled, r.fence,
        d.name, d.idempotency_key, d.flow_version, d.deployment_version, d.parameters, d.context, d.tags, d.labels,
        d.empirical_policy, d.job_variables, d.parent_task_run_id, d.infrastructure_document_id,
-       d.infrastructure_pid, d.created_by,
+       d.infrastructure_pid, d.created_by, d.concurrency_key,
        s.message AS state_message, s.state_details, s.data AS state_data,
        q.name AS work_queue_name, p.name AS work_pool_name
 FROM flow_run r
@@ -54,9 +54,9 @@ SELECT id FROM flow_run WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
 -- What the rules need of runs that are about to change state.
 SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
        r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
-       r.fence, r.lease_expires_at, r.worker_id, COALESCE(r.restarts, 0) AS restarts,
+       r.fence, r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
        COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, e.infra_retries,
-       s.state_details, s.message, s.data
+       e.concurrency_limit IS NOT NULL AS is_limited, s.state_details, s.message, s.data
 FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id
 LEFT JOIN deployment e ON e.id = r.deployment_id
@@ -147,7 +147,8 @@ SELECT id FROM flow_run WHERE state_name = 'Scheduled' AND due_at < :before ORDE
 -- name: gates_of
 -- Where runs that hold no slot need one, read before any lock is taken: limits are locked first.
 SELECT DISTINCT r.work_pool_id, e.id AS deployment_id
-FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id AND e.concurrency_limit IS NOT NULL
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+     AND (e.concurrency_limit IS NOT NULL OR (r.key_id IS NOT NULL AND e.key_limit IS NOT NULL))
 WHERE r.id IN :ids::uuid[] AND NOT r.holds_slot
 
 -- name: pools_of

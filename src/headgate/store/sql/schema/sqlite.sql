@@ -137,6 +137,7 @@ CREATE TABLE flow_run (
     worker_id UUID_TEXT,
     restarts INTEGER,
     restarts_begun INTEGER,
+    key_id UUID_TEXT,
     PRIMARY KEY (id)
 );
 
@@ -153,6 +154,10 @@ CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
 CREATE INDEX ix_flow_run_flow ON flow_run (flow_id);
 
 CREATE INDEX ix_flow_run_holder ON flow_run (worker_id) WHERE lease_expires_at IS NOT NULL;
+
+CREATE INDEX ix_flow_run_key_slots ON flow_run (key_id) WHERE holds_slot AND key_id IS NOT NULL;
+
+CREATE INDEX ix_flow_run_key_waiting ON flow_run (key_id, due_at) WHERE state_type = 'SCHEDULED' AND key_id IS NOT NULL;
 
 CREATE INDEX ix_flow_run_lease ON flow_run (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 
@@ -181,6 +186,7 @@ CREATE TABLE flow_run_detail (
     infrastructure_document_id UUID_TEXT,
     infrastructure_pid TEXT,
     created_by JSON_TEXT,
+    concurrency_key TEXT,
     PRIMARY KEY (flow_run_id)
 );
 
@@ -340,6 +346,9 @@ CREATE TABLE deployment (
     pause JSON_TEXT,
     cancels_new BOOL_INT,
     infra_retries JSON_TEXT,
+    concurrency_key JSON_TEXT,
+    key_limit INTEGER,
+    key_strategy TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
@@ -347,6 +356,8 @@ CREATE TABLE deployment (
 );
 
 CREATE INDEX ix_deployment_cancels_new ON deployment (id) WHERE cancels_new;
+
+CREATE INDEX ix_deployment_key_strategy ON deployment (id) WHERE key_strategy IS NOT NULL;
 
 CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
 

@@ -97,7 +97,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_late_runs_after_seconds: Annotated[float, _s("How far past its time a run becomes Late.", ge=0)] = 15.0
     server_services_lifeline_enabled: Annotated[bool, _s("Recover runs whose holder died in this server.")] = True
     server_services_lifeline_loop_seconds: Annotated[float, _s("Time between passes that look for lapsed leases.", gt=0)] = (
-        5.0
+        1.0
     )
     server_services_misfires_enabled: Annotated[
         bool, _s("Skip, in this server, runs that could not start in time, where their schedule's misfire policy says so.")
@@ -127,6 +127,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, _s("Days that a worker is remembered after it went offline; 0 means for ever.", ge=0, le=36_500)
     ] = 30.0
     server_leases_seconds: Annotated[float, _s("How long a claim lasts without renewal.", ge=1)] = 20.0
+    server_leases_grace_seconds: Annotated[
+        float, _s("How much longer a running run is only suspected to be lost before it is Crashed.", ge=0)
+    ] = 6.0
     worker_heartbeat_seconds: Annotated[
         float, _s("Time between the heartbeats of a worker or an agent, each of which renews its leases.", gt=0)
     ] = 5.0

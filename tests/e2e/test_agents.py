@@ -12,7 +12,7 @@ from real_system import HEADGATE, System, pid_of
 from headgate import clock
 from headgate.schema.states import StateType
 
-LEASE = {"server_leases_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
+LEASE = {"server_leases_seconds": 2, "server_leases_grace_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
 
 
 @pytest.fixture

@@ -24,7 +24,11 @@ RUNS = 60
 LIMIT = 6
 WORKERS = 2
 BLOWS = 10
-HASTE: dict[str, object] = {"server_leases_seconds": 4, "server_services_lifeline_loop_seconds": 0.25}
+HASTE: dict[str, object] = {
+    "server_leases_seconds": 4,
+    "server_leases_grace_seconds": 2,
+    "server_services_lifeline_loop_seconds": 0.25,
+}
 
 FLOW = """
 import os, time

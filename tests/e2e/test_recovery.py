@@ -14,7 +14,7 @@ from headgate.client.calls import deployments
 from headgate.schema.flow_runs import DeploymentFlowRunCreate
 from headgate.schema.states import StateCreate, StateDetails, StateType
 
-LEASE = {"server_leases_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
+LEASE = {"server_leases_seconds": 2, "server_leases_grace_seconds": 2, "server_services_lifeline_loop_seconds": 0.25}
 
 
 @pytest.fixture(autouse=True, params=["warm", "cold"])
@@ -68,6 +68,47 @@ def test_a_run_whose_worker_and_engine_are_killed_is_crashed_within_the_lease(ha
     run = hasty.wait_for(id, StateType.CRASHED, seconds=10)
     assert run.state is not None
     assert "taken to be dead" in (run.state.message or "")
+
+
+def test_another_worker_ends_the_run_that_a_dead_one_was_to_cancel(hasty: System, tmp_path: Path) -> None:
+    """#21616: Cancelled is reported when the run's processes are gone, though its worker is, and its code is deaf."""
+    first = hasty.start_worker("--name", "first")
+    pids = tmp_path / "pids"
+    id = hasty.create_run(hasty.deploy("flows.py:deaf"), pids=str(pids))
+    hasty.until(lambda: pids.exists() and hasty.flow_run(id).infrastructure_pid, "the run's process to be noted")
+    parent, child = map(int, pids.read_text().split())
+    first.kill()
+    assert is_alive(parent)
+    hasty.start_worker("--name", "second", worker_cancel_grace_seconds=0.5)
+    hasty.headgate("flow-run", "cancel", str(id))
+    hasty.wait_for(id, StateType.CANCELLED)
+    assert not is_alive(parent)
+    assert not is_alive(child)
+    assert any("'second' looks after it" in line for line in hasty.lines(id))
+
+
+def test_a_run_that_is_silent_and_lives_is_not_lost(hasty: System, tmp_path: Path) -> None:
+    """#16459: nothing of it reports for several leases; another worker sees its process, and it ends as it would have."""
+    first = hasty.start_worker("--name", "first")
+    gate = tmp_path / "gate"
+    id = hasty.create_run(hasty.deploy("flows.py:gated"), gate=str(gate))
+    hasty.wait_for_line(id, "line 1")
+    run = hasty.until(lambda: (run := hasty.flow_run(id)).infrastructure_pid and run, "the run's process to be noted")
+    hasty.start_worker("--name", "second")
+    first.kill()
+    os.kill(pid_of(run), signal.SIGSTOP)
+
+    def names() -> list[str]:
+        return [state.name for state in hasty.states(id)]
+
+    hasty.until(lambda: names()[-2:] == ["Lost?", "Running"], "the second worker to find the run")
+    until = clock.monotonic() + 3 * LEASE["server_leases_seconds"]
+    hasty.until(lambda: clock.monotonic() > until or names()[-1] != "Running", "leases to pass")
+    os.kill(pid_of(run), signal.SIGCONT)
+    gate.touch()
+    run = hasty.wait_for(id, StateType.COMPLETED)
+    assert names() == ["Scheduled", "Pending", "Running", "Lost?", "Running", "Completed"]
+    assert run.run_count == 1
 
 
 def test_a_command_dies_with_its_worker_and_is_crashed(hasty: System, tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ async def test_what_the_lifeline_finds_is_lost(world: World, it: Deployment) -> 
     await world.accepted(grant, "RUNNING")
     world.clock.advance(seconds=21)
     assert await job.tick(world.scope) == 1
+    assert (await world.get(run)).state_name == "Lost?"
+    world.clock.advance(seconds=7)
+    assert await job.tick(world.scope) == 1
     found = await world.get(run)
     assert found.state
     assert (found.state_name, found.state.state_details.crash_reason) == ("AwaitingInfraRetry", CrashReason.LOST)

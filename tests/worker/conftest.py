@@ -30,6 +30,7 @@ from headgate.schema.claims import (
     LeaseRenewal,
     LeaseRenewalResponse,
     PolledPool,
+    Stray,
 )
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
@@ -100,6 +101,7 @@ class FakeApi:
         self.renewals: list[Any] = []
         self.held: list[str] = []
         self.forgotten: list[UUID] = []
+        self.strays: list[Stray] = []
         self.lost: set[UUID] = set()
         self.references: dict[str, Any] = {}
         self.paused = False
@@ -285,8 +287,9 @@ class FakeApi:
         while True:
             answer.grants = [] if self.drain else self._grants(request, who, pools)
             answer.cancel, answer.drain = self._cancels(who), self.drain
+            answer.strays = [each for each in self.strays if each.lease.flow_run_id not in request.cancelling]
             left = end - asyncio.get_running_loop().time()
-            if answer.grants or answer.cancel or answer.drain or left <= 0:
+            if answer.grants or answer.cancel or answer.strays or answer.drain or left <= 0:
                 return ok(answer)
             try:
                 async with asyncio.timeout(min(left, 0.05)):

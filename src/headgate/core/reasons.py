@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from headgate.core.dispatch import Gate, GateKind
+from headgate.core.states import SUSPECTED
 from headgate.schema.pauses import Pause
 from headgate.schema.states import StateType
 
@@ -96,6 +97,9 @@ def whereabouts(type: StateType | None, name: str | None, worker: str | None) ->
     match type:
         case StateType.PENDING:
             return f"Worker {worker!r} has claimed it and starts it." if worker else "It was claimed, and is being started."
+        case StateType.RUNNING if name == SUSPECTED:
+            asked = f" Worker {worker!r} holds it." if worker else ""
+            return f"It may be lost: nothing that holds it has reported for longer than its lease.{asked}"
         case StateType.RUNNING:
             return f"It is running; worker {worker!r} started it." if worker else "It is running."
         case StateType.CANCELLING:

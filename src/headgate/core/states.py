@@ -40,6 +40,8 @@ NAMES: Mapping[StateType, str] = {kind: kind.value.title() for kind in S}
 """The name of a state that is proposed without one."""
 
 LATE = "Late"
+SUSPECTED = "Lost?"
+"""A Running run whose lease lapsed: it goes on if anybody renews the lease within a grace, and is lost otherwise."""
 AWAITING_RETRY = "AwaitingRetry"
 AWAITING_SLOT = "AwaitingConcurrencySlot"
 SKIPPED = "Skipped"
@@ -230,8 +232,8 @@ def advance(timing: Timing, before: Current, entered: StateCreate, *, at: dateti
     often as a new one.
     """
     scheduled = entered.state_details.scheduled_time if entered.state_details else None
+    running = entered.type is S.RUNNING and not goes_on(before, entered)
     ran = (at - before.timestamp).total_seconds() if before.type is S.RUNNING and before.timestamp else 0.0
-    running = entered.type is S.RUNNING
     restarts = entered.type is S.SCHEDULED and entered.name == AWAITING_INFRA
     anew = entered.type is S.SCHEDULED and before.type in TERMINAL
     return Timing(
@@ -244,6 +246,11 @@ def advance(timing: Timing, before: Current, entered: StateCreate, *, at: dateti
         restarts=0 if anew else timing.restarts + restarts,
         restarts_begun=timing.restarts_begun + (restarts and before.type is S.RUNNING),
     )
+
+
+def goes_on(before: Current, entered: StateCreate) -> bool:
+    """Whether a Running run is only suspected to be lost, or no longer: nothing has begun."""
+    return before.type is entered.type is S.RUNNING and SUSPECTED in (before.name, entered.name)
 
 
 def keeps_lease(entered: StateCreate, *, by_holder: bool) -> bool:

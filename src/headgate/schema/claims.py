@@ -28,7 +28,7 @@ class ClaimRequest(Struct, kw_only=True):
 
     With none ready the call is held for up to `wait_seconds` and answered as soon as one is, or as soon as a
     run that this worker holds is to be cancelled. A call with `room` 0 only listens. `cancelling` are the runs that
-    the worker is stopping already: the call is not answered for them again.
+    the worker is stopping, or looking after, already: the call is not answered for them again.
     """
 
     worker: Name
@@ -64,14 +64,27 @@ class Grant(Struct, kw_only=True):
         return self.deployment.job_variables if self.deployment else {}, self.flow_run.job_variables or {}
 
 
+class Stray(Struct, kw_only=True):
+    """A run whose holder went silent. Its infrastructure is found by `handle` on the caller's site.
+
+    The caller holds its lease from now on, together with the holder, should that come back: their fence is the same.
+    """
+
+    lease: Lease
+    name: str
+    handle: str
+
+
 class Found(Struct, kw_only=True):
     """What a look for work found: granted runs, and the ids of runs held by the caller that it has to stop.
 
+    `strays` are runs of others that the caller is to look after: report those that are gone, watch or stop the others.
     `drain`: claim no more, finish what is begun, and leave. `held` says, in sentences, why runs that are due are held back.
     """
 
     grants: list[Grant] = field(default_factory=list)
     cancel: list[UUID] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
     drain: bool = False
     held: list[str] = field(default_factory=list)
 
@@ -133,11 +146,14 @@ class LeaseRenewal(Struct, kw_only=True):
 
     `joins_as` is an id that a process makes up at its start. It belongs into the process's first call, which is repeated
     until it is answered and before any other: a request to drain that came before it was for an earlier process.
+
+    `site` is where the worker can find infrastructure again that another worker started.
     """
 
     worker: Name
     worker_type: str | None = None
     joins_as: UUID | None = None
+    site: str | None = None
     heartbeat_interval_seconds: Interval | None = None
     leases: list[HeldLease] = field(default_factory=list)
 

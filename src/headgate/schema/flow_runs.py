@@ -128,8 +128,20 @@ class DeploymentFlowRunCreate(Struct, kw_only=True):
     """Runs of a higher number go first inside their queue."""
 
 
+class Trace(Struct, kw_only=True):
+    """How infrastructure is found again by another than who started it.
+
+    `site` is where it can be reached, such as one boot of one machine; `handle` names it there, so that it is never taken
+    for another; `fence` is that of the claim for which it was started.
+    """
+
+    site: str
+    handle: str
+    fence: int
+
+
 class FlowRunUpdate(Struct, kw_only=True):
-    """Body that changes a run; what is left out stays."""
+    """Body that changes a run; what is left out stays. A new `infrastructure_pid` takes the old one's trace away."""
 
     name: str | None | UnsetType = UNSET
     flow_version: str | None | UnsetType = UNSET
@@ -137,4 +149,5 @@ class FlowRunUpdate(Struct, kw_only=True):
     empirical_policy: FlowRunPolicy | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
     infrastructure_pid: str | None | UnsetType = UNSET
+    infrastructure_trace: Trace | None | UnsetType = UNSET
     job_variables: dict[str, Any] | None | UnsetType = UNSET

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from msgspec import structs
 
 from headgate.core.dispatch import Candidate
-from headgate.core.states import NAMES, advance, next_moment
+from headgate.core.states import NAMES, SUSPECTED, advance, next_moment
 from headgate.core.templates import overlay
 from headgate.errors import Forbidden, Invalid, NotFound
 from headgate.ids import uuid7
@@ -38,7 +38,7 @@ from headgate.services import agents, holdups, references, work_pools, work_queu
 from headgate.services.admission import EVER, admissible
 from headgate.services.agents import Missing, Polled
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, propose
+from headgate.services.states import Proposal, propose, propose_all
 from headgate.services.wakeups import wait_until_set
 from headgate.store import agents as agent_rows
 from headgate.store import claims as rows
@@ -139,7 +139,7 @@ def _takes(body: AnyClaim, queue: str) -> bool:
 
 
 def _nothing(found: Found) -> bool:
-    return not found.grants and not found.cancel and not found.drain
+    return not found.grants and not found.cancel and not found.strays and not found.drain
 
 
 def _pause(scope: Scope, deadline: datetime, claimed: Claimed, body: AnyClaim) -> float:
@@ -225,8 +225,13 @@ async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: froze
     body = claim.body
     holder, drain = await _beat(tx, claim, pools)
     grants, contended = ([], False) if drain else await _serve(tx, claim, pools, holder)
-    cancel = [id for id in await rows.to_cancel(tx, holder) if id not in body.cancelling]
-    found = Found(grants=grants, cancel=cancel, drain=drain)
+    cancel, strays = await rows.to_attend(tx, holder)
+    found = Found(
+        grants=grants,
+        cancel=[id for id in cancel if id not in body.cancelling],
+        strays=[stray for stray in strays if stray.lease.flow_run_id not in body.cancelling],
+        drain=drain,
+    )
     next_due = await _next_due(tx, claim, pools) if _nothing(found) else None
     return Claimed(found, pools, heard | {holder, *(pool.id for pool in pools)}, next_due, contended)
 
@@ -343,9 +348,25 @@ class Renewal:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The answer to a heartbeat; `back` are renewed runs, with their fences, that were suspected to be lost."""
+
+    answer: LeaseRenewalResponse
+    back: Mapping[UUID, int]
+
+
 async def renew(scope: Scope, pool_name: str | None, body: LeaseRenewal | AgentLeaseRenewal) -> LeaseRenewalResponse:
     """Keep what the caller still holds; tell it what it lost and what to stop."""
-    return await scope.store.submit(RENEW, Renewal(scope, pool_name, body, scope.now))
+    renewed = await scope.store.submit(RENEW, Renewal(scope, pool_name, body, scope.now))
+    if renewed.back:
+        await propose_all(scope, [_going_on(id, fence, scope.now) for id, fence in renewed.back.items()])
+    return renewed.answer
+
+
+def _going_on(id: UUID, fence: int, now: datetime) -> Proposal:
+    state = StateCreate(type=StateType.RUNNING, message="Its holder reports again: it was not lost.")
+    return Proposal(id, state, now, fence=fence, from_name=SUSPECTED)
 
 
 async def renew_run(scope: Scope, run_id: UUID, body: HeldLease) -> LeaseRenewalResponse:
@@ -354,32 +375,31 @@ async def renew_run(scope: Scope, run_id: UUID, body: HeldLease) -> LeaseRenewal
     return await renew(scope, None, LeaseRenewal(worker="engine", leases=[lease]))
 
 
-async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[LeaseRenewalResponse | Exception]:
+async def _renew(tx: Tx, renewals: Sequence[Renewal]) -> list[Renewed | Exception]:
     now = renewals[0].now
     expires_at = now + timedelta(seconds=renewals[0].scope.settings.server_leases_seconds)
     leases = [lease for renewal in renewals for lease in renewal.body.leases]
     held = await rows.renew(tx, leases, expires_at=expires_at)
     beats = await _beat_all(tx, renewals)
-    answers: list[LeaseRenewalResponse | Exception] = []
+    answers: list[Renewed | Exception] = []
     for index, renewal in enumerate(renewals):
         drain = beats[index]
         if isinstance(drain, NotFound):
             answers.append(drain)
             continue
         mine = {lease.flow_run_id: lease.fence for lease in renewal.body.leases}
-        kept = {id: held[id][1] for id, fence in mine.items() if id in held and held[id][0] == fence}
-        answers.append(
-            LeaseRenewalResponse(
-                expires_at=expires_at,
-                lost=[id for id in mine if id not in kept],
-                cancel=[id for id, state in kept.items() if state == StateType.CANCELLING],
-                drain=drain,
-            )
+        kept = {id: held[id] for id, fence in mine.items() if id in held and held[id].fence == fence}
+        answer = LeaseRenewalResponse(
+            expires_at=expires_at,
+            lost=[id for id in mine if id not in kept],
+            cancel=[id for id, each in kept.items() if each.state_type == StateType.CANCELLING],
+            drain=drain,
         )
+        answers.append(Renewed(answer, {id: mine[id] for id, each in kept.items() if each.state_name == SUSPECTED}))
     return answers
 
 
-RENEW: Command[Renewal, LeaseRenewalResponse] = Command("renew leases", _renew)
+RENEW: Command[Renewal, Renewed] = Command("renew leases", _renew)
 
 
 async def _beat_all(tx: Tx, renewals: Sequence[Renewal]) -> dict[int, bool | NotFound]:
@@ -406,7 +426,7 @@ async def _beat_alone(tx: Tx, renewal: Renewal) -> bool:
     joins = body.joins_as is not None
     # The id follows from the process's own, so that a first call that arrives twice is known as the same.
     id = uuid5(pool.id, f"{body.worker} {body.joins_as}") if joins else uuid7(now)
-    beat = Beat(id, pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins)
+    beat = Beat(id, pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins, body.site)
     _, drain = await worker_rows.beat(tx, beat)
     return drain
 

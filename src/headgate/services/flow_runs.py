@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from headgate.core.concurrency_keys import key_id, resolve
 from headgate.core.names import run_name
@@ -17,7 +17,7 @@ from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, KeyStrategy
 from headgate.schema.filters import FlowRunQuery
-from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate
+from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate, Trace
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.services import key_collisions, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
@@ -28,6 +28,8 @@ from headgate.store import flows as flow_rows
 from headgate.store import work_pools as pool_rows
 from headgate.store.database import Command, Tx
 from headgate.store.flow_runs import NewRun
+
+_TRACE = "infrastructure_trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,15 +319,21 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
         run = await _locked(tx, id, scope)
         for name in FlowRunUpdate.__struct_fields__:
             value = getattr(body, name)
-            if value is not UNSET and not (name == "name" and value is None):
+            if value is not UNSET and name != _TRACE and not (name == "name" and value is None):
                 setattr(run, name, value)
         if body.job_variables and run.work_pool_name:
             of_deployment = await deployment_rows.get(tx, run.deployment_id, now=scope.now) if run.deployment_id else None
             await _check_job_variables(tx, run, of_deployment)
-        await rows.update_detail(tx, run)
+        await rows.update_detail(tx, run, trace=_trace(body))
         return run.work_pool_id
 
     scope.wakeups.wake([await scope.store.write(unit)])  # a claim passes over runs that are locked just then
+
+
+def _trace(body: FlowRunUpdate) -> Trace | None | UnsetType:
+    """Other infrastructure has another trace, or none."""
+    replaced = body.infrastructure_trace is UNSET and body.infrastructure_pid is not UNSET
+    return None if replaced else body.infrastructure_trace
 
 
 async def update_labels(scope: Scope, id: UUID, labels: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from headgate.core.states import (
     Wait,
     advance,
     decide,
+    goes_on,
     keeps_lease,
     next_moment,
 )
@@ -49,6 +50,7 @@ class Proposal:
     """A state proposed for a run at `now`.
 
     `lease_until`: the caller claims the run by this proposal and is to hold it until then.
+    `trust`: the run is suspected to be lost, and its lease is given once more on trust.
     `lapsed_before`: only if the run's lease has ended by then. `from_name`: only if the run is in a state of that name.
     """
 
@@ -58,8 +60,17 @@ class Proposal:
     force: bool = False
     fence: int | None = None
     lease_until: datetime | None = None
+    trust: "Trust | None" = None
     lapsed_before: datetime | None = None
     from_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Until when, and the worker that is to look whether the run's infrastructure still lives."""
+
+    until: datetime
+    worker_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +250,8 @@ def _entered(
     # Who lost the run, to the queue or to another holder, must not write to it any more.
     fence = before.fence + (claimed or (held and not kept and proposed.type is StateType.SCHEDULED))
     details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=run.id)
+    if run.state is not None and goes_on(before, proposed):
+        details = run.state.state_details  # a holder that comes back may repeat its last proposal
     run.state = State(
         id=uuid7(now),
         type=proposed.type,
@@ -251,6 +264,8 @@ def _entered(
     run.timing = advance(run.timing, before, proposed, at=now)
     run.lease_expires_at = proposal.lease_until if claimed else run.lease_expires_at if kept else None
     run.worker_id = run.worker_id if kept else None
+    if kept and (trust := proposal.trust) is not None:
+        run.lease_expires_at, run.worker_id = trust.until, trust.worker_id or run.worker_id
     run.current = Current(
         type=proposed.type,
         name=run.state.name,

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import convert
+
 from headgate.core.dispatch import Candidate, Lane
-from headgate.schema.claims import HeldLease
+from headgate.schema.claims import HeldLease, Lease, Stray
 from headgate.schema.deployments import KeyStrategy
+from headgate.schema.flow_runs import Trace
 from headgate.schema.states import StateType
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
@@ -23,7 +26,20 @@ class Lapsed:
     id: UUID
     state_type: StateType
     state_name: str
+    since: datetime
     fence: int
+    work_pool_id: UUID | None
+    worker_id: UUID | None
+    trace: Trace | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease that stands, and the state of its run."""
+
+    fence: int
+    state_type: str
+    state_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +179,57 @@ async def next_due(tx: Tx, pool_id: UUID, *, after: datetime) -> datetime | None
     return as_time(await tx.fetch_value(_SQL["next_due"], {"work_pool_id": pool_id, "after": after}))
 
 
-async def renew(tx: Tx, leases: Sequence[HeldLease], *, expires_at: datetime) -> dict[UUID, tuple[int, str]]:
-    """Renew those that still stand; answers fence and state type of every one of these runs that is held by anyone."""
+async def renew(tx: Tx, leases: Sequence[HeldLease], *, expires_at: datetime) -> dict[UUID, Held]:
+    """Renew those that still stand; answers of every one of these runs that is held by anyone how."""
     if not leases:
         return {}
     ordered = sorted(leases, key=lambda lease: lease.flow_run_id)
     rows = [{"flow_run_id": lease.flow_run_id, "fence": lease.fence, "expires_at": expires_at} for lease in ordered]
     await tx.execute_many(_SQL["renew"], rows)
     held = await tx.fetch(_SQL["held"], {"ids": [lease.flow_run_id for lease in ordered]})
-    return {row["id"]: (row["fence"], row["state_type"]) for row in held}
+    return {row["id"]: Held(row["fence"], row["state_type"], row["state_name"]) for row in held}
 
 
-async def to_cancel(tx: Tx, worker_id: UUID) -> list[UUID]:
-    """Runs held by a worker that it has to stop."""
-    return [row["id"] for row in await tx.fetch(_SQL["to_cancel"], {"worker_id": worker_id})]
+async def to_attend(tx: Tx, worker_id: UUID) -> tuple[list[UUID], list[Stray]]:
+    """Runs held by a worker that it has to stop; and all that it has to stop or to look for, as far as they can be found."""
+    rows = await tx.fetch(_SQL["to_attend"], {"worker_id": worker_id})
+    cancel = [row["id"] for row in rows if row["state_type"] == StateType.CANCELLING]
+    return cancel, [_stray(row, trace) for row in rows if (trace := _trace(row)) is not None]
+
+
+def _stray(row: Row, trace: Trace) -> Stray:
+    lease = Lease(flow_run_id=row["id"], fence=row["fence"], expires_at=row["lease_expires_at"])
+    return Stray(lease=lease, name=row["name"], handle=trace.handle)
+
+
+def _trace(row: Row) -> Trace | None:
+    """That of the infrastructure of this very claim."""
+    trace = convert(row["infrastructure_trace"], Trace | None)
+    return trace if trace is not None and trace.fence == row["fence"] else None
+
+
+async def hand_over(tx: Tx, run: Lapsed, worker_id: UUID, *, expires_at: datetime, now: datetime) -> bool:
+    """Give a run that is to be stopped to another worker; False when it has moved on."""
+    params = {"id": run.id, "fence": run.fence, "worker_id": worker_id, "expires_at": expires_at, "now": now}
+    return await tx.execute(_SQL["hand_over"], params) > 0
 
 
 async def lapsed(tx: Tx, *, now: datetime, limit: int) -> list[Lapsed]:
     """Runs whose lease ended before `now`, the longest lapsed first."""
     rows = await tx.fetch(_SQL["lapsed"], {"now": now, "limit": limit})
-    return [Lapsed(row["id"], StateType(row["state_type"]), row["state_name"], row["fence"]) for row in rows]
+    return [
+        Lapsed(
+            row["id"],
+            StateType(row["state_type"]),
+            row["state_name"],
+            row["state_timestamp"],
+            row["fence"],
+            row["work_pool_id"],
+            row["worker_id"],
+            _trace(row),
+        )
+        for row in rows
+    ]
 
 
 async def limits(tx: Tx, *, pools: Iterable[UUID], queues: Iterable[UUID], deployments: Iterable[UUID]) -> dict[UUID, Limit]:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import convert
+from msgspec import UNSET, UnsetType, convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
 from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
-from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy
+from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, Trace
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.store import task_runs
 from headgate.store.database import Row, Tx
@@ -356,7 +356,7 @@ async def rehome(tx: Tx, ids: Sequence[UUID]) -> None:
     await tx.execute(_SQL["rehome"], {"ids": [*ids]})
 
 
-async def update_detail(tx: Tx, run: FlowRun) -> None:
+async def update_detail(tx: Tx, run: FlowRun, *, trace: Trace | None | UnsetType = UNSET) -> None:
     """Write what may be changed of a run besides its state."""
     await tx.execute(
         _SQL["update_detail"],
@@ -370,6 +370,8 @@ async def update_detail(tx: Tx, run: FlowRun) -> None:
             "empirical_policy": run.empirical_policy,
             "infrastructure_pid": run.infrastructure_pid,
             "job_variables": run.job_variables,
+            "traces": trace is not UNSET,
+            "infrastructure_trace": trace or None,
         },
     )
     await tx.execute(_SQL["touch"], {"id": run.id, "updated": run.updated})

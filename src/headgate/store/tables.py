@@ -133,6 +133,8 @@ worker = Table(
     Column("heartbeat_interval_seconds", Double),
     # When it was told to finish what it has and to leave.
     Column("drain_requested", Timestamp),
+    # Where infrastructure is that it can find again though another started it.
+    Column("site", Text),
     UniqueConstraint("work_pool_id", "name", name="uq_worker_pool_name"),
 )
 
@@ -350,6 +352,8 @@ flow_run_detail = Table(
     Column("infrastructure_pid", Text),
     Column("created_by", Json),
     Column("concurrency_key", Text),
+    # How its infrastructure is found again by another than who started it.
+    Column("infrastructure_trace", Json),
     Index("uq_flow_run_idempotency_key", "flow_id", "idempotency_key", unique=True, **_where("idempotency_key IS NOT NULL")),
     Index("ix_flow_run_parent_task_run", "parent_task_run_id", **_where("parent_task_run_id IS NOT NULL")),
 )

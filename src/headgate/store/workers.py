@@ -1,12 +1,13 @@
 """Rows of workers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from headgate.core.liveness import worker_status
 from headgate.schema.filters import WorkerQuery
-from headgate.schema.workers import Worker
+from headgate.schema.workers import Worker, WorkerStatus
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, worker_condition
 from headgate.store.paging import page
@@ -27,6 +28,7 @@ class Beat:
     interval: float | None
     now: datetime
     joins: bool = False
+    site: str | None = None
 
 
 def _worker(row: Row, now: datetime) -> Worker:
@@ -50,6 +52,26 @@ async def list_page(tx: Tx, pool_id: UUID, query: WorkerQuery, *, now: datetime)
     where = f"{worker_condition(query.workers, p, now)} AND w.work_pool_id = {p.one(pool_id)}"
     rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY w.last_heartbeat_time DESC, w.id {page(query, p)}", p.values)
     return [_worker(row, now) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A worker that is online and can find infrastructure again on its site."""
+
+    id: UUID
+    work_pool_id: UUID
+    name: str
+    site: str
+
+
+async def keepers(tx: Tx, *, pools: Iterable[UUID], sites: Iterable[str], now: datetime) -> list[Keeper]:
+    """Those of pools on sites, the last alive first, without those that are to leave."""
+    rows = await tx.fetch(_SQL["on_sites"], {"pool_ids": [*pools], "sites": [*sites]})
+    return [
+        Keeper(row["id"], row["work_pool_id"], row["name"], row["site"])
+        for row in rows
+        if worker_status(row["last_heartbeat_time"], row["heartbeat_interval_seconds"], now=now) is WorkerStatus.ONLINE
+    ]
 
 
 async def drain(tx: Tx, pool_id: UUID, name: str, *, now: datetime) -> bool:

@@ -16,9 +16,9 @@ from msgspec import UNSET
 from headgate.client.calls import flow_runs
 from headgate.core.states import AWAITING_RETRY
 from headgate.errors import HeadgateError
-from headgate.flows.processes import StillAlive, crash_reason, explain_exit
+from headgate.flows.processes import crash_reason, explain_exit
 from headgate.schema.claims import Grant, PolledPool
-from headgate.schema.flow_runs import FlowRunUpdate
+from headgate.schema.flow_runs import FlowRunUpdate, Trace
 from headgate.schema.states import CrashReason, OrchestrationResult, OrchestrationStatus, StateType
 from headgate.settings import Settings
 from headgate.worker.channel import Channel
@@ -26,15 +26,15 @@ from headgate.worker.echo import Echo
 from headgate.worker.job import prepare, secrets_of
 from headgate.worker.masking import Masking
 from headgate.worker.placement import Place
-from headgate.worker.proposals import accepted, due_at, held, propose, scheduled_time
+from headgate.worker.proposals import accepted, due_at, held, propose, refused_as, scheduled_time
 from headgate.worker.run_logs import WORKER, RunLogs
-from headgate.worker.types import Job, Running, WorkerType
+from headgate.worker.stopping import stop_surely
+from headgate.worker.types import Finding, Job, Running, Traced, WorkerType
 
 TAIL_LINES = 50
 TAIL_LENGTH = 8_000
 
-_CANCELLED = "The run was cancelled."
-_STOP_AGAIN = 5.0
+CANCELLED = "The run was cancelled."
 _WELL_AHEAD = 1.0
 
 logger = logging.getLogger(WORKER)
@@ -55,7 +55,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What all runs of one worker or agent share; `holder` says which: `Worker 'night'`."""
+    """What all runs of one worker or agent share; `holder` says which: `Worker 'night'`. `finding` finds runs of others."""
 
     holder: str
     settings: Settings
@@ -64,6 +64,7 @@ class Station:
     place: Place
     echo: Echo
     clock: Callable[[], datetime]
+    finding: Finding | None = None
 
 
 class Execution:
@@ -166,7 +167,7 @@ class Execution:
         return False
 
     def _note_cancel(self, answer: OrchestrationResult) -> None:
-        if _is_refused_as(answer, StateType.CANCELLING):
+        if refused_as(answer, StateType.CANCELLING):
             self.ending = self.ending or Ending.CANCELLED
 
     async def _sleep_until(self, due: datetime | None) -> bool:
@@ -190,7 +191,7 @@ class Execution:
         try:
             if self._ordered.is_set():
                 await self._stop(running, 0.0)
-            note = asyncio.create_task(self._note_identifier(running.identifier))
+            note = asyncio.create_task(self._note_identifier(running, infrastructure))
             code = await self._wait(running)
             await asyncio.gather(note, *self._stops)
             return code
@@ -208,19 +209,13 @@ class Execution:
         return code
 
     async def _stop(self, running: Running, grace: float) -> None:
-        while True:
-            try:
-                await running.stop(grace)
-                return
-            except StillAlive as error:
-                self._say(logging.ERROR, f"{self._title} cannot be stopped; it is tried again. {error}")
-                await asyncio.sleep(_STOP_AGAIN)
-                grace = 0.0
+        await stop_surely(running.stop, grace, self._say, self._title)
 
-    async def _note_identifier(self, identifier: str) -> None:
-        self._say(logging.INFO, f"{self._title} started as {identifier}.")
+    async def _note_identifier(self, running: Running, infrastructure: WorkerType) -> None:
+        self._say(logging.INFO, f"{self._title} started as {running.identifier}.")
         try:
-            body = FlowRunUpdate(infrastructure_pid=identifier)
+            trace = _trace(running, infrastructure, self.lease.fence)
+            body = FlowRunUpdate(infrastructure_pid=running.identifier, infrastructure_trace=trace)
             await self._station.channel.insist(flow_runs.update(self.lease.flow_run_id, body))
         except Exception as error:
             logger.debug("the identifier of %s was not recorded: %s", self.lease.flow_run_id, error)
@@ -250,7 +245,7 @@ class Execution:
         match self.ending:
             case Ending.CANCELLED:
                 self._say(logging.INFO, f"{self._title} was cancelled.")
-                await self._report(StateType.CANCELLED, _CANCELLED)
+                await self._report(StateType.CANCELLED, CANCELLED)
             case Ending.HOLDER_STOPPED:
                 self._crash_reason = CrashReason.PREEMPTED
                 await self._crash(f"{self._station.holder} was stopped before the run had ended.")
@@ -274,8 +269,8 @@ class Execution:
         """Propose a final state; a cancel that came in between is concluded as such."""
         reason = self._crash_reason if type is StateType.CRASHED else UNSET
         answer = await propose(self._station.channel, self.lease, type, message=message, crash_reason=reason)
-        if answer is not None and _is_refused_as(answer, StateType.CANCELLING):
-            return await propose(self._station.channel, self.lease, StateType.CANCELLED, message=_CANCELLED)
+        if answer is not None and refused_as(answer, StateType.CANCELLING):
+            return await propose(self._station.channel, self.lease, StateType.CANCELLED, message=CANCELLED)
         return answer
 
     def _on_line(self, line: str) -> None:
@@ -293,6 +288,13 @@ class Execution:
         self._station.logs.write(self.lease.flow_run_id, message, level=level, name=WORKER)
 
 
+def _trace(running: Running, infrastructure: WorkerType, fence: int) -> Trace | None:
+    if not isinstance(infrastructure, Finding) or not isinstance(running, Traced):
+        return None
+    site, handle = infrastructure.site, running.handle
+    return Trace(site=site, handle=handle, fence=fence) if site and handle else None
+
+
 def _next_try(answer: OrchestrationResult, *, now: datetime) -> datetime:
     """When to propose again after a WAIT. If our clock is ahead, come near the server's whole seconds, then ask often."""
     due = scheduled_time(answer)
@@ -301,10 +303,6 @@ def _next_try(answer: OrchestrationResult, *, now: datetime) -> datetime:
     return now + timedelta(seconds=max((answer.details.delay_seconds or 0) - 1, 0.05))
 
 
-def _is_refused_as(answer: OrchestrationResult, type: StateType) -> bool:
-    return answer.status is OrchestrationStatus.REJECT and answer.state is not None and answer.state.type is type
-
-
 def _is_retry(answer: OrchestrationResult) -> bool:
     """FAILED with retries left is answered with the time of the next try; the lease is kept until then."""
-    return _is_refused_as(answer, StateType.SCHEDULED) and answer.state is not None and answer.state.name == AWAITING_RETRY
+    return refused_as(answer, StateType.SCHEDULED) and answer.state is not None and answer.state.name == AWAITING_RETRY

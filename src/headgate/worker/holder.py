@@ -20,6 +20,7 @@ from headgate.worker.notices import Notices
 from headgate.worker.placement import Place
 from headgate.worker.roster import Roster
 from headgate.worker.run_logs import RunLogs
+from headgate.worker.types import Finding
 from headgate.worker.waiting import first_of, pauses
 
 UNLIMITED_ROOM = 100
@@ -64,6 +65,7 @@ class Holder(ABC):
         place: Place,
         clock: Callable[[], datetime],
         echo: Echo | None,
+        finding: Finding | None = None,
     ) -> None:
         self.title = title
         self.logger = logger
@@ -72,7 +74,7 @@ class Holder(ABC):
         self._pace = pace
         self._channel = Channel(client, logger=logger, tolerance=settings.api_outage_tolerance)
         self._logs = RunLogs(self._channel, settings, clock=clock)
-        self._roster = Roster(Station(title, settings, self._channel, self._logs, place, echo or Echo(), clock))
+        self._roster = Roster(Station(title, settings, self._channel, self._logs, place, echo or Echo(), clock, finding))
         self._notices = Notices(logger)
         self._joined = asyncio.Event()
         self._draining = asyncio.Event()
@@ -196,7 +198,8 @@ class Holder(ABC):
             self._roster.start(grant, pools.get(grant.flow_run.work_pool_name or "", look.pools[0]))
         if found.drain:
             self._drain_as_told()
-        return self._roster.cancel(found.cancel) or bool(found.grants)
+        adopted = self._roster.adopt(found.strays)
+        return self._roster.cancel(found.cancel) or adopted or bool(found.grants)
 
     # Leases and cancels
 
@@ -211,10 +214,11 @@ class Holder(ABC):
                 self._notices.trouble(error)
                 if not self._joined.is_set():
                     interval = min(interval, next(tries))
-            await asyncio.sleep(interval * random.uniform(0.8, 1.0))
+            await first_of(asyncio.sleep(interval * random.uniform(0.8, 1.0)), self._roster.found)
 
     async def _renew(self, *, within: float) -> float:
         """For how many seconds the leases are good."""
+        self._roster.found.clear()
         leases = self._roster.leases()
         answer = await self._channel.send(self._renewal(leases), within=within)
         self._joined.set()
@@ -235,6 +239,7 @@ class Holder(ABC):
 
     async def _finish(self) -> None:
         await self._roster.idle(unless=self._draining)
+        self._roster.release()
         if not self._roster:
             return
         await self._give_back()

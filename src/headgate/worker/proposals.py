@@ -48,6 +48,11 @@ def accepted(result: OrchestrationResult, type: StateType) -> bool:
     return result.status is OrchestrationStatus.ACCEPT
 
 
+def refused_as(answer: OrchestrationResult, type: StateType) -> bool:
+    """Whether the run is in a state of that type instead."""
+    return answer.status is OrchestrationStatus.REJECT and answer.state is not None and answer.state.type is type
+
+
 def due_at(grant: Grant) -> datetime | None:
     """When the run's code may start."""
     state = grant.flow_run.state

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from headgate.client.calls import flow_runs
 from headgate.errors import NotFound
-from headgate.schema.claims import Grant, HeldLease, PolledPool
+from headgate.schema.claims import Grant, HeldLease, PolledPool, Stray
 from headgate.schema.states import StateType
+from headgate.worker.adoption import Adoption
 from headgate.worker.execution import Ending, Execution, Station
 from headgate.worker.proposals import propose
 from headgate.worker.waiting import first_of
@@ -21,12 +22,16 @@ logger = logging.getLogger("headgate.worker")
 
 
 class Roster:
-    """Starts granted runs and ends those that are to end. `freed` is set whenever a run has ended."""
+    """Starts granted runs and ends those that are to end.
+
+    `freed` is set whenever a run has ended, `found` when one of another worker was found, whose lease is short.
+    """
 
     def __init__(self, station: Station) -> None:
         self.freed = asyncio.Event()
+        self.found = asyncio.Event()
         self._station = station
-        self._executions: dict[UUID, Execution] = {}
+        self._executions: dict[UUID, Execution | Adoption] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._ended: dict[UUID, HeldLease] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -36,11 +41,32 @@ class Roster:
 
     def leases(self) -> list[HeldLease]:
         """The leases of all runs held."""
-        return [execution.lease for execution in self._executions.values()]
+        return [each.lease for each in self._executions.values() if not isinstance(each, Adoption) or each.is_kept()]
 
     def cancelling(self) -> list[UUID]:
-        """The runs that are being stopped because they were cancelled."""
-        return [id for id, execution in self._executions.items() if execution.ending is Ending.CANCELLED]
+        """The runs that are being stopped because they were cancelled, and those of others that are looked after."""
+        return [
+            id
+            for id, execution in self._executions.items()
+            if execution.ending is Ending.CANCELLED or isinstance(execution, Adoption)
+        ]
+
+    def adopt(self, strays: Iterable[Stray]) -> bool:
+        """Look after runs whose worker went silent; whether any of them was news."""
+        finding, news = self._station.finding, False
+        for stray in strays:
+            id = stray.lease.flow_run_id
+            if finding is not None and id not in self._executions and id not in self._ended:
+                adoption = self._executions[id] = Adoption(stray, finding, self._station, on_found=self.found.set)
+                self._tasks[id] = asyncio.create_task(self._carry(adoption, None))
+                news = True
+        return news
+
+    def release(self) -> None:
+        """Let go of the runs of others that go on: somebody else will look after them."""
+        for execution in [*self._executions.values()]:
+            if isinstance(execution, Adoption):
+                execution.end(Ending.RETURNED, grace=0.0)
 
     def start(self, grant: Grant, pool: PolledPool) -> None:
         """Carry a run to its end. One that is still held from an earlier grant is ended first."""
@@ -71,7 +97,7 @@ class Roster:
 
     async def withdraw(self, *, seconds: float) -> list[HeldLease]:
         """End, unreported, the runs of which no code has begun; their leases, to be returned."""
-        chosen = [execution for execution in self._executions.values() if execution.can_be_returned()]
+        chosen = [each for each in self._executions.values() if each.can_be_returned()]
         tasks = [self._tasks[execution.lease.flow_run_id] for execution in chosen]
         for execution in chosen:
             execution.end(Ending.RETURNED, grace=0.0)
@@ -92,7 +118,7 @@ class Roster:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
 
-    async def _carry(self, execution: Execution, earlier: asyncio.Task[None] | None) -> None:
+    async def _carry(self, execution: Execution | Adoption, earlier: asyncio.Task[None] | None) -> None:
         id = execution.lease.flow_run_id
         try:
             if earlier is not None:
@@ -103,7 +129,7 @@ class Roster:
         finally:
             if self._executions.get(id) is execution:
                 del self._executions[id], self._tasks[id]
-            if execution.ending is None:
+            if execution.ending is None and isinstance(execution, Execution):
                 self._remember(execution.lease)
             self.freed.set()
 
@@ -124,7 +150,7 @@ class Roster:
             self._spawn(propose(self._station.channel, lease, StateType.CANCELLED, message="The run was cancelled."))
         return lease is not None
 
-    async def _give_up(self, execution: Execution) -> None:
+    async def _give_up(self, execution: Execution | Adoption) -> None:
         """End a run whose lease is gone, unless it is only winding down after its last report."""
         lease = execution.lease
         try:

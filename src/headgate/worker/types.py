@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from headgate.client.transport import Request, Response
@@ -40,6 +40,41 @@ class Job:
     directory: str | None = None
     assignment: Assignment | None = None
     forward: Forward | None = None
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """Started infrastructure that others can find again, where its type is `Finding`."""
+
+    @property
+    def handle(self) -> str | None:
+        """Names it on its site, and nothing else ever; None when it cannot be told."""
+
+
+class Remnant(Protocol):
+    """Infrastructure of a run that another worker started."""
+
+    @property
+    def identifier(self) -> str:
+        """Names it for people."""
+
+    async def gone(self) -> None:
+        """Wait until the run is not executed any longer."""
+
+    async def stop(self, grace: float) -> None:
+        """Ask it to end, end it after `grace` seconds, and return once nothing of it is left. May be called again."""
+
+
+@runtime_checkable
+class Finding(Protocol):
+    """A worker type that can look after the runs of another worker that died."""
+
+    @property
+    def site(self) -> str | None:
+        """Equal on all workers that reach the same infrastructure, such as one boot of one machine; None for nowhere."""
+
+    async def find(self, handle: str, flow_run_id: UUID) -> Remnant | None:
+        """What of a run's infrastructure still lives, and never anything else; None when nothing does."""
 
 
 class Running(Protocol):

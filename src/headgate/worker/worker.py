@@ -16,7 +16,7 @@ from headgate.settings import Settings
 from headgate.worker.echo import Echo
 from headgate.worker.holder import Holder, Look, Pace
 from headgate.worker.placement import in_type
-from headgate.worker.types import WorkerType
+from headgate.worker.types import Finding, WorkerType
 from headgate.worker.waiting import first_of
 
 
@@ -47,6 +47,7 @@ class Worker(Holder):
         self._type = infrastructure.type
         self._queues = list(queues)
         self._process = uuid4()
+        self._finding = infrastructure if isinstance(infrastructure, Finding) and infrastructure.site else None
         prefetch = settings.worker_prefetch_seconds if prefetch_seconds is None else prefetch_seconds
         super().__init__(
             title=f"Worker {self.name!r}",
@@ -57,6 +58,7 @@ class Worker(Holder):
             place=in_type(infrastructure),
             clock=clock,
             echo=echo,
+            finding=self._finding,
         )
 
     async def _prepare(self) -> None:
@@ -96,6 +98,7 @@ class Worker(Holder):
             worker=self.name,
             worker_type=self._type,
             joins_as=None if self._joined.is_set() else self._process,
+            site=self._finding.site if self._finding else None,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
             leases=leases,
         )

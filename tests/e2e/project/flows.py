@@ -1,6 +1,7 @@
 """Flows that the end-to-end tests deploy. Files say what happened and when to go on, so that no test depends on timing."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -69,3 +70,15 @@ def facts(word: str = "none") -> None:
     print(f"line {run.id} {run.name} {run.parameters} {run.run_count} {run.tags} {runtime.flow_name} {deployment.name}")
     print(f"line {deployment.id} {run.scheduled_start_time}")
     print(f"line in {os.getcwd()}")
+
+
+@flow(log_prints=True)
+def deaf(pids: str) -> None:
+    """Not hear SIGTERM, have a child, write down both process ids, and stay."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = os.posix_spawnp("sleep", ["sleep", "600"], os.environ)
+    Path(f"{pids}.draft").write_text(f"{os.getpid()} {child}")
+    Path(f"{pids}.draft").replace(pids)
+    print("both are here")
+    while True:
+        time.sleep(60)

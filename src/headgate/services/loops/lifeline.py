@@ -1,22 +1,29 @@
 """The lifeline: recovers runs whose holder stopped renewing its lease.
 
-A claim that never became a start goes back to its queue. A run that had started is Crashed: whether it may run again
-is its deployment's policy. A run that was being cancelled is Cancelled. Slots of concurrency limits that lapsed leases hold
-are given back.
+A claim that never became a start goes back to its queue. A run that had started is suspected to be lost, and if nobody
+reports within a grace it is Crashed: whether it may run again is its deployment's policy. Where another worker of its pool
+reaches its infrastructure, that one looks whether it still lives, and stops what was being cancelled; where none does, a run
+that was being cancelled is Cancelled. The rules are in `core.recovery`. Slots of
+concurrency limits that lapsed leases hold are given back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from headgate.core.states import AWAITING_RETRY
-from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
+from headgate.core.recovery import HandOver, Propose, Silent, Suspect, recover
+from headgate.schema.states import StateType
 from headgate.services import slots
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, propose_all
+from headgate.services.states import Proposal, Trust, propose_all
 from headgate.store import claims as rows
+from headgate.store import workers as worker_rows
 from headgate.store.claims import Lapsed
+from headgate.store.database import Tx
+from headgate.store.workers import Keeper
 
 _PAGE = 100
+_FOUND_AGAIN = frozenset({StateType.RUNNING, StateType.CANCELLING})
 
 
 class Lifeline:
@@ -41,21 +48,62 @@ class Lifeline:
 
 
 async def _recover(scope: Scope, lapsed: Sequence[Lapsed], now: datetime) -> int:
-    """How many of these changed state; what was renewed or deleted meanwhile did not."""
-    proposals = [Proposal(run.id, _recovery(run), now, lapsed_before=now) for run in lapsed]
-    return await propose_all(scope, proposals)
+    """How many of these were changed; what was renewed or deleted meanwhile was not."""
+    keepers = await _keepers(scope, lapsed, now)
+    proposals, given = [], []
+    for run in lapsed:
+        keeper = keepers.get(run.id)
+        match recover(_silent(scope, run, keeper, now)):
+            case Propose(state):
+                proposals.append(Proposal(run.id, state, now, lapsed_before=now))
+            case Suspect(state):
+                until = now + timedelta(seconds=scope.settings.server_leases_grace_seconds)
+                trust = Trust(until, keeper.id if keeper else None)
+                proposals.append(Proposal(run.id, state, now, trust=trust, lapsed_before=now))
+            case HandOver():
+                given.append((run, keepers[run.id]))
+    count = await _hand_over(scope, given, now) + await propose_all(scope, proposals)
+    scope.wakeups.wake([keeper.id for keeper in keepers.values()])
+    return count
 
 
-def _recovery(run: Lapsed) -> StateCreate:
-    match run.state_type:
-        case StateType.PENDING:
-            message = "Its worker stopped renewing the claim before it started the run; it waits to be claimed again."
-            return StateCreate(type=StateType.SCHEDULED, message=message)
-        case StateType.SCHEDULED:
-            message = "The process that waited to retry it is gone; it waits to be claimed again."
-            return StateCreate(type=StateType.SCHEDULED, name=AWAITING_RETRY, message=message)
-        case StateType.CANCELLING:
-            message = "Cancelled; the worker that was to stop it is gone, so whether its process ended is not known."
-            return StateCreate(type=StateType.CANCELLED, message=message)
-    message = "The process that ran it, and the worker that watched it, stopped reporting: they are taken to be dead."
-    return StateCreate(type=StateType.CRASHED, message=message, state_details=StateDetails(crash_reason=CrashReason.LOST))
+async def _keepers(scope: Scope, lapsed: Sequence[Lapsed], now: datetime) -> Mapping[UUID, Keeper]:
+    """For each run whose infrastructure can be found again by another worker of its pool, such a worker."""
+    runs = [run for run in lapsed if run.trace is not None and run.state_type in _FOUND_AGAIN]
+    if not runs:
+        return {}
+    sites = {run.trace.site for run in runs if run.trace}
+    pools = {run.work_pool_id for run in runs if run.work_pool_id}
+    online = await scope.store.read(lambda tx: worker_rows.keepers(tx, pools=pools, sites=sites, now=now))
+    found = {}
+    for run in runs:
+        fit = (each for each in online if run.trace and _can_keep(each, run, run.trace.site))
+        if (keeper := next(fit, None)) is not None:
+            found[run.id] = keeper
+    return found
+
+
+def _can_keep(worker: Keeper, run: Lapsed, site: str) -> bool:
+    return worker.work_pool_id == run.work_pool_id and worker.site == site and worker.id != run.worker_id
+
+
+def _silent(scope: Scope, run: Lapsed, keeper: Keeper | None, now: datetime) -> Silent:
+    return Silent(
+        type=run.state_type,
+        name=run.state_name,
+        since=now - run.since,
+        keeper=keeper.name if keeper else None,
+        lease=timedelta(seconds=scope.settings.server_leases_seconds),
+        grace=timedelta(seconds=scope.settings.server_leases_grace_seconds),
+    )
+
+
+async def _hand_over(scope: Scope, given: Sequence[tuple[Lapsed, Keeper]], now: datetime) -> int:
+    """Have other workers stop runs, each for one lease; how many had not moved on."""
+    until = now + timedelta(seconds=scope.settings.server_leases_seconds)
+
+    async def unit(tx: Tx) -> int:
+        ordered = sorted(given, key=lambda pair: pair[0].id)
+        return sum([await rows.hand_over(tx, run, keeper.id, expires_at=until, now=now) for run, keeper in ordered])
+
+    return await scope.store.write(unit) if given else 0

@@ -62,16 +62,25 @@ WHERE id = :flow_run_id AND fence = :fence AND lease_expires_at IS NOT NULL
 
 -- name: held
 -- Which of these leases still stand, and whether the run is to be stopped.
-SELECT id, fence, state_type FROM flow_run WHERE id IN :ids::uuid[] AND lease_expires_at IS NOT NULL
+SELECT id, fence, state_type, state_name FROM flow_run WHERE id IN :ids::uuid[] AND lease_expires_at IS NOT NULL
 
--- name: to_cancel
--- Runs held by a worker that it has to stop.
-SELECT id FROM flow_run WHERE worker_id = :worker_id AND lease_expires_at IS NOT NULL AND state_type = 'CANCELLING'
+-- name: to_attend
+-- Runs held by a worker that it has to stop, or to find again.
+SELECT r.id, r.state_type, r.fence, r.lease_expires_at, d.name, d.infrastructure_trace
+FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.worker_id = :worker_id AND r.lease_expires_at IS NOT NULL
+  AND (r.state_type = 'CANCELLING' OR r.state_name = 'Lost?')
 
 -- name: lapsed
 -- Runs whose holder has not renewed its lease.
-SELECT id, state_type, state_name, fence FROM flow_run
-WHERE lease_expires_at < :now ORDER BY lease_expires_at LIMIT :limit
+SELECT r.id, r.state_type, r.state_name, r.state_timestamp, r.fence, r.work_pool_id, r.worker_id, d.infrastructure_trace
+FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.lease_expires_at < :now ORDER BY r.lease_expires_at LIMIT :limit
+
+-- name: hand_over
+-- Another worker is to stop a run, in place of the one that went silent.
+UPDATE flow_run SET worker_id = :worker_id, lease_expires_at = :expires_at
+WHERE id = :id AND fence = :fence AND state_type = 'CANCELLING' AND lease_expires_at < :now
 
 -- name: limits
 -- Pools, queues and deployments that have a limit, with the slots that each has taken.

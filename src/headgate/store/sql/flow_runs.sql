@@ -85,7 +85,8 @@ WHERE id IN :ids::uuid[] AND work_queue_id IS NOT NULL
 -- name: update_detail
 UPDATE flow_run_detail
 SET name = :name, flow_version = :flow_version, parameters = :parameters, tags = :tags, labels = :labels,
-    empirical_policy = :empirical_policy, infrastructure_pid = :infrastructure_pid, job_variables = :job_variables
+    empirical_policy = :empirical_policy, infrastructure_pid = :infrastructure_pid, job_variables = :job_variables,
+    infrastructure_trace = CASE WHEN :traces THEN :infrastructure_trace::json ELSE infrastructure_trace END
 WHERE flow_run_id = :id
 
 -- name: touch

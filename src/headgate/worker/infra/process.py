@@ -8,6 +8,7 @@ import socket
 import tempfile
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 from headgate.errors import Invalid
 from headgate.flows.processes import ENGINE_ARGV, Child, Process, attend, launch, spawn
 from headgate.settings import Settings, load
+from headgate.worker.infra import remnants
 from headgate.worker.infra.warm import WarmStarts, is_possible
 from headgate.worker.types import Job
 
@@ -93,6 +95,15 @@ class ProcessInfrastructure:
             raise
         return RunningProcess(process, scratch)
 
+    @property
+    def site(self) -> str | None:
+        """This user's processes, on this boot of this machine."""
+        return remnants.site()
+
+    async def find(self, handle: str, flow_run_id: UUID) -> remnants.Remnant | None:
+        """The processes of a run that another worker of this machine started."""
+        return remnants.find(handle, flow_run_id)
+
     async def _start(self, job: Job, argv: tuple[str, ...] | None, env: dict[str, str], directory: str) -> Process:
         if argv is not None:
             guarded = job.argv is not None
@@ -117,6 +128,7 @@ class RunningProcess:
     def __init__(self, process: Process, scratch: str | None) -> None:
         self._process = process
         self._scratch = scratch
+        self.handle = remnants.identify(process.pid)
 
     @property
     def identifier(self) -> str:

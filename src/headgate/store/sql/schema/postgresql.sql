@@ -188,6 +188,7 @@ CREATE TABLE flow_run_detail (
     infrastructure_pid TEXT,
     created_by JSON,
     concurrency_key TEXT,
+    infrastructure_trace JSON,
     PRIMARY KEY (flow_run_id)
 );
 
@@ -314,6 +315,7 @@ CREATE TABLE worker (
     last_heartbeat_time TIMESTAMPTZ,
     heartbeat_interval_seconds DOUBLE PRECISION,
     drain_requested TIMESTAMPTZ,
+    site TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE

@@ -187,6 +187,7 @@ CREATE TABLE flow_run_detail (
     infrastructure_pid TEXT,
     created_by JSON_TEXT,
     concurrency_key TEXT,
+    infrastructure_trace JSON_TEXT,
     PRIMARY KEY (flow_run_id)
 );
 
@@ -312,6 +313,7 @@ CREATE TABLE worker (
     last_heartbeat_time TIMESTAMP_INT,
     heartbeat_interval_seconds DOUBLE,
     drain_requested TIMESTAMP_INT,
+    site TEXT,
     PRIMARY KEY (id),
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from headgate import server
+from headgate import server, serving
 from headgate.client.calls import admin, claims, flows, work_pools, workers
 from headgate.client.client import AsyncClient, Client
 from headgate.client.connect import connect
@@ -37,10 +37,9 @@ from headgate.server import (
     open_ephemeral,
     reset_database,
     running,
-    serve,
-    state_file,
     upgrade_database,
 )
+from headgate.serving import serve, state_file
 from headgate.settings import Settings
 from headgate.store.versions import HEAD
 from headgate.telemetry import Event, LoopPassed
@@ -331,14 +330,14 @@ def test_an_unknown_level_of_logging_is_told_with_those_there_are(settings: Sett
 def test_listening_elsewhere_without_authentication_is_warned_of(
     settings: Settings, capsys: pytest.CaptureFixture[str], host: str, password: str | None, warned: bool
 ) -> None:
-    server._announce(structs.replace(settings, server_api_host=host, server_api_auth_string=password), "http://x:1")
+    serving._announce(structs.replace(settings, server_api_host=host, server_api_auth_string=password), "http://x:1")
     said = capsys.readouterr().out
     assert ("WARNING" in said and "HEADGATE_SERVER_API_AUTH_STRING" in said and host in said) is warned
     assert "s3cret" not in said
 
 
 def test_a_password_of_the_database_is_not_announced(capsys: pytest.CaptureFixture[str]) -> None:
-    server._announce(Settings(server_database_connection_url="postgresql://me:s3cret@db/x"), "http://x:1")
+    serving._announce(Settings(server_database_connection_url="postgresql://me:s3cret@db/x"), "http://x:1")
     said = capsys.readouterr().out
     assert "db/x" in said
     assert "s3cret" not in said
@@ -428,11 +427,11 @@ def test_ctrl_c_ends_a_server_in_good_order_which_leaves_the_word_of_another_alo
 
 def test_a_server_that_cannot_write_about_itself_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "server.json").mkdir()
-    server._note(tmp_path / "server.json", "http://x:1")
+    serving._note(tmp_path / "server.json", "http://x:1")
     said = capsys.readouterr().out
     assert said.startswith(f"WARNING: cannot write {tmp_path / 'server.json'}: Is a directory.")
     assert one_line(said.strip())
-    server._withdraw(tmp_path / "server.json")
+    serving._withdraw(tmp_path / "server.json")
 
 
 def test_two_servers_that_start_at_once_share_one_file(tmp_path: Path) -> None:

@@ -2,22 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-import signal
-import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
-import uvicorn
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as HttpRequest
 from starlette.types import ASGIApp, Message
@@ -27,8 +21,7 @@ from headgate.api.app import create_app
 from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS, SOCKETS
 from headgate.client.transport import Request, Response
-from headgate.errors import ConfigError, DatabaseError, Unreachable
-from headgate.garbage import collect_rarely
+from headgate.errors import DatabaseError, Unreachable
 from headgate.schema.collections import WorkerCollections
 from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
@@ -37,6 +30,7 @@ from headgate.services.loops.pruner import Pruner
 from headgate.services.scope import Actor, Scope
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings, database_url
+from headgate.store.connections import Connections
 from headgate.store.database import Database
 from headgate.store.opening import check_known, create_schema, locate, open_database, revision_of
 from headgate.store.versions import HEAD
@@ -87,9 +81,11 @@ def loops_of(settings: Settings) -> list[Loop]:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, with_loops: bool = True, now: clock.Clock = clock.now) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, *, with_loops: bool = True, now: clock.Clock = clock.now, wait_seconds: float = 0.0
+) -> AsyncIterator[Running]:
     """Open the database, start the background jobs, hand out the app; and close all that again."""
-    store = await open_store(settings)
+    store = await open_store(settings, wait_seconds=wait_seconds)
     telemetry = Telemetry()
     telemetry.subscribe(log_events(log))
     scope = Scope(store, now, settings, Wakeups(store), telemetry, worker_types=_worker_types)
@@ -119,15 +115,35 @@ def app_of(scope: Scope) -> ASGIApp:
     return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings, sockets=SOCKETS)
 
 
-async def open_store(settings: Settings) -> Database:
-    """The database of these settings, its schema up to date; `DatabaseError` in one line, and nothing changed, if not."""
-    store = await open_database(locate(database_url(settings)))
+async def open_store(settings: Settings, *, wait_seconds: float = 0.0) -> Database:
+    """The database of these settings, its schema up to date; `DatabaseError` in one line, and nothing changed, if not.
+
+    For a PostgreSQL that does not answer yet it waits as long as it is told.
+    """
+    location, ways = locate(database_url(settings)), connections_of(settings)
+    patient = replace(ways, answer_seconds=None, wait_seconds=wait_seconds)  # migrations may take long, calls may not
+    store = await open_database(location, patient)
     try:
         await bring_up_to_date(store, migrate=settings.server_database_migrate_on_start)
     except BaseException:
         await store.close()
         raise
-    return store
+    if store.dialect == "sqlite":
+        return store
+    await store.close()
+    return await open_database(location, ways)
+
+
+def connections_of(settings: Settings) -> Connections:
+    """How these settings have a server connect to PostgreSQL."""
+    direct = settings.server_database_direct_url
+    return Connections(
+        most=settings.server_database_pool_size,
+        connect_seconds=settings.server_database_connection_timeout,
+        answer_seconds=settings.server_database_timeout,
+        prepared=settings.server_database_prepared_statements,
+        direct_url=locate(direct).url if direct else None,
+    )
 
 
 async def bring_up_to_date(store: Database, *, migrate: bool) -> None:
@@ -154,150 +170,6 @@ def _worker_types() -> WorkerCollections:
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of the API."""
     return build_openapi(ROUTERS, title="Headgate", version=__version__)
-
-
-# --- the server process
-
-
-def state_file(settings: Settings) -> Path:
-    """Where a running server says its pid and URL."""
-    return settings.home_path / "server.json"
-
-
-def serve(settings: Settings) -> int:
-    """Serve until told to stop; the exit code. Prints where the API and its documentation are."""
-    logging.basicConfig(level=_level(settings), format="%(asctime)s | %(levelname)-7s | %(name)s - %(message)s")
-    try:
-        runner: Callable[..., Any] = import_module("uvloop").run
-    except ModuleNotFoundError:
-        runner = asyncio.run
-    with _listen(settings.server_api_host, settings.server_api_port) as listener:
-        runner(_serve(settings, listener))
-    return 0
-
-
-def _level(settings: Settings) -> int:
-    levels = logging.getLevelNamesMapping()
-    if (level := levels.get(settings.logging_level.upper())) is None:
-        raise ConfigError(f"HEADGATE_LOGGING_LEVEL={settings.logging_level!r} is none of {', '.join(levels)}.")
-    return level
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, or stop what uses it "
-            "(`headgate server status`)."
-        ) from None
-    return listener
-
-
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    url = _url(listener)
-    async with running(settings) as system:
-        collect_rarely()
-        config = uvicorn.Config(
-            system.app,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=5,
-            ws=_websocket,  # type: ignore[arg-type]
-            ws_max_size=settings.server_api_max_body_bytes,
-            ws_per_message_deflate=False,  # its windows would cost every idle worker's connection 300 kB
-        )
-        path = state_file(settings)
-
-        def tell() -> None:
-            _note(path, url)
-            _announce(settings, url)
-
-        try:
-            await _Server(config, system.scope.wakeups, tell).serve(sockets=[listener])
-        finally:
-            _withdraw(path)
-
-
-def _websocket(**given: Any) -> asyncio.Protocol:
-    """What speaks websocket on a connection; imported by the first that asks, since most servers never see one."""
-    protocol: asyncio.Protocol = import_module("uvicorn.protocols.websockets.wsproto_impl").WSProtocol(**given)
-    return protocol
-
-
-class _Server(uvicorn.Server):
-    """Answers the calls that wait for work as soon as it is told to stop, and leaves the rest of the exit to us.
-
-    `tell` is called once it answers, and can be stopped in good order.
-    """
-
-    def __init__(self, config: uvicorn.Config, wakeups: Wakeups, tell: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._wakeups = wakeups
-        self._tell = tell
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # The inherited one raises the signal again when it is done, which would end the process before the
-        # database is closed.
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._tell()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._wakeups.close()
-        await super().shutdown(sockets)
-
-
-def _note(path: Path, url: str) -> None:
-    """Write the state file; a server that cannot serves all the same."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"pid": os.getpid(), "url": url}))
-    except OSError as error:
-        hint = "`headgate server status` and `headgate server stop` will not find this server."
-        print(f"WARNING: cannot write {path}: {error.strerror}. {hint}", flush=True)
-
-
-def _withdraw(path: Path) -> None:
-    """Remove the state file if it is still this server's."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(path.read_text())["pid"] == os.getpid():
-            path.unlink()
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _announce(settings: Settings, url: str) -> None:
-    lines = [
-        f"Headgate {__version__}",
-        f"  API       {url}/api",
-        f"  OpenAPI   {url}/docs",
-        f"  Database  {locate(database_url(settings))}",
-    ]
-    if settings.server_api_host not in ("127.0.0.1", "::1", "localhost") and not settings.server_api_auth_string:
-        lines.append(
-            f"WARNING: listening on {settings.server_api_host} without authentication: whoever reaches this port can run "
-            "commands on your workers. Set HEADGATE_SERVER_API_AUTH_STRING."
-        )
-    print("\n".join(lines), flush=True)
 
 
 # --- the app in this process
@@ -481,7 +353,8 @@ def database_revision(settings: Settings, message: str | None = None) -> str:
 
 def _with_store(settings: Settings, work: Callable[[Database, str | None], Awaitable[T]]) -> T:
     async def run() -> T:
-        store = await open_database(locate(database_url(settings)))
+        ways = replace(connections_of(settings), answer_seconds=None)
+        store = await open_database(locate(database_url(settings)), ways)
         try:
             present = await revision_of(store)
             check_known(present)

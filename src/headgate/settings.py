@@ -82,6 +82,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_database_migrate_on_start: Annotated[
         bool, _s("Bring the database's schema up to date when the server starts.")
     ] = True
+    server_database_direct_url: Annotated[
+        str | None,
+        _s("URL of PostgreSQL itself, for messages between servers, where the other URL is of a pooler."),
+    ] = None
+    server_database_prepared_statements: Annotated[
+        bool, _s("Keep statements prepared on PostgreSQL; false behind a pooler that shares connections.")
+    ] = True
+    server_database_pool_size: Annotated[
+        int, _s("Connections of a server process to PostgreSQL, at most; one more listens.", ge=2, le=1000)
+    ] = 10
+    server_database_connection_timeout: Annotated[
+        float, _s("How long a connection to PostgreSQL may take to be made.", gt=0)
+    ] = 10.0
+    server_database_timeout: Annotated[
+        float,
+        _s("How long PostgreSQL may take over a call; beyond, it is answered with 503 and its connection is cut.", gt=0),
+    ] = 30.0
+    server_database_wait_seconds: Annotated[
+        float, _s("How long a server that starts waits for a PostgreSQL that does not answer yet.", ge=0)
+    ] = 30.0
     server_services_scheduler_enabled: Annotated[bool, _s("Create runs from schedules in this server.")] = True
     server_services_scheduler_loop_seconds: Annotated[float, _s("Time between passes of the scheduler.", gt=0)] = 60.0
     server_services_scheduler_min_runs: Annotated[int, _s("Runs created ahead per schedule, at least.", ge=1)] = 3

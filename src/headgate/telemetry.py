@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from headgate.errors import Unavailable
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -91,6 +93,8 @@ def log_events(logger: logging.Logger) -> Listener:
 
     def listen(event: Event) -> None:
         match event:
+            case LoopFailed(loop, Unavailable() as error):
+                logger.warning("%s had to wait for its next pass: %s", loop, error)
             case LoopFailed(loop, error):
                 logger.error("%s failed; it goes on with its next pass", loop, exc_info=error)
             case ScheduleUnreadable(id, deployment, error):

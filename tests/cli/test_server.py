@@ -101,7 +101,7 @@ def test_flags_reach_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
         started.append(settings)
         return 3
 
-    monkeypatch.setattr("headgate.server.serve", serve)
+    monkeypatch.setattr("headgate.serving.serve", serve)
     command = "server start --host ::1 --port 1 --database-url sqlite:///x.db --no-services"
     assert run(*command.split()).code == 3
     [settings] = started

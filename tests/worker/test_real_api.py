@@ -66,7 +66,7 @@ def dies():
 def http_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server process on a free port."""
     home = tmp_path_factory.mktemp("server")
-    code = "from headgate.server import serve; from headgate.settings import load; serve(load().settings)"
+    code = "from headgate.serving import serve; from headgate.settings import load; serve(load().settings)"
     env = os.environ | {"HEADGATE_HOME": str(home), "HEADGATE_SERVER_API_PORT": "0"}
     with subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -65,7 +65,7 @@ def start(
     settings = session.settings(**flags)
     if background:
         return _start_detached(session, settings, flags)
-    from headgate.server import serve
+    from headgate.serving import serve
 
     return serve(settings)
 

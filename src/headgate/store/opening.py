@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from headgate.errors import DatabaseError
+from headgate.store.connections import DEFAULT, Connections
 from headgate.store.database import Database, Tx
 from headgate.store.sqlite import SqliteDatabase
 from headgate.store.versions import HEAD, REVISIONS
@@ -48,12 +49,12 @@ def locate(url: str) -> Location:
     raise DatabaseError(f"{shown} is not a database URL; it is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE.")
 
 
-async def open_database(location: Location) -> Database:
-    """Connect. A SQLite file is made when there is none; its directory too."""
+async def open_database(location: Location, ways: Connections = DEFAULT) -> Database:
+    """Connect, to PostgreSQL in these ways. A SQLite file is made when there is none; its directory too."""
     if location.path is not None:
         _make_directory(location.path)
         return SqliteDatabase(location.path)
-    open_postgresql: Callable[[str, str], Awaitable[Database]]
+    open_postgresql: Callable[[str, str, Connections], Awaitable[Database]]
     try:
         # By name: the driver is an extra, and costs a tenth of a second to import.
         open_postgresql = import_module("headgate.store.postgresql").open_postgresql
@@ -61,7 +62,7 @@ async def open_database(location: Location) -> Database:
         if error.name != "asyncpg":
             raise
         raise DatabaseError("PostgreSQL needs its driver: pip install asyncpg.") from None
-    return await open_postgresql(location.url or "", str(location))
+    return await open_postgresql(location.url or "", str(location), ways)
 
 
 def _make_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -9,7 +10,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from headgate.clock import monotonic
 from headgate.errors import DatabaseError, Invalid, Unavailable
+from headgate.store.connections import DEFAULT, Connections
 from headgate.store.database import Command, Row, TryAgain, Tx, Unit, run_set
 from headgate.store.postgresql_signals import PostgresqlSignals
 from headgate.store.signals import Hear
@@ -18,7 +21,6 @@ from headgate.store.statements import Compiled, Statement, compile_for_postgresq
 R = TypeVar("R")
 Item = TypeVar("Item")
 
-POOL_SIZE = 10
 LARGEST_SET = 256
 _TRIES = 5
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, TryAgain)
@@ -29,9 +31,15 @@ _LOST = (
     asyncpg.CannotConnectNowError,
     OSError,
 )
+_NOT_YET = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+"""Of a database that may be there soon: it starts, or its machine does."""
+
 _TOO_LONG = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 _LOST_STATES = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)
 _OF_THE_TRANSACTION = (*_CONFLICTS, *_LOST, *_LOST_STATES)
+_CLOSE_SECONDS = 5.0
+
+_LOG = logging.getLogger("headgate.store")
 
 
 class PostgresqlTx:
@@ -106,9 +114,10 @@ class PostgresqlDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, pool: Any, signals: PostgresqlSignals) -> None:
+    def __init__(self, pool: Any, signals: PostgresqlSignals, ways: Connections = DEFAULT) -> None:
         self._pool = pool
         self._signals = signals
+        self._ways = ways
         self._sets: dict[Command[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
         self._flushes: dict[Command[Any, Any], asyncio.Task[None]] = {}
         self._units = 0
@@ -118,8 +127,11 @@ class PostgresqlDatabase:
     async def read(self, unit: Unit[R]) -> R:
         """Run `unit` on a pooled connection."""
         with self._counted():
-            async with _lost_is_unavailable(), self._pool.acquire() as connection:
-                return await unit(PostgresqlTx(connection))
+            async with _lost_is_unavailable(), self._connection() as connection:
+                if self._ways.prepared:
+                    return await unit(PostgresqlTx(connection))
+                async with connection.transaction(readonly=True):  # what a pooler keeps together
+                    return await unit(PostgresqlTx(connection))
 
     async def write(self, unit: Unit[R]) -> R:
         """Run `unit` in a transaction of its own, again after a deadlock or a serialisation conflict."""
@@ -156,7 +168,11 @@ class PostgresqlDatabase:
         while self._units:
             self._idle.clear()
             await self._idle.wait()
-        await self._pool.close()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._pool.close()
+        except (TimeoutError, *_LOST):  # what was cut off does not say goodbye
+            self._pool.terminate()
 
     def _check_open(self) -> None:
         if self._closing:
@@ -183,8 +199,21 @@ class PostgresqlDatabase:
         raise Unavailable(f"The database is too busy with others' changes to the same records: {conflict}.") from conflict
 
     async def _write_once(self, unit: Unit[R]) -> R:
-        async with _lost_is_unavailable(), self._pool.acquire() as connection, connection.transaction():
+        async with _lost_is_unavailable(), self._connection() as connection, connection.transaction():
             return await unit(PostgresqlTx(connection))
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """One of the pool, for as long as an answer may take. Its end is hard then: whoever is cut off waits in vain for
+        a query to be cancelled, or for a transaction to be rolled back."""
+        limit = self._ways.answer_seconds
+        async with self._pool.acquire(timeout=limit) as connection:
+            late = asyncio.get_running_loop().call_later(limit, connection.terminate) if limit else None
+            try:
+                yield connection
+            finally:
+                if late:
+                    late.cancel()
 
     async def _flush(self, command: Command[Any, Any]) -> None:
         try:
@@ -229,21 +258,55 @@ async def _lost_is_unavailable() -> AsyncIterator[None]:
     try:
         yield
     except (*_LOST, *_LOST_STATES) as error:
-        raise Unavailable(f"The database does not answer: {error}.") from error
+        raise Unavailable(f"The database does not answer: {_words(error)}.") from error
     except _TOO_LONG as error:
         raise Unavailable(f"The database is busy with something that takes long: {error}.") from error
 
 
-async def open_postgresql(url: str, shown: str) -> PostgresqlDatabase:
+def _words(error: BaseException) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+async def open_postgresql(url: str, shown: str, ways: Connections = DEFAULT) -> PostgresqlDatabase:
     """Connect; `DatabaseError` in one line when that fails. `url` holds the credentials, `shown` does not."""
-    try:
-        pool = await asyncpg.create_pool(url, min_size=1, max_size=POOL_SIZE, init=_prepare, timeout=10)
-    except ValueError:  # its text may hold a part of the password
-        hint = "percent-encode signs such as / : @ # in its user and password, and check its options"
-        raise DatabaseError(f"Cannot connect to {shown}: the URL cannot be read; {hint}.") from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseError(f"Cannot connect to {shown}: {str(error) or type(error).__name__}.") from None
-    return PostgresqlDatabase(pool, PostgresqlSignals(url, pool))
+    deadline, pause, failure = monotonic() + ways.wait_seconds, 0.1, ""
+    while True:
+        try:
+            pool = await _open_pool(url, ways)
+            return PostgresqlDatabase(pool, PostgresqlSignals(ways.direct_url or url, pool), ways)
+        except ValueError:  # its text may hold a part of the password
+            hint = "percent-encode signs such as / : @ # in its user and password, and check its options"
+            raise DatabaseError(f"Cannot connect to {shown}: the URL cannot be read; {hint}.") from None
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            waited = f" within {ways.wait_seconds:g} s" if failure else ""
+            if not isinstance(error, _NOT_YET) or monotonic() + pause > deadline:
+                raise DatabaseError(f"Cannot connect to {shown}{waited}: {_words(error)}.") from None
+            if not failure:
+                _LOG.warning("Cannot connect to %s yet, for %g s at most: %s.", shown, ways.wait_seconds, _words(error))
+            failure = _words(error)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 2.0)
+
+
+async def _open_pool(url: str, ways: Connections) -> Any:
+    async def prepare(connection: Any) -> None:
+        async with connection.transaction():
+            await _prepare(connection)
+
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=ways.most,
+        timeout=ways.connect_seconds,
+        init=prepare,
+        reset=_leave,
+        server_settings={"application_name": "headgate"},
+        **({} if ways.prepared else {"statement_cache_size": 0}),
+    )
+
+
+async def _leave(connection: Any) -> None:
+    """Nothing is to be taken back: no unit changes its session, and every transaction has an end."""
 
 
 async def _prepare(connection: Any) -> None:

@@ -28,7 +28,10 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = ["pool", "default", "hello", "nightly", "w"]
 """Of records that exist."""
 
-_KINDS = ("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent", "concurrency_limit", "lease")
+_KINDS = (
+    *("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent", "concurrency_limit", "lease"),
+    *("task_run", "task_run_state"),
+)
 IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 """What stands in generated calls for the ids of records that exist."""
 
@@ -299,7 +302,8 @@ class Server:
         self.send("POST", "/concurrency_limits/tag/pool/reset", b"{}")
         self.made("/v2/concurrency_limits/", {"name": "pool", "limit": 1}, may_exist=True)
         held = self.made("/v2/concurrency_limits/increment-with-lease", {"names": ["tag:pool"], "slots": 1})
-        ids += [variable["id"], AGENT, limit["id"], held["lease_id"]]
+        task = self.made("/task_runs/", {"task_key": "t", "dynamic_key": "0", "flow_run_id": run["id"]})
+        ids += [variable["id"], AGENT, limit["id"], held["lease_id"], task["id"], task["state_id"]]
         self.made("/work_pools/pool/claim", {"worker": "w", "room": 0})
         self.made("/agents/claim", {"agent_id": AGENT, "pool": "pool", "room": 0})
         self.ids = dict(zip(IDS.values(), ids, strict=True))

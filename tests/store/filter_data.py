@@ -14,9 +14,22 @@ from headgate.schema.filters import Filter, Operator
 from headgate.schema.flow_runs import CreatedBy
 from headgate.schema.secrets import Secret
 from headgate.schema.states import StateDetails, StateType
+from headgate.schema.task_runs import TaskRun
 from headgate.schema.variables import Variable
 from headgate.schema.workers import Worker, WorkerStatus
-from headgate.store import agents, deployments, flow_runs, flows, logs, secrets, variables, work_pools, work_queues, workers
+from headgate.store import (
+    agents,
+    deployments,
+    flow_runs,
+    flows,
+    logs,
+    secrets,
+    task_runs,
+    variables,
+    work_pools,
+    work_queues,
+    workers,
+)
 from headgate.store.database import Database, Tx
 from headgate.store.flow_runs import NewRun
 from headgate.store.workers import Beat
@@ -56,6 +69,9 @@ def make_data(random: Random) -> Data:
         data.variables.append(Variable(**stamped() | about))
         data.secrets.append(Secret(**stamped() | {"name": f"{text} {n}"}))
     data.flow_runs = [_run(random, data) for _ in range(60)]
+    data.task_runs = [_task(random, data, n) for n in range(40)]
+    for run in data.flow_runs[:20]:
+        run.parent_task_run_id = random.choice(data.task_runs).id
     data.logs = [_log(random, data) for _ in range(60)]
     for n in range(6):
         seen = random.choice(TIMES) - timedelta(seconds=n * 20)
@@ -94,6 +110,15 @@ def _run(random: Random, data: Data) -> Any:
     )
 
 
+def _task(random: Random, data: Data, n: int) -> TaskRun:
+    state = a_state(random.choice(list(StateType)), name=random.choice(STATE_NAMES))
+    about = {"name": random.choice(TEXTS), "task_key": "t", "dynamic_key": str(n), "tags": some(random, TAGS)}
+    times = {name: random.choice([None, *TIMES]) for name in ("start_time", "end_time", "expected_start_time")}
+    run_id = random.choice([None, *(run.id for run in data.flow_runs)])
+    entered = {"state": state, "state_id": state.id, "state_type": state.type, "state_name": state.name}
+    return TaskRun(**stamped() | about | times | entered, flow_run_id=run_id)
+
+
 def _log(random: Random, data: Data) -> Any:
     return a_log(
         random.choice([None, *(run.id for run in data.flow_runs[:5])]),
@@ -117,6 +142,7 @@ async def save(database: Database, data: Data) -> None:
         for deployment in data.deployments:
             await deployments.insert(tx, deployment)
         await flow_runs.insert(tx, [NewRun(run) for run in data.flow_runs])
+        await task_runs.upsert(tx, data.task_runs)
         await logs.insert(tx, written(*data.logs))
         for variable in data.variables:
             await variables.insert(tx, variable)
@@ -142,6 +168,7 @@ class Filters:
         every: list[Any] = [
             *data.flows,
             *data.flow_runs[:10],
+            *data.task_runs[:5],
             *data.deployments,
             *data.work_pools,
             *data.work_queues,
@@ -151,7 +178,7 @@ class Filters:
             *data.agents[:3],
         ]
         self.ids = [*(record.id for record in every), uuid7(NOW)]
-        self.texts = [*TEXTS, *(record.name for record in every if hasattr(record, "name"))]
+        self.texts = [*TEXTS, *(record.name for record in every if getattr(record, "name", None))]
 
     def make(self, kind: type[Filter]) -> Any:
         """A filter of a collection: a few of its fields, each with a few of its operators."""

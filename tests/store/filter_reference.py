@@ -33,6 +33,7 @@ from headgate.schema.flow_runs import CreatedBy, FlowRun
 from headgate.schema.flows import Flow
 from headgate.schema.logs import Log
 from headgate.schema.secrets import Secret
+from headgate.schema.task_runs import TaskRun
 from headgate.schema.variables import Variable
 from headgate.schema.work_pools import WorkPool
 from headgate.schema.work_queues import WorkQueue
@@ -46,6 +47,7 @@ class Data:
     flows: list[Flow] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
     flow_runs: list[FlowRun] = field(default_factory=list)
+    task_runs: list[TaskRun] = field(default_factory=list)
     work_pools: list[WorkPool] = field(default_factory=list)
     work_queues: list[WorkQueue] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
@@ -134,7 +136,7 @@ def created(value: CreatedBy | None, f: CreatorFilter) -> bool:
     return combined([ids, among(value.type if value else None, f.type_), null(value, f.is_null_)], f.operator)
 
 
-def state_holds(run: FlowRun, f: StateFilter | None) -> bool | None:
+def state_holds(run: FlowRun | TaskRun, f: StateFilter | None) -> bool | None:
     if f is None:
         return None
     return combined([holds(f.type, run.state_type), holds(f.name, run.state_name)], f.operator)
@@ -154,7 +156,9 @@ class Reference:
         special: dict[str, Callable[[Any, Any], bool | None]] = {
             "flows.deployment": lambda flow, f: None if f.is_null_ is None else self._is_deployed(flow) is not f.is_null_,
             "flow_runs.state": state_holds,
-            "flow_runs.parent_flow_run_id": lambda _run, f: None if f.any_ is None else False,
+            "flow_runs.parent_flow_run_id": lambda run, f: holds(f, self._parent(run)),
+            "task_runs.state": state_holds,
+            "task_runs.subflow_runs": lambda task, f: None if f.exists_ is None else self._stands(task) is f.exists_,
             "flow_runs.next_scheduled_start_time": lambda run, f: holds(f, run.next_scheduled_start_time),
             "deployments.is_schedule_active": lambda it, f: None if f.eq_ is None else it.paused is not f.eq_,
             "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),
@@ -172,34 +176,58 @@ class Reference:
         return combined(tests, getattr(f, "operator", Operator.AND))
 
     def select(self, collection: str, query: Selection) -> list[Any]:
-        """Records that pass their own filter, and each of whose related collections holds one that passes its."""
-        wanted = {name: getattr(query, name) for name in ("flows", "flow_runs", "deployments", "work_pools")}
-        wanted["work_queues"] = query.work_queues or query.work_pool_queues
-        own = wanted.pop(collection, None)
-        found = [each for each in getattr(self.data, collection) if self.matches(collection, each, own)]
-        for name, f in wanted.items():
-            if f is not None:
-                related = [each for each in getattr(self.data, name) if self.matches(name, each, f)]
-                found = [each for each in found if any(self._related(collection, each, name, other) for other in related)]
-        return found
+        """Records that pass their own filter, and that have related ones that pass theirs.
 
-    def _related(self, collection: str, record: Any, name: str, other: Any) -> bool:
+        Where a collection hangs on another by way of a third, one record of the third has to do for all of their filters.
+        """
+        wanted = {name: getattr(query, name) for name in ("flows", "flow_runs", "task_runs", "deployments", "work_pools")}
+        wanted["work_queues"] = query.work_queues or query.work_pool_queues
+        given = {name: f for name, f in wanted.items() if f is not None}
+        return [each for each in getattr(self.data, collection) if self._passes(collection, each, given)]
+
+    def _passes(self, collection: str, record: Any, given: dict[str, Filter]) -> bool:
+        if not self.matches(collection, record, given.get(collection)):
+            return False
+        groups: dict[str, dict[str, Filter]] = {}
+        for name, f in given.items():
+            if name != collection:
+                groups.setdefault(self._by_way_of(collection, name), {})[name] = f
+        return all(
+            any(self._passes(name, other, group) for other in self._related(collection, record, name))
+            for name, group in groups.items()
+        )
+
+    def _by_way_of(self, collection: str, name: str) -> str:
         match collection, name:
-            case "flows", "work_queues":
-                return any(it.work_queue_id == other.id for it in self._deployments(record))
-            case "flows", "work_pools":
-                return any(it.work_pool_id == other.id for it in self._deployments(record))
-            case "flows", _:
-                return bool(other.flow_id == record.id)
-            case "deployments", "flow_runs":
-                return bool(other.deployment_id == record.id)
-        key = {
+            case (("flows" | "deployments"), "task_runs"):
+                return "flow_runs"
+            case "flows", ("work_queues" | "work_pools"):
+                return "deployments"
+            case "task_runs", _:
+                return "flow_runs"
+        return name
+
+    def _related(self, collection: str, record: Any, name: str) -> list[Any]:
+        keys = {
             "flows": "flow_id",
+            "flow_runs": "flow_run_id",
             "deployments": "deployment_id",
             "work_queues": "work_queue_id",
             "work_pools": "work_pool_id",
         }
-        return bool(getattr(record, key[name]) == other.id)
+        others = getattr(self.data, name)
+        if (name, collection) in (("flow_runs", "flows"), ("deployments", "flows"), ("flow_runs", "deployments")) or (
+            name == "task_runs"
+        ):
+            return [other for other in others if getattr(other, keys[collection]) == record.id]
+        return [other for other in others if getattr(record, keys[name]) == other.id]
+
+    def _parent(self, run: FlowRun) -> Any:
+        tasks = {task.id: task for task in self.data.task_runs}
+        return tasks[run.parent_task_run_id].flow_run_id if run.parent_task_run_id in tasks else None
+
+    def _stands(self, task: TaskRun) -> bool:
+        return any(run.parent_task_run_id == task.id for run in self.data.flow_runs)
 
     def _deployments(self, flow: Flow) -> list[Deployment]:
         return [each for each in self.data.deployments if each.flow_id == flow.id]

@@ -25,13 +25,26 @@ from headgate.schema.filters import (
     NameFilter,
     Page,
     SecretQuery,
+    TaskRunQuery,
     VariableQuery,
     WorkerFilter,
     WorkerQuery,
     WorkPoolQuery,
     WorkQueueQuery,
 )
-from headgate.store import agents, deployments, flow_runs, flows, logs, secrets, variables, work_pools, work_queues, workers
+from headgate.store import (
+    agents,
+    deployments,
+    flow_runs,
+    flows,
+    logs,
+    secrets,
+    task_runs,
+    variables,
+    work_pools,
+    work_queues,
+    workers,
+)
 from headgate.store.database import Database, Tx
 
 ROUNDS = 80
@@ -42,6 +55,7 @@ Counting = Callable[[Tx, Any], Awaitable[int]]
 ROOTS: dict[str, tuple[type[Page], Listing, Counting | None]] = {
     "flows": (FlowQuery, flows.list_page, flows.count),
     "flow_runs": (FlowRunQuery, lambda tx, q: flow_runs.list_page(tx, q, now=NOW), flow_runs.count),
+    "task_runs": (TaskRunQuery, lambda tx, q: task_runs.list_page(tx, q, now=NOW), task_runs.count),
     "deployments": (DeploymentQuery, lambda tx, q: deployments.list_page(tx, q, now=NOW), deployments.count),
     "work_pools": (WorkPoolQuery, lambda tx, q: work_pools.list_page(tx, q, now=NOW), work_pools.count),
     "work_queues": (WorkQueueQuery, lambda tx, q: work_queues.list_page(tx, q, now=NOW), work_queues.count),
@@ -76,7 +90,7 @@ async def test_one_filter(database: Database, data: Data, root: str) -> None:
     await _check(database, data, root, lambda made, kinds: {root: made.make(kinds[root])})
 
 
-@pytest.mark.parametrize("root", ["flows", "flow_runs", "deployments"])
+@pytest.mark.parametrize("root", ["flows", "flow_runs", "task_runs", "deployments"])
 async def test_filters_of_related_collections(database: Database, data: Data, root: str) -> None:
     """Each further collection's filter means that a related record of that collection matches."""
 

@@ -25,6 +25,9 @@ VALUES: dict[str, Any] = {
     **{name: {} for name in ("empirical_policy", "storage_configuration", "base_job_template")},
     "tags": [],
     "work_queue_names": [],
+    **dict.fromkeys(("task_key", "dynamic_key", "key", "value", "sender", "cache_key"), "text"),
+    **{name: {} for name in ("task_inputs",)},
+    "flow_run_run_count": 1,
     "total_run_time": 0.5,
 }
 """Something that fits a parameter of that name; ids and further times are told by their names."""
@@ -91,6 +94,7 @@ SCANS = {
     *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
     *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
+    *("retention.tasked", "retention.tasks_of"),  # the same
     *(f"retention.silent_{name}" for name in ("workers", "agents")),  # of which there are few
     "retention.count_old_lines",  # for a person who asks
     "work_pools.untyped",  # of pools

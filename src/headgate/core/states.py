@@ -205,9 +205,12 @@ def _with_scheduled_time(run: Current, proposed: StateCreate, now: datetime) -> 
 
 def next_moment(run: Current, now: datetime) -> datetime:
     """When a run that moves on `now` does so: after the state that it leaves, though another server's clock is ahead."""
-    if run.timestamp is None or run.timestamp <= now:
-        return now
-    return run.timestamp + timedelta(microseconds=1)
+    return next_moment_after(run.timestamp, now)
+
+
+def next_moment_after(before: datetime | None, now: datetime) -> datetime:
+    """The same of what entered its state at `before`."""
+    return now if before is None or before <= now else before + timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

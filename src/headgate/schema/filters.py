@@ -16,6 +16,7 @@ MAX_PAGE = 200
 """The largest page, and the default."""
 
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+PageNumber = Annotated[int, Meta(ge=1, le=2**53)]
 Count = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
 
@@ -138,6 +139,24 @@ class FlowRunFilter(Filter):
     created_by: CreatorFilter | None = None
 
 
+class SubflowFilter(Filter):
+    exists_: bool | None = None
+
+
+class TaskRunFilter(Filter):
+    operator: Operator = Operator.AND
+    id: IdFilter | None = None
+    name: NameFilter | None = None
+    tags: TagsFilter | None = None
+    state: StateFilter | None = None
+    start_time: TimeFilter | None = None
+    end_time: TimeFilter | None = None
+    expected_start_time: TimeFilter | None = None
+    subflow_runs: SubflowFilter | None = None
+    """Those that stand for a flow run within another, or those that do not."""
+    flow_run_id: NullableIdFilter | None = None
+
+
 class DeploymentFilter(Filter):
     operator: Operator = Operator.AND
     id: IdFilter | None = None
@@ -241,6 +260,18 @@ class FlowRunSort(StrEnum):
     END_TIME_DESC = "END_TIME_DESC"
 
 
+class TaskRunSort(StrEnum):
+    ID_DESC = "ID_DESC"
+    EXPECTED_START_TIME_ASC = "EXPECTED_START_TIME_ASC"
+    EXPECTED_START_TIME_DESC = "EXPECTED_START_TIME_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+    NEXT_SCHEDULED_START_TIME_ASC = "NEXT_SCHEDULED_START_TIME_ASC"
+    END_TIME_DESC = "END_TIME_DESC"
+    DURATION_DESC = "DURATION_DESC"
+    DURATION_ASC = "DURATION_ASC"
+
+
 class VariableSort(StrEnum):
     CREATED_DESC = "CREATED_DESC"
     UPDATED_DESC = "UPDATED_DESC"
@@ -268,10 +299,17 @@ class Selection(Page, kw_only=True):
 
     flows: FlowFilter | None = None
     flow_runs: FlowRunFilter | None = None
+    task_runs: TaskRunFilter | None = None
     deployments: DeploymentFilter | None = None
     work_pools: WorkPoolFilter | None = None
     work_queues: WorkQueueFilter | None = None
     work_pool_queues: WorkQueueFilter | None = None
+
+
+class NumberedSelection(Selection, kw_only=True):
+    """Page number `page`, from 1 on, of the records that match, `limit` a page; an offset has no meaning."""
+
+    page: PageNumber | None = None
 
 
 class FlowQuery(Selection, kw_only=True):
@@ -280,6 +318,33 @@ class FlowQuery(Selection, kw_only=True):
 
 class FlowRunQuery(Selection, kw_only=True):
     sort: FlowRunSort | None = None
+
+
+class TaskRunQuery(Selection, kw_only=True):
+    sort: TaskRunSort | None = None
+
+
+class TaskRunPageQuery(NumberedSelection, kw_only=True):
+    sort: TaskRunSort | None = None
+
+
+class FlowPageQuery(NumberedSelection, kw_only=True):
+    sort: FlowSort | None = None
+
+
+class FlowRunPageQuery(NumberedSelection, kw_only=True):
+    sort: FlowRunSort | None = None
+
+
+class HistoryQuery(Selection, kw_only=True):
+    """Runs by the time that they were expected to start at, in intervals of so many seconds, 500 at most."""
+
+    history_start: datetime
+    history_end: datetime
+    history_interval_seconds: float
+
+    def __post_init__(self) -> None:
+        make_aware(self, "history_start", "history_end")
 
 
 class DeploymentQuery(Selection, kw_only=True):

@@ -1,6 +1,7 @@
 """Flow runs on the wire."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -26,6 +27,13 @@ class CreatedBy(Struct, kw_only=True):
     display_value: str | None = None
 
 
+class RetryType(StrEnum):
+    """What runs a run again that was over: the process that it was in, or whoever takes it from its queue."""
+
+    IN_PROCESS = "in_process"
+    RESCHEDULE = "reschedule"
+
+
 class FlowRunPolicy(Struct, kw_only=True):
     """How often and after how long the engine runs a failed flow again. Delays are in seconds."""
 
@@ -35,7 +43,7 @@ class FlowRunPolicy(Struct, kw_only=True):
     retry_delay: Delay | list[Delay] | None = None
     pause_keys: list[str] | None = field(default_factory=list)
     resuming: bool | None = False
-    retry_type: str | None = None
+    retry_type: RetryType | None = None
 
 
 class FlowRun(Struct, kw_only=True):

@@ -121,10 +121,19 @@ class OrchestrationStatus(StrEnum):
     ABORT = "ABORT"
 
 
-class OrchestrationDetails(Struct, kw_only=True, omit_defaults=True):
-    """Why, and for WAIT how long; `type` is `accept_details`, `reject_details`, `wait_details` or `abort_details`."""
+class DetailsType(StrEnum):
+    """An answer's kind, said once more with its reason."""
 
-    type: str
+    ACCEPT = "accept_details"
+    REJECT = "reject_details"
+    WAIT = "wait_details"
+    ABORT = "abort_details"
+
+
+class OrchestrationDetails(Struct, kw_only=True, omit_defaults=True):
+    """Why, and for WAIT how long."""
+
+    type: DetailsType
     reason: str | None = None
     delay_seconds: int | None = None
 

@@ -38,7 +38,7 @@ from headgate.services import agents, holdups, references, work_pools, work_queu
 from headgate.services.admission import EVER, admissible
 from headgate.services.agents import Missing, Polled
 from headgate.services.scope import Scope
-from headgate.services.states import Proposal, propose, propose_all
+from headgate.services.states import Proposal, propose, propose_all, tell_parents
 from headgate.services.wakeups import wait_until_set
 from headgate.store import agents as agent_rows
 from headgate.store import claims as rows
@@ -303,13 +303,16 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Cla
     entered = []
     for candidate in admitted:
         run = locked[candidate.id]
-        details = StateDetails(flow_run_id=run.id, scheduled_time=run.current.scheduled_time, transition_id=None)
+        details = StateDetails(
+            flow_run_id=run.id, task_run_id=run.parent_task_run_id, scheduled_time=run.current.scheduled_time
+        )
         proposed = StateCreate(type=StateType.PENDING, name=NAMES[StateType.PENDING], state_details=details)
         at = next_moment(run.current, now)
         state = State(id=uuid7(at), type=proposed.type, name=NAMES[proposed.type], timestamp=at, state_details=details)
         timing = advance(run.timing, run.current, proposed, at=at)
         entered.append(Entered(run.id, state, timing, True, run.current.fence + 1, expires_at, holder))
     await run_rows.enter(tx, entered)
+    await tell_parents(tx, entered, locked)
     return await _grants(tx, [each.run_id for each in entered], expires_at, now)
 
 

@@ -19,9 +19,10 @@ from headgate.schema.deployments import Deployment, KeyStrategy
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate, Trace
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
-from headgate.services import key_collisions, work_queues
+from headgate.services import key_collisions, task_states, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
 from headgate.services.scope import Scope
+from headgate.services.task_states import ChildState
 from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as rows
 from headgate.store import flows as flow_rows
@@ -102,6 +103,7 @@ async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Excep
     runs = [each for each in new if isinstance(each, NewRun)]
     inserted = await rows.insert(tx, [each for each in runs if not _takes_slot(each)])
     inserted |= await _insert_in_slots(tx, [each for each in runs if _takes_slot(each)], deployments)
+    await _tell_parents(tx, [each.run for each in runs if each.run.id in inserted and each.run.parent_task_run_id])
     earlier = await _earlier(tx, [each.run for each in runs if each.run.id not in inserted], now)
     return [
         each
@@ -122,6 +124,15 @@ def _contests(new: NewRun, deployments: Mapping[UUID, Deployment], now: datetime
     if key is None or key.collision_strategy is KeyStrategy.ENQUEUE or due is None or due > now:
         return None
     return new.key_id
+
+
+async def _tell_parents(tx: Tx, runs: Sequence[FlowRun]) -> None:
+    """Runs within other runs: the tasks that stand for them there are where they are."""
+    children = [
+        ChildState(run.parent_task_run_id, run.id, run.state) for run in runs if run.parent_task_run_id and run.state
+    ]
+    if children:
+        await task_states.follow(tx, children, now=runs[0].created)
 
 
 def _takes_slot(new: NewRun) -> bool:
@@ -268,7 +279,8 @@ def new_run(
 
 def _begin(run: FlowRun, proposed: StateCreate, *, at: datetime) -> None:
     """Have a run that is not stored yet begin in a state, with all that follows from it."""
-    details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=run.id)
+    details = proposed.state_details or StateDetails()
+    details = structs.replace(details, flow_run_id=run.id, task_run_id=run.parent_task_run_id or details.task_run_id)
     if proposed.type is StateType.SCHEDULED and details.scheduled_time is None:
         details = structs.replace(details, scheduled_time=at)
     timing = advance(Timing(), Current(), structs.replace(proposed, state_details=details), at=at)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import UNSET, structs
+from msgspec import structs
 
 from headgate.core.states import (
     HOLDS_SLOT,
@@ -27,7 +27,6 @@ from headgate.core.states import (
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.states import (
-    OrchestrationDetails,
     OrchestrationResult,
     OrchestrationStatus,
     SetState,
@@ -36,8 +35,11 @@ from headgate.schema.states import (
     StateDetails,
     StateType,
 )
+from headgate.services import task_states
 from headgate.services.admission import Ledger, Place, hold_limits, ledger_of, refused_state
+from headgate.services.answers import answer
 from headgate.services.scope import Scope
+from headgate.services.task_states import ChildState
 from headgate.store import concurrency_keys as key_rows
 from headgate.store import flow_runs as rows
 from headgate.store.database import Command, TryAgain, Tx
@@ -110,9 +112,9 @@ async def propose_all(scope: Scope, proposals: Iterable[Proposal]) -> int:
     all have been tried, so that the job's pass counts as failed.
     """
     answers = await asyncio.gather(*(propose(scope, proposal) for proposal in proposals), return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, NotFound):
-            raise answer
+    for each in answers:
+        if isinstance(each, BaseException) and not isinstance(each, NotFound):
+            raise each
     return sum(1 for answer in answers if isinstance(answer, Answered) and answer.entered)
 
 
@@ -140,6 +142,7 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
             if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None):
                 freed[index] = run
     await _write(tx, entered)
+    await tell_parents(tx, entered, runs)
     return await _told(tx, answers, freed) if freed else answers
 
 
@@ -178,6 +181,17 @@ async def _write(tx: Tx, entered: list[Entered]) -> None:
     await rows.enter(tx, entered)
     if requeued := [each.run_id for each in entered if each.state.type is StateType.SCHEDULED]:
         await rows.rehome(tx, requeued)
+
+
+async def tell_parents(tx: Tx, entered: list[Entered], runs: Mapping[UUID, LockedRun]) -> None:
+    """Runs within other runs: the tasks that stand for them there are where they are."""
+    children = [
+        ChildState(parent, each.run_id, each.state)
+        for each in entered
+        if (parent := runs[each.run_id].parent_task_run_id) is not None
+    ]
+    if children:
+        await task_states.follow(tx, children, now=max(each.state.timestamp for each in children))
 
 
 PROPOSE: Command[Proposal, Answered] = Command("propose states", _propose)
@@ -249,7 +263,8 @@ def _entered(
     claimed = proposal.lease_until is not None and proposed.type is StateType.PENDING
     # Who lost the run, to the queue or to another holder, must not write to it any more.
     fence = before.fence + (claimed or (held and not kept and proposed.type is StateType.SCHEDULED))
-    details = structs.replace(proposed.state_details or StateDetails(), flow_run_id=run.id)
+    details = proposed.state_details or StateDetails()
+    details = structs.replace(details, flow_run_id=run.id, task_run_id=run.parent_task_run_id or details.task_run_id)
     if run.state is not None and goes_on(before, proposed):
         details = run.state.state_details  # a holder that comes back may repeat its last proposal
     run.state = State(
@@ -285,7 +300,7 @@ def _entered(
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))
     event = StateChanged(run.id, before.type, proposed.type, run.state.name)
-    return Answered(_result(run.state, status, reason, fence=fence if claimed else None), event, run.work_pool_id)
+    return Answered(answer(run.state, status, reason, fence=fence if claimed else None), event, run.work_pool_id)
 
 
 def _fence_again(run: LockedRun, proposal: Proposal) -> int | None:
@@ -299,16 +314,4 @@ def _kept(
 ) -> Answered:
     # With WAIT, too: its time is exact, the delay is in whole seconds.
     state = None if status is OrchestrationStatus.ABORT else run.state
-    return Answered(_result(state, status, reason, delay=delay, fence=fence))
-
-
-def _result(
-    state: State | None,
-    status: OrchestrationStatus,
-    reason: str | None,
-    *,
-    delay: int | None = None,
-    fence: int | None = None,
-) -> OrchestrationResult:
-    details = OrchestrationDetails(type=f"{status.value.lower()}_details", reason=reason, delay_seconds=delay)
-    return OrchestrationResult(state=state, status=status, details=details, fence=UNSET if fence is None else fence)
+    return Answered(answer(state, status, reason, delay=delay, fence=fence))

@@ -3,17 +3,24 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, structs
 
 from headgate.core.names import run_name
-from headgate.errors import NotFound
-from headgate.schema.states import State
-from headgate.schema.task_runs import TaskRun, TaskRunReport
+from headgate.errors import Conflict, NotFound
+from headgate.ids import uuid7
+from headgate.schema.filters import Selection, TaskRunPageQuery, TaskRunQuery
+from headgate.schema.states import State, StateCreate, StateType
+from headgate.schema.task_runs import TaskRun, TaskRunCreate, TaskRunPage, TaskRunPolicy, TaskRunReport, TaskRunUpdate
+from headgate.services import pages, task_states
 from headgate.services.scope import Scope
+from headgate.store import flow_runs as flow_run_rows
 from headgate.store import task_runs as rows
 from headgate.store.database import Command, Tx
+from headgate.store.task_runs import key_of
 
 # --- reported by clients that orchestrate task runs themselves
 
@@ -105,7 +112,98 @@ def _merged(run: TaskRun | None, id: UUID, report: Report, state: State, now: da
     )
 
 
+# --- orchestrated by the server
+
+
+async def create(scope: Scope, body: TaskRunCreate) -> tuple[TaskRun, bool]:
+    """Create a task run, Pending unless it says otherwise; answers the one of its keys, and whether it is new."""
+
+    async def unit(tx: Tx) -> tuple[TaskRun, bool]:
+        labels = await _labels(tx, body.flow_run_id, scope.now)
+        run = _new(body, labels | (body.labels or {}), scope.now)
+        key = key_of(run)
+        task_states.enter(run, body.state or StateCreate(type=StateType.PENDING), now=scope.now)
+        if await rows.insert(tx, run):
+            await rows.insert_states(tx, [(run.id, run.state)] if run.state else [])
+            return run, True
+        known = (await rows.ids_by_key(tx, [key])).get(key)
+        found = await rows.get(tx, known, now=scope.now) if known else None
+        if found is None:
+            raise Conflict(f"There is a task run with id {run.id} already, of other keys.")
+        return found, False
+
+    return await scope.store.write(unit)
+
+
+async def _labels(tx: Tx, flow_run_id: UUID | None, now: datetime) -> dict[str, Any]:
+    """What a task run has from its flow run; `Conflict` when there is no such flow run."""
+    if flow_run_id is None:
+        return {}
+    flow_run = await flow_run_rows.get(tx, flow_run_id, now=now)
+    if flow_run is None:
+        raise Conflict(f"There is no flow run with id {flow_run_id}.")
+    return flow_run.labels | {"prefect.flow-run.id": str(flow_run_id)}
+
+
+def _new(body: TaskRunCreate, labels: dict[str, Any], now: datetime) -> TaskRun:
+    id = body.id or uuid7(now)
+    return TaskRun(
+        id=id,
+        created=now,
+        updated=now,
+        name=body.name or run_name(id.int),
+        flow_run_id=body.flow_run_id,
+        task_key=body.task_key,
+        dynamic_key=body.dynamic_key,
+        cache_key=body.cache_key,
+        cache_expiration=body.cache_expiration,
+        task_version=body.task_version,
+        empirical_policy=body.empirical_policy or TaskRunPolicy(),
+        tags=body.tags or [],
+        labels=labels,
+        task_inputs=body.task_inputs or {},
+    )
+
+
+async def update(scope: Scope, id: UUID, body: TaskRunUpdate) -> None:
+    """Change a task run's name."""
+
+    async def unit(tx: Tx) -> None:
+        run = await rows.get(tx, id, now=scope.now)
+        if run is None:
+            raise NotFound("Task run not found")
+        if body.name is not UNSET:
+            await rows.update(tx, id, name=body.name, now=scope.now)
+
+    await scope.store.write(unit)
+
+
+async def delete(scope: Scope, id: UUID) -> None:
+    """Delete a task run with its states and logs."""
+
+    async def unit(tx: Tx) -> None:
+        await rows.delete(tx, _found(await rows.get(tx, id, now=scope.now)))
+
+    await scope.store.write(unit)
+
+
 # --- read
+
+
+async def list_page(scope: Scope, query: TaskRunQuery) -> list[TaskRun]:
+    """A page of those that match."""
+    return await scope.store.read(lambda tx: rows.list_page(tx, query, now=scope.now))
+
+
+async def paginate(scope: Scope, query: TaskRunPageQuery) -> TaskRunPage:
+    """A numbered page of those that match."""
+    listed = partial(rows.list_page, now=scope.now)
+    return await pages.numbered(scope, query, kind=TaskRunQuery, rows=listed, count=rows.count, page=TaskRunPage)
+
+
+async def count(scope: Scope, query: Selection) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query))
 
 
 async def get(scope: Scope, id: UUID) -> TaskRun:
@@ -116,6 +214,14 @@ async def get(scope: Scope, id: UUID) -> TaskRun:
 async def states(scope: Scope, id: UUID) -> list[State]:
     """A task run's history, oldest first."""
     return await scope.store.read(lambda tx: rows.states(tx, id))
+
+
+async def state(scope: Scope, id: UUID) -> State:
+    """One state of a task run."""
+    found = await scope.store.read(lambda tx: rows.state(tx, id))
+    if found is None:
+        raise NotFound("Flow run state not found")  # as existing servers word it
+    return found
 
 
 def _found(run: TaskRun | None) -> TaskRun:

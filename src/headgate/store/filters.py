@@ -1,12 +1,12 @@
 """The `/filter` grammar as SQL conditions.
 
-Every condition is text over fixed aliases (`f` flow, `e` deployment, `r` flow_run, `d` its detail, `q` work_queue,
-`p` work_pool, `w` worker, `a` agent, `v` variable, `s` secret, `l` log) with its values in `Params`, so that requests of
-the same shape share one prepared statement.
+Every condition is text over fixed aliases (`f` flow, `e` deployment, `r` flow_run, `d` its detail, `t` task_run, `q`
+work_queue, `p` work_pool, `w` worker, `a` agent, `v` variable, `s` secret, `l` log) with its values in `Params`, so that
+requests of the same shape share one prepared statement.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from headgate.core.liveness import HEARTBEAT_SECONDS, MISSED_BEATS
@@ -14,6 +14,7 @@ from headgate.schema.filters import (
     AgentFilter,
     CreatorFilter,
     DeploymentFilter,
+    Filter,
     FlowFilter,
     FlowRunFilter,
     IdFilter,
@@ -29,6 +30,7 @@ from headgate.schema.filters import (
     Selection,
     StateFilter,
     TagsFilter,
+    TaskRunFilter,
     TextsFilter,
     TimeFilter,
     VariableFilter,
@@ -47,6 +49,7 @@ class Params:
         self.values: dict[str, Any] = {}
         self.second = "INTERVAL '1 second'" if dialect == "postgresql" else "1000000"
         """What the difference of two times is counted in."""
+        self._dialect = dialect
         self._lists_as = "jsonb_array_elements_text({}) AS each(value)" if dialect == "postgresql" else "json_each({})"
 
     def one(self, value: Any, kind: str | None = None) -> str:
@@ -58,6 +61,19 @@ class Params:
     def many(self, values: list[Any], kind: str) -> str:
         """A placeholder for the list on the right of `IN`."""
         return self.one(values, kind) + "[]"
+
+    def seconds(self, difference: str) -> str:
+        """The difference of two times in seconds."""
+        if self._dialect == "postgresql":
+            return f"CAST(EXTRACT(EPOCH FROM ({difference})) AS double precision)"
+        return f"(({difference}) / 1000000.0)"
+
+    def intervals(self, difference: str, interval: timedelta) -> str:
+        """How many whole intervals a positive difference of two times has."""
+        length = self.one(interval // timedelta(microseconds=1), "bigint")
+        if self._dialect == "postgresql":
+            return f"CAST(floor(EXTRACT(EPOCH FROM ({difference})) * 1000000 / {length}) AS bigint)"
+        return f"(({difference}) / {length})"
 
     def items(self, column: str) -> str:
         """A JSON list column as rows of `value`."""
@@ -148,14 +164,15 @@ def _times(column: str, f: TimeFilter | None, p: Params) -> str | None:
     return joined([bound("<=", f.before_), bound(">=", f.after_), _null(column, f.is_null_)])
 
 
-def _state(f: StateFilter | None, p: Params) -> str | None:
+def _state(alias: str, f: StateFilter | None, p: Params) -> str | None:
     if f is None:
         return None
     kind = None
     if f.type is not None:
         wanted, unwanted = f.type.any_, f.type.not_any_
-        kind = joined([_among("r.state_type", wanted, p, "text"), _not_among("r.state_type", unwanted, p, "text")])
-    return joined([kind, _name("r.state_name", f.name, p)], f.operator)
+        column = f"{alias}.state_type"
+        kind = joined([_among(column, wanted, p, "text"), _not_among(column, unwanted, p, "text")])
+    return joined([kind, _name(f"{alias}.state_name", f.name, p)], f.operator)
 
 
 def flow_condition(f: FlowFilter | None, p: Params) -> str:
@@ -179,17 +196,46 @@ def flow_run_condition(f: FlowRunFilter | None, p: Params) -> str:
             _tags("d.tags", f.tags, p),
             _ids("r.deployment_id", f.deployment_id, p),
             _name("q.name", f.work_queue_name, p),
-            _state(f.state, p),
+            _state("r", f.state, p),
             _name("d.flow_version", f.flow_version, p),
             _times("r.start_time", f.start_time, p),
             _times("r.end_time", f.end_time, p),
             _times("r.expected_start_time", f.expected_start_time, p),
             _times("r.due_at", f.next_scheduled_start_time, p),
             _ids("d.parent_task_run_id", f.parent_task_run_id, p),
-            # A run is the child of a task run, and of a flow run only through that.
-            "FALSE" if f.parent_flow_run_id and f.parent_flow_run_id.any_ is not None else None,
+            _parents(f.parent_flow_run_id, p),
             _name("d.idempotency_key", f.idempotency_key, p),
             _creator("d.created_by", f.created_by, p),
+        ],
+        f.operator,
+    )
+
+
+def _parents(f: NullableIdFilter | None, p: Params) -> str | None:
+    """A run is the child of a task run, and of a flow run through that."""
+    if f is None:
+        return None
+    parent = "(SELECT x.flow_run_id FROM task_run x WHERE x.id = d.parent_task_run_id)"
+    return _ids(parent, f, p)
+
+
+def task_run_condition(f: TaskRunFilter | None, p: Params) -> str:
+    """On `t`."""
+    if f is None:
+        return "TRUE"
+    stands = "EXISTS (SELECT 1 FROM flow_run_detail x WHERE x.parent_task_run_id = t.id)"
+    wanted = f.subflow_runs.exists_ if f.subflow_runs else None
+    return joined(
+        [
+            _ids("t.id", f.id, p),
+            _name("t.name", f.name, p),
+            _tags("t.tags", f.tags, p),
+            _state("t", f.state, p),
+            _times("t.start_time", f.start_time, p),
+            _times("t.end_time", f.end_time, p),
+            _times("t.expected_start_time", f.expected_start_time, p),
+            None if wanted is None else stands if wanted else f"NOT {stands}",
+            _ids("t.flow_run_id", f.flow_run_id, p),
         ],
         f.operator,
     )
@@ -303,15 +349,12 @@ _DEPLOYMENTS = "FROM deployment e LEFT JOIN work_queue q ON q.id = e.work_queue_
 _LINKS: Mapping[tuple[str, str], str] = {
     ("flows", "flow_runs"): f"{_RUNS} WHERE r.flow_id = f.id",
     ("flows", "deployments"): f"{_DEPLOYMENTS} WHERE e.flow_id = f.id",
-    ("flows", "work_queues"): "FROM work_queue q JOIN deployment e ON e.work_queue_id = q.id WHERE e.flow_id = f.id",
-    ("flows", "work_pools"): (
-        "FROM work_pool p JOIN work_queue q ON q.work_pool_id = p.id JOIN deployment e ON e.work_queue_id = q.id "
-        "WHERE e.flow_id = f.id"
-    ),
     ("flow_runs", "flows"): "FROM flow f WHERE f.id = r.flow_id",
+    ("flow_runs", "task_runs"): "FROM task_run t WHERE t.flow_run_id = r.id",
     ("flow_runs", "deployments"): f"{_DEPLOYMENTS} WHERE e.id = r.deployment_id",
     ("flow_runs", "work_queues"): "FROM work_queue q WHERE q.id = r.work_queue_id",
     ("flow_runs", "work_pools"): "FROM work_pool p WHERE p.id = r.work_pool_id",
+    ("task_runs", "flow_runs"): f"{_RUNS} WHERE r.id = t.flow_run_id",
     ("deployments", "flows"): "FROM flow f WHERE f.id = e.flow_id",
     ("deployments", "flow_runs"): f"{_RUNS} WHERE r.deployment_id = e.id",
     ("deployments", "work_queues"): "FROM work_queue q WHERE q.id = e.work_queue_id",
@@ -320,9 +363,22 @@ _LINKS: Mapping[tuple[str, str], str] = {
     ),
 }
 
+_VIA: Mapping[tuple[str, str], str] = {
+    ("flows", "task_runs"): "flow_runs",
+    ("flows", "work_queues"): "deployments",
+    ("flows", "work_pools"): "deployments",
+    ("task_runs", "flows"): "flow_runs",
+    ("task_runs", "deployments"): "flow_runs",
+    ("task_runs", "work_queues"): "flow_runs",
+    ("task_runs", "work_pools"): "flow_runs",
+    ("deployments", "task_runs"): "flow_runs",
+}
+"""Collections that hang on another by way of a third: one record of that third has to match all of their filters."""
+
 _CONDITIONS: Mapping[str, Callable[[Any, Params], str]] = {
     "flows": flow_condition,
     "flow_runs": flow_run_condition,
+    "task_runs": task_run_condition,
     "deployments": deployment_condition,
     "work_pools": work_pool_condition,
     "work_queues": work_queue_condition,
@@ -330,13 +386,30 @@ _CONDITIONS: Mapping[str, Callable[[Any, Params], str]] = {
 
 
 def selection_condition(root: str, selection: Selection, p: Params) -> str:
-    """The condition of all filters of a request for records of `root`: its own, and one EXISTS per other collection."""
+    """The condition of all filters of a request for records of `root`: its own, and one EXISTS per related record."""
     given = {name: getattr(selection, name) for name in _CONDITIONS}
     given["work_queues"] = given["work_queues"] or selection.work_pool_queues
+    return _selected(root, {name: wanted for name, wanted in given.items() if wanted is not None}, p)
+
+
+def _selected(root: str, given: Mapping[str, Filter], p: Params) -> str:
     conditions: list[str | None] = []
+    groups: dict[str, dict[str, Filter]] = {}
     for name, wanted in given.items():
-        if wanted is None:
-            continue
-        condition = _CONDITIONS[name](wanted, p)
-        conditions.append(condition if name == root else f"EXISTS (SELECT 1 {_LINKS[root, name]} AND {condition})")
+        if name == root:
+            conditions.append(_CONDITIONS[name](wanted, p))
+        else:
+            groups.setdefault(_VIA.get((root, name), name), {})[name] = wanted
+    for name, group in groups.items():
+        if root == "task_runs" and (ids := _run_ids(group.get("flow_runs"))) is not None:
+            # SQLite looks at every task run where only an EXISTS says whose they are.
+            conditions.append(_among("t.flow_run_id", ids, p, "uuid"))
+        conditions.append(f"EXISTS (SELECT 1 {_LINKS[root, name]} AND {_selected(name, group, p)})")
     return joined(conditions)
+
+
+def _run_ids(f: Filter | None) -> list[Any] | None:
+    """The flow runs that a filter names; None when it does not, or names others, too."""
+    if not isinstance(f, FlowRunFilter) or f.operator is Operator.OR or f.id is None:
+        return None
+    return f.id.any_

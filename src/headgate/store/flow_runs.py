@@ -70,6 +70,7 @@ class LockedRun:
     worker_id: UUID | None
     key_id: UUID | None = None
     is_limited: bool = False
+    parent_task_run_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,7 @@ def _locked(row: Row) -> LockedRun:
         worker_id=row["worker_id"],
         key_id=row["key_id"],
         is_limited=bool(row["is_limited"]),
+        parent_task_run_id=row["parent_task_run_id"],
     )
 
 

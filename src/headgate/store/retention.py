@@ -166,9 +166,10 @@ async def count(tx: Tx, cutoffs: Cutoffs) -> Amounts:
     if cutoffs.runs:
         before = {"before": cutoffs.runs}
         runs = await tx.fetch_value(_SQL["count_ended"], before)
-        tasks = sum([await tx.fetch_value(_SQL[name], before) for name in ("count_task_runs", "count_alone")])
-        counts = ("count_states", "count_task_states", "count_states_alone")
-        states = sum([await tx.fetch_value(_SQL[name], before) for name in counts])
+        tasks = await tx.fetch_value(_SQL["count_task_runs"], before) + await tx.fetch_value(_SQL["count_alone"], before)
+        states = await tx.fetch_value(_SQL["count_states"], before)
+        states += await tx.fetch_value(_SQL["count_task_states"], before)
+        states += await tx.fetch_value(_SQL["count_states_alone"], before)
         since = first_at(cutoffs.logs) if cutoffs.logs else UUID(int=0)
         lines = await tx.fetch_value(_SQL["count_lines_of_ended"], {"before": cutoffs.runs, "before_id": since})
     if cutoffs.logs:

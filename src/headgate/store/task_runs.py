@@ -8,14 +8,29 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.core.task_states import Enclosing
+from headgate.schema.filters import Selection, TaskRunQuery, TaskRunSort
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.schema.task_runs import TaskRun, TaskRunPolicy
 from headgate.store.database import Row, Tx
+from headgate.store.filters import Params, selection_condition
+from headgate.store.paging import page
+from headgate.store.run_history import run_seconds
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("task_runs")
 _SELECT = _SQL["select"].sqlite
 _NO_RUN = UUID(int=0)
+_ORDER = {
+    TaskRunSort.ID_DESC: "t.id DESC",
+    TaskRunSort.EXPECTED_START_TIME_ASC: "t.expected_start_time NULLS LAST, t.id",
+    TaskRunSort.EXPECTED_START_TIME_DESC: "t.expected_start_time DESC NULLS LAST, t.id DESC",
+    TaskRunSort.NAME_ASC: "t.name, t.id",
+    TaskRunSort.NAME_DESC: "t.name DESC, t.id DESC",
+    TaskRunSort.NEXT_SCHEDULED_START_TIME_ASC: "t.due_at NULLS LAST, t.id",
+    TaskRunSort.END_TIME_DESC: "t.end_time DESC NULLS LAST, t.id DESC",
+}
+_BY_DURATION = {TaskRunSort.DURATION_DESC: "DESC", TaskRunSort.DURATION_ASC: "ASC"}
 
 Key = tuple[UUID | None, str, str]
 """Flow run, task key and dynamic key: there is one task run of each."""
@@ -49,6 +64,37 @@ def _task_run(row: Row, now: datetime) -> TaskRun:
             state_details=convert(details, StateDetails),
         )
     return run
+
+
+async def list_page(tx: Tx, query: TaskRunQuery, *, now: datetime) -> list[TaskRun]:
+    """A page of those that match."""
+    p = Params(tx.dialect)
+    where = selection_condition("task_runs", query, p)
+    sort = query.sort or TaskRunSort.ID_DESC
+    if (way := _BY_DURATION.get(sort)) is not None:
+        order = f"{run_seconds('t', p, now)} {way}, t.expected_start_time DESC NULLS LAST, t.id DESC"
+    else:
+        order = _ORDER[sort]
+    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
+    return [_task_run(row, now) for row in rows]
+
+
+async def count(tx: Tx, selection: Selection) -> int:
+    """How many match."""
+    p = Params(tx.dialect)
+    where = selection_condition("task_runs", selection, p)
+    found: int = await tx.fetch_value(f"SELECT count(*) FROM task_run t WHERE {where}", p.values)
+    return found
+
+
+async def insert(tx: Tx, run: TaskRun) -> bool:
+    """Insert; False when there is one of that id, or of that key."""
+    return await tx.execute(_SQL["insert"], _values(run)) > 0
+
+
+async def update(tx: Tx, id: UUID, *, name: str, now: datetime) -> bool:
+    """Change its name; False when there is none."""
+    return await tx.execute(_SQL["update"], {"id": id, "name": name, "updated": now}) > 0
 
 
 async def upsert(tx: Tx, runs: Iterable[TaskRun]) -> None:
@@ -113,26 +159,44 @@ async def lock(tx: Tx, ids: Iterable[UUID], *, now: datetime) -> dict[UUID, Task
 
 async def ids_by_key(tx: Tx, keys: Sequence[Key]) -> dict[Key, UUID]:
     """Ids of the task runs that there are, by their keys."""
-    found: dict[Key, UUID] = {}
-    for statement, group in (
-        ("by_keys", [key for key in keys if key[0] is not None]),
-        ("by_keys_alone", [key for key in keys if key[0] is None]),
-    ):
-        if group:
-            params: dict[str, Any] = {
-                "task_keys": [*{key[1] for key in group}],
-                "dynamic_keys": [*{key[2] for key in group}],
-            }
-            if statement == "by_keys":
-                params["flow_run_ids"] = [*{key[0] for key in group}]
-            rows = await tx.fetch(_SQL[statement], params)
-            found |= {(row["flow_run_id"], row["task_key"], row["dynamic_key"]): row["id"] for row in rows}
+    rows: list[Row] = []
+    if ids := {key[0] for key in keys if key[0] is not None}:
+        rows += await tx.fetch(_SQL["by_keys"], {"flow_run_ids": [*ids]} | _key_lists(keys))
+    if any(key[0] is None for key in keys):
+        rows += await tx.fetch(_SQL["by_keys_alone"], _key_lists(keys))
+    return {(row["flow_run_id"], row["task_key"], row["dynamic_key"]): row["id"] for row in rows}
+
+
+def _key_lists(keys: Sequence[Key]) -> dict[str, Any]:
+    return {"task_keys": [*{key[1] for key in keys}], "dynamic_keys": [*{key[2] for key in keys}]}
+
+
+async def cached(tx: Tx, cache_key: str, *, now: datetime) -> State | None:
+    """The latest state that stands under a cache key and has not expired."""
+    row = await tx.fetch_one(_SQL["cached"], {"cache_key": cache_key, "now": now})
+    return state_of(row) if row else None
+
+
+async def enclosing(tx: Tx, flow_run_ids: Iterable[UUID]) -> dict[UUID, Enclosing]:
+    """What task runs need to know of their flow runs."""
+    rows = await tx.fetch(_SQL["enclosing"], {"ids": [*flow_run_ids]})
+    found = {}
+    for row in rows:
+        details = convert(row["state_details"] or {}, StateDetails)
+        kind = StateType(row["state_type"]) if row["state_type"] else None
+        found[row["id"]] = Enclosing(row["id"], kind, row["run_count"], details.pause_timeout, details.pause_reschedule)
     return found
 
 
 async def states(tx: Tx, id: UUID) -> list[State]:
     """A task run's history, oldest first."""
     return [state_of(row) for row in await tx.fetch(_SQL["states"], {"task_run_id": id})]
+
+
+async def state(tx: Tx, id: UUID) -> State | None:
+    """One state, by its own id; for a person who looks at it, since it may look at all task runs."""
+    row = await tx.fetch_one(_SQL["state"], {"id": id}) or await tx.fetch_one(_SQL["state_elsewhere"], {"id": id})
+    return state_of(row) if row else None
 
 
 def state_of(row: Row) -> State:

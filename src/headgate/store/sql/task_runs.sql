@@ -1,3 +1,15 @@
+-- name: insert
+-- No row, and no error, when there is one of that id or of that key.
+INSERT INTO task_run (id, created, updated, flow_run_id, task_key, dynamic_key, name, cache_key, cache_expiration,
+                      task_version, empirical_policy, tags, labels, task_inputs, state_id, state_type, state_name,
+                      state_timestamp, due_at, expected_start_time, start_time, end_time, total_run_time, run_count,
+                      flow_run_run_count)
+VALUES (:id, :created, :updated, :flow_run_id, :task_key, :dynamic_key, :name, :cache_key, :cache_expiration,
+        :task_version, :empirical_policy, :tags, :labels, :task_inputs, :state_id, :state_type, :state_name,
+        :state_timestamp, :due_at, :expected_start_time, :start_time, :end_time, :total_run_time, :run_count,
+        :flow_run_run_count)
+ON CONFLICT DO NOTHING
+
 -- name: upsert
 -- A task run as it is by now. The one that is there already stays when it is in a later state: reports may overtake
 -- each other, and another server may have been quicker.
@@ -74,3 +86,31 @@ DELETE FROM log WHERE flow_run_id = :flow_run_id AND task_run_id = :task_run_id
 
 -- name: delete
 DELETE FROM task_run WHERE id IN :ids::uuid[]
+
+-- name: update
+UPDATE task_run SET name = :name, updated = :updated WHERE id = :id
+
+-- name: cached
+-- The latest completed state under a cache key, unless it has expired.
+SELECT id, type, name, timestamp, message, state_details, data FROM task_run_state
+WHERE cache_key = :cache_key AND (cache_expiration IS NULL OR cache_expiration > :now)
+ORDER BY timestamp DESC, id DESC LIMIT 1
+
+-- name: enclosing
+-- What task runs need to know of their flow runs.
+SELECT r.id, r.state_type, r.run_count, s.state_details
+FROM flow_run r LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
+WHERE r.id IN :ids::uuid[]
+
+-- name: state
+-- One state, by its own id, which no index has: it is looked for at the task runs that were made before it, the latest
+-- first, one probe each.
+SELECT s.id, s.type, s.name, s.timestamp, s.message, s.state_details, s.data
+FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id AND s.id = :id
+WHERE t.id <= :id ORDER BY t.id DESC LIMIT 1
+
+-- name: state_elsewhere
+-- The same at those whose ids their clients made in another way.
+SELECT s.id, s.type, s.name, s.timestamp, s.message, s.state_details, s.data
+FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id AND s.id = :id
+WHERE t.id > :id ORDER BY t.id LIMIT 1

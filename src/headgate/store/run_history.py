@@ -1,0 +1,74 @@
+"""Runs counted by intervals of their expected start and by state."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from headgate.core.states import TERMINAL
+from headgate.schema.filters import Selection
+from headgate.schema.run_history import HistoryState
+from headgate.schema.states import StateType
+from headgate.store.database import Tx
+from headgate.store.filters import Params, selection_condition
+
+_FROM: Mapping[str, tuple[str, str]] = {
+    "flow_runs": (
+        "r",
+        "flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id LEFT JOIN work_queue q ON q.id = r.work_queue_id",
+    ),
+    "task_runs": ("t", "task_run t"),
+}
+
+
+def run_seconds(alias: str, p: Params, now: datetime) -> str:
+    """Seconds that a run has run by `now`, the Running state that it may be in included."""
+    running = p.seconds(f"{p.one(now, 'timestamptz')} - {alias}.state_timestamp")
+    return f"({alias}.total_run_time + CASE WHEN {alias}.state_type = 'RUNNING' AND {running} > 0 THEN {running} ELSE 0 END)"
+
+
+def late_seconds(alias: str, p: Params, now: datetime) -> str:
+    """Seconds by which a run started, or by `now` has failed to start, after its expected time; 0 when on time."""
+    over = ", ".join(f"'{kind}'" for kind in sorted(TERMINAL))
+    started = p.seconds(f"{alias}.start_time - {alias}.expected_start_time")
+    waits = p.seconds(f"{p.one(now, 'timestamptz')} - {alias}.expected_start_time")
+    is_over = f"{alias}.state_type IN ({over})"
+    late = f"CASE WHEN {alias}.start_time IS NOT NULL THEN {started} WHEN {is_over} THEN 0 ELSE {waits} END"
+    return f"(CASE WHEN ({late}) > 0 THEN ({late}) ELSE 0 END)"
+
+
+async def counted(
+    tx: Tx, root: str, selection: Selection, *, start: datetime, interval: timedelta, intervals: int, now: datetime
+) -> dict[int, list[HistoryState]]:
+    """By the number of the interval, from 0 on: its runs by state; intervals without runs are left out."""
+    alias, tables = _FROM[root]
+    p = Params(tx.dialect)
+    time = f"{alias}.expected_start_time"
+    bucket = p.intervals(f"{time} - {p.one(start, 'timestamptz')}", interval)
+    where = selection_condition(root, selection, p)
+    span = f"{time} >= {p.one(start, 'timestamptz')} AND {time} < {p.one(start + intervals * interval, 'timestamptz')}"
+    sql = (
+        f"SELECT x.bucket, x.state_type, x.state_name, count(*) AS runs, sum(x.ran) AS ran, sum(x.late) AS late FROM ("
+        f"SELECT {bucket} AS bucket, {alias}.state_type, {alias}.state_name, {run_seconds(alias, p, now)} AS ran, "
+        f"{late_seconds(alias, p, now)} AS late FROM {tables} WHERE {span} AND {where}) AS x "
+        "GROUP BY x.bucket, x.state_type, x.state_name ORDER BY x.bucket, x.state_type, x.state_name"
+    )
+    found: dict[int, list[HistoryState]] = {}
+    for row in await tx.fetch(sql, p.values):
+        state = HistoryState(
+            state_type=StateType(row["state_type"]) if row["state_type"] else None,
+            state_name=row["state_name"],
+            count_runs=row["runs"],
+            sum_estimated_run_time=float(row["ran"]),
+            sum_estimated_lateness=float(row["late"]),
+        )
+        found.setdefault(int(row["bucket"]), []).append(state)
+    return found
+
+
+async def mean_lateness(tx: Tx, selection: Selection, *, now: datetime) -> float | None:
+    """Seconds that matching flow runs are late on average; None when there are none."""
+    p = Params(tx.dialect)
+    alias, tables = _FROM["flow_runs"]
+    where = selection_condition("flow_runs", selection, p)
+    late = late_seconds(alias, p, now)
+    found = await tx.fetch_value(f"SELECT avg({late}) FROM {tables} WHERE {where}", p.values)
+    return None if found is None else float(found)

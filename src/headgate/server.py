@@ -110,7 +110,12 @@ def app_of(scope: Scope) -> ASGIApp:
     def make_scope(connection: HTTPConnection) -> Scope:
         actor = connection.scope.get("actor")
         is_gone = connection.is_disconnected if isinstance(connection, HttpRequest) else scope.is_gone
-        return replace(scope, actor=Actor(actor) if actor else Actor(), is_gone=is_gone)
+        return replace(
+            scope,
+            actor=Actor(actor) if actor else Actor(),
+            is_gone=is_gone,
+            base_url=lambda: str(connection.base_url),
+        )
 
     return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings, sockets=SOCKETS)
 

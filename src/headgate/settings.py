@@ -143,6 +143,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_retention_logs_days: Annotated[
         float, _s("Days that log lines are kept, also those of runs that stay; 0 means for ever.", ge=0, le=36_500)
     ] = 30.0
+    server_retention_events_days: Annotated[
+        float, _s("Days that events can be asked for; 0 means for ever.", ge=0, le=36_500)
+    ] = 7.0
     server_retention_workers_days: Annotated[
         float, _s("Days that a worker is remembered after it went offline; 0 means for ever.", ge=0, le=36_500)
     ] = 30.0

@@ -95,7 +95,7 @@ def _parameter(parameter: Parameter, place: str, schemas: _Schemas) -> dict[str,
     schema = schemas[_key(parameter.type)]
     if not required:
         schema = {**schema, "default": msgspec.to_builtins(parameter.default)}
-    return {"name": parameter.name, "in": place, "required": required, "schema": schema}
+    return {"name": parameter.key, "in": place, "required": required, "schema": schema}
 
 
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:

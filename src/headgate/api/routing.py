@@ -44,12 +44,21 @@ class Prebuilt(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A value from the path or the query. `many`: it may be given several times and is a list."""
+    """A value from the path or the query. `many`: it may be given several times and is a list.
+
+    `title`: its name on the wire, where that is no name of Python's: `Annotated[str, Meta(title="page-token")]`.
+    """
 
     name: str
     type: Any
     default: Any = ABSENT
     many: bool = False
+    title: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name on the wire."""
+        return self.title or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class Route:
         if self.in_query:
             given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
             for each in self.in_query:
-                arguments[each.name] = _convert_query(each, given.get(each.name))
+                arguments[each.name] = _convert_query(each, given.get(each.key))
         if self.body is not None:
             arguments["body"] = self.body.decode(raw)
         return arguments
@@ -229,15 +238,16 @@ def _body(annotation: Any, *, replaces_nul: bool) -> Body:
 def _query_parameter(handler: Handler, parameter: inspect.Parameter) -> Parameter:
     kind = _annotation(handler, parameter)
     many = any(get_origin(each) in (list, set, tuple) for each in (kind, *get_args(kind)))
-    return Parameter(parameter.name, kind, parameter.default, many=many)
+    title = next((each.title for each in get_args(kind) if isinstance(each, msgspec.Meta) and each.title), None)
+    return Parameter(parameter.name, kind, parameter.default, many=many, title=title)
 
 
 def _convert_query(parameter: Parameter, given: list[str] | None) -> Any:
     if given is None:
         if parameter.default is ABSENT:
-            raise unreadable_query(parameter.name, None)
+            raise unreadable_query(parameter.key, None)
         return parameter.default
     try:
         return msgspec.convert(given if parameter.many else given[-1], parameter.type, strict=False)
     except msgspec.ValidationError as error:
-        raise unreadable_query(parameter.name, given if parameter.many else given[-1], error=error) from None
+        raise unreadable_query(parameter.key, given if parameter.many else given[-1], error=error) from None

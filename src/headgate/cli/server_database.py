@@ -21,6 +21,7 @@ _WORDS = {
     "task_runs": ("task run", "of these runs"),
     "states": ("state", "of these runs"),
     "log_lines": ("log line", "written"),
+    "events": ("event", "received"),
     "workers": ("worker", "last online"),
     "agents": ("agent", "last online"),
 }
@@ -43,7 +44,7 @@ def prune(
     output: Output = "table",
     session: InSession,
 ) -> None:
-    """Delete what is old: ended flow runs with states and logs, log lines, workers that are offline.
+    """Delete what is old: ended flow runs with states and logs, log lines, events, workers that are offline.
 
     A server does so itself as it goes. This may be run beside it, and stopped at any time.
 
@@ -96,16 +97,17 @@ def _cutoffs(settings: Settings, older_than: str | None, now: datetime) -> Cutof
             runs_days=settings.server_retention_runs_days,
             logs_days=settings.server_retention_logs_days,
             workers_days=settings.server_retention_workers_days,
+            events_days=settings.server_retention_events_days,
         )
     try:
         before = now.astimezone(UTC) - timedelta(seconds=seconds_of(older_than, option="--older-than"))
     except OverflowError:
         raise UsageError(f"--older-than: {older_than!r} is before the calendar begins.") from None
-    return Cutoffs(before, before, before)
+    return Cutoffs(before, before, before, before)
 
 
 def _rows(found: Amounts, chosen: Cutoffs) -> list[tuple[str, str, str]]:
-    before = (chosen.runs, chosen.runs, chosen.runs, chosen.logs, chosen.workers, chosen.workers)
+    before = (chosen.runs, chosen.runs, chosen.runs, chosen.logs, chosen.events, chosen.workers, chosen.workers)
     return [
         (f"{noun}s {limit}", local(moment)[:16] if moment else "kept for ever", f"{getattr(found, name):,}")
         for (name, (noun, limit)), moment in zip(_WORDS.items(), before, strict=True)

@@ -17,11 +17,12 @@ _FEW_DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """The moments before which a run's end, a log line, a worker's going offline is too old; None: kept for ever."""
+    """The moments before which a run's end, a log line, a worker's last sign, an event is too old; None: kept for ever."""
 
     runs: datetime | None = None
     logs: datetime | None = None
     workers: datetime | None = None
+    events: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,10 @@ class Span:
     end: datetime
 
 
-def cutoffs(now: datetime, *, runs_days: float, logs_days: float, workers_days: float) -> Cutoffs:
+def cutoffs(now: datetime, *, runs_days: float, logs_days: float, workers_days: float, events_days: float = 0.0) -> Cutoffs:
     """What is too old when things are kept for so many days; 0 days mean for ever."""
-    return Cutoffs(*(now - timedelta(days=days) if days else None for days in (runs_days, logs_days, workers_days)))
+    ages = (runs_days, logs_days, workers_days, events_days)
+    return Cutoffs(*(now - timedelta(days=days) if days else None for days in ages))
 
 
 def log_span(days: float) -> timedelta:

@@ -10,6 +10,7 @@ class Amounts(Struct, frozen=True, kw_only=True):
     task_runs: int = 0
     states: int = 0
     log_lines: int = 0
+    events: int = 0
     workers: int = 0
     agents: int = 0
 

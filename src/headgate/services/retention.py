@@ -34,6 +34,9 @@ class Rounds:
     tasks: UUID = _NONE
 
 
+_OF_THEIR_OWN = ("log", "event")
+"""Tables whose partitions go by their age alone, whatever becomes of runs."""
+
 _Delete = Callable[[Tx, Sequence[UUID]], Awaitable[Step]]
 
 
@@ -45,6 +48,7 @@ def cutoffs_of(scope: Scope) -> Cutoffs:
         runs_days=settings.server_retention_runs_days,
         logs_days=settings.server_retention_logs_days,
         workers_days=settings.server_retention_workers_days,
+        events_days=settings.server_retention_events_days,
     )
 
 
@@ -72,6 +76,8 @@ async def steps(
         parts += [_delete_ended(scope, cutoffs.runs), _delete_ended_alone(scope, cutoffs.runs)]
     if cutoffs.logs:
         parts.append(_delete_old_lines(scope, cutoffs.logs, rounds, exact=exact))
+    if cutoffs.events:
+        parts.append(_delete_old_events(scope, cutoffs.events, exact=exact))
     if rounds is not None:
         parts += [_delete_stray_states(scope, rounds), _delete_stray_tasks(scope, rounds)]
     for part in parts:
@@ -118,6 +124,13 @@ async def _delete_old_lines(scope: Scope, before: datetime, rounds: Rounds | Non
             yield amounts
 
 
+async def _delete_old_events(scope: Scope, before: datetime, *, exact: bool) -> AsyncIterator[Amounts]:
+    if not exact:
+        before = await _before_partitions(scope, before, table="event")
+    while await scope.store.read(lambda tx: rows.has_old_events(tx, before=before)):
+        yield await scope.store.write(lambda tx: rows.delete_old_events(tx, before=before))
+
+
 async def _until_gone(scope: Scope, ids: Sequence[UUID], delete: _Delete) -> AsyncIterator[Amounts]:
     """Steps until none of these runs is left."""
     while ids:
@@ -158,8 +171,10 @@ async def keep_partitions(scope: Scope, cutoffs: Cutoffs) -> int:
     """
     changed = 0
     lines = rules.log_span(scope.settings.server_retention_logs_days)
+    events = rules.log_span(scope.settings.server_retention_events_days)
     for table, length, before in (
         ("log", lines, cutoffs.logs),
+        ("event", events, cutoffs.events),
         ("flow_run_state", rules.STATE_SPAN, cutoffs.runs),
         ("task_run_state", rules.STATE_SPAN, cutoffs.runs),
     ):
@@ -178,13 +193,13 @@ async def _keep_partitions(scope: Scope, table: str, length: timedelta, before: 
     missing = rules.spans_ahead(covered, length, now=scope.now)
     past = [each for each in present if before is not None and each.span.end <= before]
     units: list[Unit[bool]] = [lambda tx, span=span: partitions.add(tx, table, span) for span in missing]  # type: ignore[misc]
-    units += [lambda tx, each=each: partitions.drop(tx, each, even_of_runs=table == "log") for each in past]  # type: ignore[misc]
+    units += [lambda tx, each=each: partitions.drop(tx, each, even_of_runs=table in _OF_THEIR_OWN) for each in past]  # type: ignore[misc]
     return sum([await scope.store.write(unit) for unit in units])
 
 
-async def _before_partitions(scope: Scope, before: datetime) -> datetime:
-    """Before which moment lines have to be deleted one by one, because they will not go with their partition."""
-    present = await scope.store.read(lambda tx: partitions.list_all(tx, "log"))
+async def _before_partitions(scope: Scope, before: datetime, *, table: str = "log") -> datetime:
+    """Before which moment rows have to be deleted one by one, because they will not go with their partition."""
+    present = await scope.store.read(lambda tx: partitions.list_all(tx, table))
     return min([before, *(each.span.start for each in present)])
 
 

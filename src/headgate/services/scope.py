@@ -6,6 +6,7 @@ from datetime import datetime
 
 from headgate.clock import Clock
 from headgate.schema.collections import WorkerCollections
+from headgate.services.event_streams import EventStreams
 from headgate.services.log_streams import LogStreams
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings
@@ -45,6 +46,8 @@ class Scope:
     is_gone: Callable[[], Awaitable[bool]] = field(default=_stays)
     worker_types: Callable[[], WorkerCollections] = dict
     log_streams: LogStreams = field(default_factory=LogStreams)
+    event_streams: EventStreams = field(default_factory=EventStreams)
+    base_url: Callable[[], str] = lambda: "http://localhost/"
 
     @property
     def now(self) -> datetime:

@@ -131,6 +131,16 @@ async def delete_old_lines(tx: Tx, ids: Sequence[UUID], *, before: datetime) -> 
     return Step(Amounts(log_lines=deleted), ids[len(chosen) :])
 
 
+async def has_old_events(tx: Tx, *, before: datetime) -> bool:
+    """Whether there are events that were received before a moment."""
+    return bool(await tx.fetch_value(_SQL["has_old_events"], {"before_id": first_at(before)}))
+
+
+async def delete_old_events(tx: Tx, *, before: datetime) -> Amounts:
+    """A step of the deletion of events that were received before a moment."""
+    return Amounts(events=await tx.execute(_SQL["delete_old_events"], {"before_id": first_at(before), "limit": ROWS}))
+
+
 async def recorded(tx: Tx, *, start: UUID, limit: int) -> list[tuple[UUID, bool]]:
     """Runs from an id on that have states, and whether the run itself is there."""
     rows = await tx.fetch(_SQL["recorded"], {"from_id": start, "limit": limit})
@@ -174,8 +184,17 @@ async def count(tx: Tx, cutoffs: Cutoffs) -> Amounts:
         lines = await tx.fetch_value(_SQL["count_lines_of_ended"], {"before": cutoffs.runs, "before_id": since})
     if cutoffs.logs:
         lines += await tx.fetch_value(_SQL["count_old_lines"], {"before_id": first_at(cutoffs.logs)})
+    events = await tx.fetch_value(_SQL["count_old_events"], {"before_id": first_at(cutoffs.events)}) if cutoffs.events else 0
     workers, agents = await offline(tx, before=cutoffs.workers) if cutoffs.workers else ([], [])
-    return Amounts(flow_runs=runs, task_runs=tasks, states=states, log_lines=lines, workers=len(workers), agents=len(agents))
+    return Amounts(
+        flow_runs=runs,
+        task_runs=tasks,
+        states=states,
+        log_lines=lines,
+        events=events,
+        workers=len(workers),
+        agents=len(agents),
+    )
 
 
 def _uuid(value: Any) -> UUID:

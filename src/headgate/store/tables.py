@@ -369,6 +369,8 @@ flow_run_state = Table(
     Column("message", Text),
     Column("state_details", Json, nullable=False),
     Column("data", Json),
+    # What was entered lately, of all runs: events are derived from it.
+    Index("ix_flow_run_state_id", "id"),
     # One tree that keeps a run's history together.
     sqlite_with_rowid=False,
     postgresql_partition_by="RANGE (id)",
@@ -455,4 +457,23 @@ log = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
-PARTITIONED = ("flow_run_state", "task_run_state", "log")
+event = Table(
+    "event",
+    metadata,
+    # Ours, made when it was received; `event_id` is its sender's.
+    _id(),
+    Column("event_id", Uuid, nullable=False),
+    Column("occurred", Timestamp, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("resource", Json, nullable=False),
+    Column("related", Json, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("follows", Uuid),
+    Index("ix_event_event_id", "event_id"),
+    Index("ix_event_occurred", "occurred"),
+    sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (id)",
+)
+
+PARTITIONED = ("flow_run_state", "task_run_state", "log", "event")

@@ -8,6 +8,7 @@ from headgate.api.routes import (
     concurrency_limits,
     csrf_tokens,
     deployments,
+    events,
     flow_run_states,
     flow_runs,
     flow_runs_bulk,
@@ -42,8 +43,9 @@ ROUTERS = (
     concurrency_limits.tags_router,
     agents.router,
     logs.router,
+    events.router,
     variables.router,
     secrets.router,
 )
 
-SOCKETS = (*worker_channel.SOCKETS, *logs.SOCKETS)
+SOCKETS = (*worker_channel.SOCKETS, *logs.SOCKETS, *events.SOCKETS)

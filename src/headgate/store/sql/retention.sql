@@ -206,3 +206,13 @@ DELETE FROM worker WHERE id IN :ids::uuid[] AND COALESCE(last_heartbeat_time, cr
 
 -- name: delete_agents
 DELETE FROM agent WHERE id IN :ids::uuid[] AND COALESCE(last_heartbeat_time, created) < :before
+
+-- name: has_old_events
+SELECT EXISTS (SELECT 1 FROM event WHERE id < :before_id)
+
+-- name: count_old_events
+SELECT count(*) FROM event WHERE id < :before_id
+
+-- name: delete_old_events
+-- Some of the events of before.
+DELETE FROM event WHERE id IN (SELECT id FROM event WHERE id < :before_id ORDER BY id LIMIT :limit)

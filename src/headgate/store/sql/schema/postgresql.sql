@@ -209,6 +209,8 @@ CREATE TABLE flow_run_state (
 )
  PARTITION BY RANGE (id);
 
+CREATE INDEX ix_flow_run_state_id ON flow_run_state (id);
+
 CREATE TABLE flow_run_input (
     flow_run_id UUID NOT NULL,
     key TEXT NOT NULL,
@@ -286,6 +288,24 @@ CREATE TABLE log (
     PRIMARY KEY (flow_run_id, id)
 )
  PARTITION BY RANGE (id);
+
+CREATE TABLE event (
+    id UUID NOT NULL,
+    event_id UUID NOT NULL,
+    occurred TIMESTAMPTZ NOT NULL,
+    event TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    resource JSON NOT NULL,
+    related JSON NOT NULL,
+    payload JSON NOT NULL,
+    follows UUID,
+    PRIMARY KEY (id)
+)
+ PARTITION BY RANGE (id);
+
+CREATE INDEX ix_event_event_id ON event (event_id);
+
+CREATE INDEX ix_event_occurred ON event (occurred);
 
 CREATE TABLE work_queue (
     id UUID NOT NULL,
@@ -392,6 +412,8 @@ CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
 CREATE TABLE task_run_state_rest PARTITION OF task_run_state DEFAULT;
 
 CREATE TABLE log_rest PARTITION OF log DEFAULT;
+
+CREATE TABLE event_rest PARTITION OF event DEFAULT;
 
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,

@@ -208,6 +208,8 @@ CREATE TABLE flow_run_state (
 )
  WITHOUT ROWID;
 
+CREATE INDEX ix_flow_run_state_id ON flow_run_state (id);
+
 CREATE TABLE flow_run_input (
     flow_run_id UUID_TEXT NOT NULL,
     "key" TEXT NOT NULL,
@@ -284,6 +286,24 @@ CREATE TABLE log (
     PRIMARY KEY (flow_run_id, id)
 )
  WITHOUT ROWID;
+
+CREATE TABLE event (
+    id UUID_TEXT NOT NULL,
+    event_id UUID_TEXT NOT NULL,
+    occurred TIMESTAMP_INT NOT NULL,
+    event TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    resource JSON_TEXT NOT NULL,
+    related JSON_TEXT NOT NULL,
+    payload JSON_TEXT NOT NULL,
+    follows UUID_TEXT,
+    PRIMARY KEY (id)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX ix_event_event_id ON event (event_id);
+
+CREATE INDEX ix_event_occurred ON event (occurred);
 
 CREATE TABLE work_queue (
     id UUID_TEXT NOT NULL,

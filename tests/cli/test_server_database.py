@@ -47,7 +47,7 @@ def later(fill: None, frozen: FrozenClock) -> FrozenClock:
     return frozen
 
 
-NOTHING = {"flow_runs": 0, "task_runs": 0, "states": 0, "log_lines": 0, "workers": 0, "agents": 0}
+NOTHING = {"flow_runs": 0, "task_runs": 0, "states": 0, "log_lines": 0, "events": 0, "workers": 0, "agents": 0}
 
 
 def test_a_dry_run_counts_and_deletes_nothing(run: Run, later: FrozenClock) -> None:

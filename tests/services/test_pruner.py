@@ -540,7 +540,7 @@ async def test_a_database_that_is_busy_is_tried_another_time(world: World, monke
     with monkeypatch.context() as patch:
         patch.setattr(partitions, "add", busy)
         assert await Pruner(no_pause).tick(world.scope) == 6
-    tables = ["log", "flow_run_state", "task_run_state"]
+    tables = ["log", "event", "flow_run_state", "task_run_state"]
     assert [each.table for each in told if isinstance(each, PartitionsPostponed)] == tables
     assert await Pruner(no_pause).tick(world.scope) > 0
 

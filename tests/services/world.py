@@ -36,6 +36,7 @@ from headgate.schema.states import (
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
 from headgate.services import claims, deployments, flow_runs, flows, polls, states, work_pools, work_queues
+from headgate.services.event_streams import EventStreams
 from headgate.services.scope import Scope
 from headgate.services.wakeups import Wakeups
 from headgate.store.database import Database
@@ -56,7 +57,7 @@ class World:
 
     def beside(self, store: Database) -> "World":
         """The same time on another connection: a second server, which wakes only its own callers."""
-        return World(replace(self.scope, store=store, wakeups=Wakeups()), self.clock)
+        return World(replace(self.scope, store=store, wakeups=Wakeups(), event_streams=EventStreams()), self.clock)
 
     async def flow(self, name: str = "etl") -> Flow:
         return (await flows.create(self.scope, FlowCreate(name=name)))[0]

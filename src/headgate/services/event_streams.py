@@ -15,7 +15,6 @@ from uuid import UUID
 
 from headgate.clock import monotonic
 from headgate.core.event_filters import matches
-from headgate.errors import HeadgateError
 from headgate.ids import first_at
 from headgate.schema.events import EventFilter, ReceivedEvent
 from headgate.services.wakeups import wait_until_set
@@ -97,7 +96,7 @@ class EventStreams:
                 reach = FAR if began - far >= LOOK_SECONDS else NEAR
                 try:
                     await self._look(scope, reach)
-                except HeadgateError:
+                except Exception:
                     _LOG.warning("events cannot be read now; those that come meanwhile are told later", exc_info=True)
                     await asyncio.sleep(LOOK_SECONDS)
                     continue

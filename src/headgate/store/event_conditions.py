@@ -136,6 +136,8 @@ class _Writer:
         return joined([self._fits(self._label(labels, name), values_of(values)) for name, values in wanted.items()])
 
     def _label(self, labels: str, name: str) -> str:
+        if self._sqlite and '"' in name:  # its paths have no way to write that
+            return f"(SELECT y.value FROM json_each({labels}) y WHERE y.key = {self._p.one(name, 'text')})"
         if self._sqlite:
             return f"json_extract({labels}, {self._p.one(_path(name), 'text')})"
         return f"(CAST({labels} AS jsonb) ->> {self._p.one(name, 'text')})"

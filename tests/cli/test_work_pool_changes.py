@@ -42,12 +42,33 @@ def test_update_takes_a_limit_and_an_edited_template(pool: dict[str, Any], run: 
 
 
 @pytest.mark.parametrize(
+    ("text", "limit", "seconds"), [("10/s", 10, 1.0), ("100/m", 100, 60.0), ("5/30s", 5, 30.0), ("1/1h30m", 1, 5400.0)]
+)
+def test_a_launch_rate_is_set_and_cleared(run: Run, text: str, limit: int, seconds: float) -> None:
+    assert run("work-pool", "update", "test-pool", "--launch-rate", text).code == 0
+    assert _pool(run)["launch_rate"] == {"limit": limit, "seconds": seconds}
+    assert run("work-pool", "update", "test-pool", "--launch-rate", "none").code == 0
+    assert _pool(run)["launch_rate"] is None
+
+
+def test_a_pool_is_created_with_a_launch_rate(run: Run) -> None:
+    outcome = run("work-pool", "create", "quick", "--type", "process", "--launch-rate", "3/m")
+    assert "launch rate - 3 in 1 minute" in outcome.out
+    assert run("work-pool", "inspect", "quick", "-o", "json").json["launch_rate"] == {"limit": 3, "seconds": 60.0}
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         ([], 2, "What is to change?"),
         (["--base-job-template", "none.json"], 2, "cannot read none.json"),
         (["--base-job-template", "bad.json"], 1, "job_configuration"),
         (["--concurrency-limit", "-1"], 1, "concurrency_limit"),
+        (["--launch-rate", "10"], 2, "--launch-rate is a number from 1 to 1000 and a time, as in 10/s or 5/30s, or `none`"),
+        (["--launch-rate", "0/s"], 2, "not '0/s'"),
+        (["--launch-rate", "1001/s"], 2, "not '1001/s'"),
+        (["--launch-rate", "1/blue"], 2, "--launch-rate: '1blue' is not a length of time"),
+        (["--launch-rate", "1/2d"], 1, "launch_rate"),
     ],
 )
 def test_an_update_that_cannot_be_changes_nothing(

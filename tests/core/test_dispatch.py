@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, place_of, standing_gates
+from headgate.core.launch_rates import Pace
+from headgate.schema.work_pools import LaunchRate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POOL = UUID(int=1)
@@ -22,6 +24,7 @@ LIMITS = st.none() | st.integers(0, 6)
 PAUSED = st.sampled_from([False, False, False, True])
 SERVED = st.sampled_from([True, True, True, True, False])
 NOWHERE = UUID(int=0)
+PAST = round(NOW.timestamp() * 1_000_000) - 300_000
 KEYS = [UUID(int=50 + n) for n in range(2)]
 
 
@@ -65,6 +68,10 @@ SNAPSHOTS = st.builds(
     candidates=candidates(),
     until=st.integers(-6, 6).map(lambda seconds: NOW + timedelta(seconds=seconds)),
     room=st.integers(0, 8),
+    pace=st.none()
+    | st.builds(
+        Pace, st.builds(LaunchRate, limit=st.integers(1, 6), seconds=st.just(1.0)), st.just([(PAST, 2)]), st.just(NOW)
+    ),
     keys=st.fixed_dictionaries(
         {id: st.builds(Lane, st.just(id), limit=st.integers(1, 3), used=st.integers(0, 4)) for id in KEYS}
     ),
@@ -97,6 +104,11 @@ def taken(admitted: Iterable[Candidate], snapshot: Snapshot) -> Mapping[UUID, in
     return Counter(lane.id for run in admitted for lane in lanes_of(run, snapshot).values())
 
 
+def is_too_quick(run: Candidate, snapshot: Snapshot, used: Mapping[UUID, int]) -> bool:
+    """No launch of the pool's rate is left, now that the better ones went."""
+    return snapshot.pace is not None and run.queue_id in snapshot.queues and used[POOL] >= snapshot.pace.left
+
+
 @given(SNAPSHOTS)
 def test_every_run_is_either_admitted_or_blocked_by_at_least_one_gate(snapshot: Snapshot) -> None:
     decision = dispatch(snapshot)
@@ -113,6 +125,8 @@ def test_no_limit_is_ever_passed(snapshot: Snapshot) -> None:
     for run in decision.admitted:
         for lane in lanes_of(run, snapshot).values():
             assert lane.limit is None or lane.used + used[lane.id] <= lane.limit
+    if snapshot.pace is not None:
+        assert used[POOL] <= snapshot.pace.left
 
 
 @given(SNAPSHOTS)
@@ -138,6 +152,7 @@ def test_a_run_waits_only_for_what_better_runs_took_and_nothing_else(snapshot: S
         used = taken(better, snapshot)
         fits = (
             len(better) < snapshot.room
+            and not is_too_quick(run, snapshot, used)
             and is_reachable(run, snapshot)
             and run.due_at <= snapshot.until
             and not any(lane.paused for lane in lanes_of(run, snapshot).values())
@@ -169,6 +184,11 @@ def test_every_gate_is_true_of_its_run(snapshot: Snapshot) -> None:
                 case GateKind.NO_ROOM, _:
                     assert (gate.limit, gate.used) == (snapshot.room, len(better))
                     assert len(better) >= snapshot.room
+                case GateKind.LAUNCH_RATE, _:
+                    assert snapshot.pace is not None
+                    assert is_too_quick(run, snapshot, used)
+                    assert (gate.ahead, gate.limit) == (used[POOL], snapshot.pace.rate.limit)
+                    assert gate.until == snapshot.pace.opens_at(used[POOL] + 1)
                 case _, "paused":
                     assert lane is not None
                     assert lane.paused

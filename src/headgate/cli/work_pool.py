@@ -11,6 +11,7 @@ from msgspec import UNSET
 from headgate.cli import work_pool_changes as changes
 from headgate.cli.consequences import parts, pool_content
 from headgate.cli.find import every, find_pool_or_id
+from headgate.cli.launch_rates import Rate, rate_of, rate_text
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
 from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
@@ -59,6 +60,7 @@ def create(
     base_job_template: Template = None,
     description: Description = None,
     concurrency_limit: PoolLimit = None,
+    launch_rate: Rate = None,
     set_as_default: AsDefault = False,
     output: Output = "table",
     session: InSession,
@@ -67,6 +69,7 @@ def create(
 
     For example:
         headgate work-pool create local --type process --concurrency-limit 10
+        headgate work-pool create jobs --type process --launch-rate 10/s
     """
     template = read_template(base_job_template) if base_job_template else default_template(type)
     body = WorkPoolCreate(
@@ -76,6 +79,7 @@ def create(
         base_job_template=template,
         description=description,
         concurrency_limit=concurrency_limit,
+        launch_rate=rate_of(launch_rate) if launch_rate else None,
         paused_by=login() if paused else UNSET,
     )
     with session.client() as client:
@@ -220,11 +224,12 @@ def _only_type() -> str:
 
 
 def _created(pool: WorkPool) -> str:
+    rate = f"\n    launch rate - {rate_text(pool.launch_rate)}" if pool.launch_rate else ""
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}
     id - {pool.id}
-    concurrency limit - {pool.concurrency_limit}
+    concurrency limit - {pool.concurrency_limit}{rate}
 
 Start {server_of(pool.type)} to pick up {"flows" if pool.type == UNTYPED else "runs"} from the work pool:
     {start_command(repr(pool.name), pool.type)}

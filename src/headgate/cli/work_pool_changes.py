@@ -3,6 +3,7 @@
 from msgspec import UNSET
 
 from headgate.cli.find import find_pool_or_id
+from headgate.cli.launch_rates import Rate, rate_of
 from headgate.cli.misfits import misfits_of
 from headgate.cli.options import Description, InSession, PoolLimit, PoolName, Slots, Template
 from headgate.cli.output import UsageError, warning_line
@@ -20,6 +21,7 @@ def update(
     *,
     description: Description = None,
     concurrency_limit: PoolLimit = None,
+    launch_rate: Rate = None,
     base_job_template: Template = None,
     session: InSession,
 ) -> None:
@@ -27,16 +29,19 @@ def update(
 
     For example:
         headgate work-pool update local --description Nightly --concurrency-limit 5
+        headgate work-pool update local --launch-rate 10/s
     """
     body = WorkPoolUpdate()
     if description is not None:
         body.description = description
     if concurrency_limit is not None:
         body.concurrency_limit = concurrency_limit
+    if launch_rate is not None:
+        body.launch_rate = rate_of(launch_rate)
     if base_job_template is not None:
         body.base_job_template = read_template(base_job_template)
     if body == WorkPoolUpdate():
-        raise UsageError("What is to change? Give --description, --concurrency-limit or --base-job-template.")
+        raise UsageError("What is to change? Give --description, --concurrency-limit, --launch-rate or --base-job-template.")
     with session.client() as client:
         pool = find_pool_or_id(client, name)
         client.send(work_pools.update(pool.name, body))

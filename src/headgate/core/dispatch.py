@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from headgate.core.launch_rates import Pace
+
 
 class GateKind(StrEnum):
     """What can hold a run back, outermost first."""
@@ -25,6 +27,7 @@ class GateKind(StrEnum):
     QUEUE_LIMIT = "queue limit"
     DEPLOYMENT_LIMIT = "deployment limit"
     KEY_LIMIT = "key limit"
+    LAUNCH_RATE = "launch rate"
     NO_ROOM = "no room at the worker"
 
 
@@ -32,7 +35,8 @@ class GateKind(StrEnum):
 class Gate:
     """One reason why a run waits: of what kind, at which record, and for limits how many of them are taken.
 
-    `ahead`: how many of `used` are not in use yet, but go to better runs that can start now.
+    `ahead`: how many of `used` are not in use yet, but go to better runs that can start now. `until` is when it opens by
+    itself, where that is known.
     """
 
     kind: GateKind
@@ -40,6 +44,7 @@ class Gate:
     limit: int | None = None
     used: int | None = None
     ahead: int = 0
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take.
+    """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take; `pace` is
+    that of launches in the pool.
 
     A run whose queue is none of `queues` belongs to no pool.
     """
@@ -92,6 +98,7 @@ class Snapshot:
     until: datetime
     room: int
     keys: Mapping[UUID, Lane] = field(default_factory=dict)
+    pace: Pace | None = None
 
 
 @dataclass(slots=True)
@@ -151,6 +158,7 @@ def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
         candidates=[run],
         until=run.due_at,
         room=1,
+        pace=None,
     )
     return dispatch(idle).blocked.get(run.id, [])
 
@@ -186,4 +194,12 @@ def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> lis
         ahead = taken.get(lane.id, 0)
         if lane.is_full(ahead):
             gates.append(Gate(kind, lane.id, lane.limit, lane.used + ahead, ahead))
-    return gates
+    return [*gates, *_rate_gates(snapshot, taken)] if queue is not None else gates
+
+
+def _rate_gates(snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
+    pace, ahead = snapshot.pace, taken.get(snapshot.pool.id, 0)
+    if pace is None or ahead < pace.left:
+        return []
+    used = pace.rate.limit - pace.left + ahead
+    return [Gate(GateKind.LAUNCH_RATE, snapshot.pool.id, pace.rate.limit, used, ahead, pace.opens_at(ahead + 1))]

@@ -90,7 +90,7 @@ def _variable_differences(now: Variable, spec: VariableSpec) -> Iterator[FieldCh
     yield from _differences(now, spec, ("tags",))
 
 
-_POOL_FIELDS = ("description", "is_paused", "concurrency_limit", "base_job_template")
+_POOL_FIELDS = ("description", "is_paused", "concurrency_limit", "launch_rate", "base_job_template")
 
 
 def _pool(spec: PoolSpec, now: WorkPool | None) -> Change:

@@ -33,6 +33,7 @@ class Subject:
     deployment: str | None = None
     key: str | None = None
     typed: bool = True
+    rate_seconds: float | None = None
     online: int = 0
     draining: int = 0
     due_at: datetime | None = None
@@ -53,6 +54,8 @@ def sentence(gate: Gate, about: Subject) -> str:
             return _paused(_lane(gate, about), about.pauses.get(gate.kind))
         case GateKind.POOL_LIMIT | GateKind.QUEUE_LIMIT | GateKind.DEPLOYMENT_LIMIT | GateKind.KEY_LIMIT:
             return _full(_lane(gate, about), gate.limit or 0, gate.used or 0, gate.ahead)
+        case GateKind.LAUNCH_RATE:
+            return _too_quick(gate, about)
         case GateKind.HELD:
             return "the process that ran it still has it" + ", and is to retry it" * about.retries
         case GateKind.NO_QUEUE if about.deployment is None:
@@ -141,6 +144,12 @@ def _full(lane: str, limit: int, used: int, ahead: int) -> str:
         return f"{lane} has its only slot in use" if limit == 1 else f"{lane} has all of its {limit} slots in use"
     slots = "slot goes to a run" if free == 1 else f"{free} slots go to runs"
     return f"{lane} has {in_use} of {limit} slots in use, and the free {slots} ahead of it"
+
+
+def _too_quick(gate: Gate, about: Subject) -> str:
+    time = f"{about.rate_seconds:g} s" if about.rate_seconds else "its time"
+    rate = f"work pool {about.pool!r} launches no more than {gate.limit} {'run' if gate.limit == 1 else 'runs'} in {time}"
+    return f"{rate}; its turn is at {gate.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if gate.until else rate
 
 
 def _unserved(about: Subject) -> str:

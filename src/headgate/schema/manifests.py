@@ -8,6 +8,7 @@ from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.flows import Name
 from headgate.schema.secrets import SecretValue
 from headgate.schema.variables import ReferableName
+from headgate.schema.work_pools import LaunchRate
 from headgate.schema.work_queues import Limit, Priority
 
 
@@ -30,6 +31,7 @@ class PoolSpec(Struct, kw_only=True):
     base_job_template: dict[str, Any] | UnsetType = UNSET
     is_paused: bool | UnsetType = UNSET
     concurrency_limit: Limit | None | UnsetType = UNSET
+    launch_rate: LaunchRate | None | UnsetType = UNSET
     work_queues: list[QueueSpec] = field(default_factory=list)
 
 

@@ -1,10 +1,10 @@
 """Work pools on the wire."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.flows import Name
@@ -24,6 +24,17 @@ class StorageConfiguration(Struct, kw_only=True):
     default_result_storage_block_id: UUID | None = None
 
 
+MOST_LAUNCHES = 1000
+"""Of a launch rate; what is quicker can be said of a shorter time."""
+
+
+class LaunchRate(Struct, kw_only=True):
+    """At most `limit` runs are launched in any `seconds`, however many slots are free."""
+
+    limit: Annotated[int, Meta(ge=1, le=MOST_LAUNCHES)]
+    seconds: Annotated[float, Meta(ge=0.001, le=86_400)] = 1.0
+
+
 class WorkPool(Struct, kw_only=True):
     """A named channel of one infrastructure type."""
 
@@ -41,6 +52,7 @@ class WorkPool(Struct, kw_only=True):
     storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
     active_slots: int | None = None
     pause: Pause | None = None
+    launch_rate: LaunchRate | None = None
 
 
 class WorkPoolCreate(PauseNote, kw_only=True):
@@ -53,6 +65,7 @@ class WorkPoolCreate(PauseNote, kw_only=True):
     is_paused: bool = False
     concurrency_limit: Limit | None = None
     storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
+    launch_rate: LaunchRate | None = None
 
 
 class WorkPoolUpdate(PauseNote, kw_only=True):
@@ -63,6 +76,7 @@ class WorkPoolUpdate(PauseNote, kw_only=True):
     base_job_template: dict[str, Any] | None | UnsetType = UNSET
     concurrency_limit: Limit | None | UnsetType = UNSET
     storage_configuration: StorageConfiguration | None | UnsetType = UNSET
+    launch_rate: LaunchRate | None | UnsetType = UNSET
 
 
 class GetScheduledFlowRuns(Struct, kw_only=True):

@@ -31,14 +31,25 @@ something is, more with each further page."""
 
 @dataclass(frozen=True, slots=True)
 class Admissible:
-    """Who may start; `contended`: others might have, had another server not been busy with their limits just then."""
+    """Who may start; `contended`: others might have, had another server not been busy with their limits just then.
+
+    `opens_at` is when the pool's launch rate lets further ones through, if it holds any back.
+    """
 
     runs: Sequence[Candidate] = ()
     contended: bool = False
+    opens_at: datetime | None = None
 
 
 async def admissible(
-    tx: Tx, pool: LockedPool, queues: Iterable[Lane], *, used: int, span: tuple[datetime, datetime], room: int
+    tx: Tx,
+    pool: LockedPool,
+    queues: Iterable[Lane],
+    *,
+    used: int,
+    span: tuple[datetime, datetime],
+    room: int,
+    now: datetime,
 ) -> Admissible:
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
     at a time, until the room is used up. `used` are the slots of the pool that are taken.
@@ -46,9 +57,10 @@ async def admissible(
     Runs whose deployment or concurrency key has no slot left are not fetched again, so that they never fill a page.
     """
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
-    room = min(room, _left(top))
+    pace = pool.pace(now)
+    room = min(room, _left(top), pace.left if pace else room)
     if room <= 0 or pool.is_paused:
-        return Admissible()
+        return Admissible(opens_at=pace.opens_at(1) if pace and not pace.left else None)
     slots = _Slots(tx)
     admitted: list[Candidate] = []
     for queue in sorted(queues, key=lambda lane: lane.priority):
@@ -59,7 +71,8 @@ async def admissible(
         top = replace(top, used=top.used + len(taken))
         if len(admitted) >= room:
             break
-    return Admissible(admitted, slots.contended)
+    opens_at = pace.opens_at(len(admitted) + 1) if pace and len(admitted) >= pace.left else None
+    return Admissible(admitted, slots.contended, opens_at)
 
 
 async def _admit_queue(
@@ -157,10 +170,12 @@ def _left(lane: Lane) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a run gets no slot; `cancels`: its deployment or its key lets no run wait for one."""
+    """Why a run gets no slot; `cancels`: its deployment or its key lets no run wait for one; `until`: when it will get one,
+    where that is known."""
 
     reason: str
     cancels: bool = False
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,18 +199,21 @@ _WORDS = ("Work pool", "Work queue", "Deployment", "Key")
 class Ledger:
     """The limits over runs that ask for slots by themselves, and what one transaction gives and takes of them.
 
-    They are read once for a whole set of runs, after `hold_limits`; what the set itself changes is counted here.
+    They are read once for a whole set of runs, after `hold_limits`; what the set itself changes is counted here. `pools`
+    are those that the caller holds.
     """
 
-    def __init__(self, limits: Mapping[UUID, Limit]) -> None:
+    def __init__(self, limits: Mapping[UUID, Limit], pools: Mapping[UUID, LockedPool] | None = None) -> None:
         self._limits = limits
+        self._pools = pools or {}
         self._moved: Counter[UUID] = Counter()
+        self._launched: Counter[UUID] = Counter()
 
-    def refusal(self, place: Place) -> Refusal | None:
+    def refusal(self, place: Place, *, now: datetime) -> Refusal | None:
         """What refuses a slot to a run there; None when there is room."""
         limits = {word: limit for word, id in place.limits() if (limit := self._full(id)) is not None}
         if not limits:
-            return None
+            return self._too_quick(place.pool_id, now)
         word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
         return Refusal(f"{word} concurrency limit reached.", limit.cancels_new)
 
@@ -203,14 +221,30 @@ class Ledger:
         """A run there took a slot (1), or gave its own back (-1)."""
         for _, id in place.limits():
             self._moved[id] += by
+        if by > 0 and place.pool_id is not None:
+            self._launched[place.pool_id] += by
+
+    async def note(self, tx: Tx, *, now: datetime) -> None:
+        """Write down what was launched, where a rate counts it."""
+        for id in sorted(self._launched):
+            if id in self._pools:
+                await pool_rows.launch(tx, self._pools[id], self._launched[id], now=now)
+
+    def _too_quick(self, pool_id: UUID | None, now: datetime) -> Refusal | None:
+        pool = self._pools.get(pool_id) if pool_id else None
+        pace = pool.pace(now) if pool else None
+        launched = self._launched[pool.id] if pool else 0
+        if pace is None or launched < pace.left:
+            return None
+        return Refusal("Work pool launch rate reached.", until=pace.opens_at(launched + 1))
 
     def _full(self, id: UUID) -> Limit | None:
         limit = self._limits.get(id)
         return limit if limit is not None and limit.used + self._moved[id] >= limit.limit else None
 
 
-async def ledger_of(tx: Tx, places: Iterable[Place]) -> Ledger:
-    """The limits over runs at these places."""
+async def ledger_of(tx: Tx, places: Iterable[Place], pools: Mapping[UUID, LockedPool]) -> Ledger:
+    """The limits over runs at these places; `pools` are those that `hold_limits` gave."""
     places = [*places]
     limits = await rows.limits(
         tx,
@@ -219,21 +253,22 @@ async def ledger_of(tx: Tx, places: Iterable[Place]) -> Ledger:
         deployments={each.deployment_id for each in places if each.deployment_id},
     )
     keys = {each.key_id: each.deployment_id for each in places if each.key_id and each.deployment_id}
-    return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}))
+    return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}), pools)
 
 
 def refused_state(refused: Refusal, run: Current, *, now: datetime) -> StateCreate:
     """Where a run goes that asked for a slot and got none: it waits, or, if it is new and may not wait, it is cancelled."""
     if refused.cancels and run.run_count == 0:
         return StateCreate(type=StateType.CANCELLED, message=refused.reason)
-    details = StateDetails(scheduled_time=now + SLOT_RETRY)
+    details = StateDetails(scheduled_time=refused.until or now + SLOT_RETRY)
     return StateCreate(type=StateType.SCHEDULED, name=AWAITING_SLOT, message=refused.reason, state_details=details)
 
 
-async def hold_limits(tx: Tx, places: Sequence[tuple[UUID | None, UUID | None]]) -> None:
+async def hold_limits(tx: Tx, places: Sequence[tuple[UUID | None, UUID | None]]) -> dict[UUID, LockedPool]:
     """Be alone, until the transaction ends, with the limits over runs, given as pairs of a pool and a deployment that
-    has a limit: pools first, then deployments, each in one order."""
-    if pools := {pool for pool, _ in places if pool is not None}:
-        await pool_rows.lock_many(tx, pools)
+    has a limit: pools first, then deployments, each in one order. Answers the pools."""
+    pools = {pool for pool, _ in places if pool is not None}
+    locked = await pool_rows.lock_many(tx, pools) if pools else {}
     if deployments := {deployment for _, deployment in places if deployment is not None}:
         await rows.hold_slots(tx, deployments)
+    return locked

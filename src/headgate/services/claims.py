@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID, uuid5
@@ -78,7 +78,8 @@ class Claim:
 class Claimed:
     """What a look found, in which pools; whose signals may bring more, and when the next run there falls due.
 
-    `contended`: it passed over runs with whose limits another server was busy, which nobody is going to tell.
+    `contended`: it passed over runs with whose limits another server was busy, which nobody is going to tell. `opens_at`
+    is when a launch rate lets through what it holds back.
     """
 
     found: Found
@@ -86,6 +87,7 @@ class Claimed:
     heard: frozenset[UUID]
     next_due: datetime | None
     contended: bool
+    opens_at: datetime | None
 
 
 async def claim(scope: Scope, pool_name: str, body: ClaimRequest) -> ClaimResponse:
@@ -150,6 +152,8 @@ def _pause(scope: Scope, deadline: datetime, claimed: Claimed, body: AnyClaim) -
     ends = [deadline, now + timedelta(seconds=random.uniform(*HEARING_SECONDS) if told else TRUTH_SECONDS)]
     if claimed.next_due is not None and body.room:
         ends.append(claimed.next_due - timedelta(seconds=body.prefetch_seconds))
+    if claimed.opens_at is not None and body.room:
+        ends.append(claimed.opens_at)
     return max((min(ends) - now).total_seconds(), 0.0)
 
 
@@ -224,16 +228,17 @@ def _chosen(polled: Polled, pools: Mapping[str, LockedPool | NotFound | Forbidde
 async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: frozenset[UUID]) -> Claimed:
     body = claim.body
     holder, drain = await _beat(tx, claim, pools)
-    grants, contended = ([], False) if drain else await _serve(tx, claim, pools, holder)
+    served = _Served() if drain else await _serve(tx, claim, pools, holder)
     cancel, strays = await rows.to_attend(tx, holder)
     found = Found(
-        grants=grants,
+        grants=served.grants,
         cancel=[id for id in cancel if id not in body.cancelling],
         strays=[stray for stray in strays if stray.lease.flow_run_id not in body.cancelling],
         drain=drain,
     )
     next_due = await _next_due(tx, claim, pools) if _nothing(found) else None
-    return Claimed(found, pools, heard | {holder, *(pool.id for pool in pools)}, next_due, contended)
+    heard |= {holder, *(pool.id for pool in pools)}
+    return Claimed(found, pools, heard, next_due, served.contended, min(served.opening, default=None))
 
 
 async def _beat(tx: Tx, claim: Claim, pools: list[LockedPool]) -> tuple[UUID, bool]:
@@ -256,21 +261,31 @@ def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
         )
 
 
-async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> tuple[list[Grant], bool]:
-    """Runs of one pool after the other, as long as there is room; and whether any were passed over as contended."""
-    grants: list[Grant] = []
-    contended = False
+@dataclass(slots=True)
+class _Served:
+    """What a look was granted, whether runs were passed over as contended, and when launch rates let more through."""
+
+    grants: list[Grant] = field(default_factory=list)
+    contended: bool = False
+    opening: list[datetime] = field(default_factory=list)
+
+
+async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> _Served:
+    """Runs of one pool after the other, as long as there is room."""
+    served = _Served()
     for pool in pools:
         polled = await _polled_queues(tx, claim, pool)
         await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=claim.now)
         queues = [queue.lane for queue in polled.queues.values()]
-        room, span = claim.body.room - len(grants), (EVER, _horizon(claim))
-        admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room)
-        contended = contended or admitted.contended
+        room, span = claim.body.room - len(served.grants), (EVER, _horizon(claim))
+        admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room, now=claim.now)
+        served.contended |= admitted.contended
+        served.opening += [admitted.opens_at] if admitted.opens_at else []
+        await pool_rows.launch(tx, pool, len(admitted.runs), now=claim.now)
         granted = await _grant(tx, admitted.runs, holder, claim)
         await references.attach(claim.scope, tx, pool.base_job_template, granted)
-        grants += granted
-    return grants, contended
+        served.grants += granted
+    return served
 
 
 async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> rows.Lanes:

@@ -100,7 +100,7 @@ async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: 
 
 async def wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> wire.Gate:
     """A gate of a run as it is shown, with who holds it."""
-    taken = gate.limit is not None and gate.id is not None
+    taken = gate.limit is not None and gate.id is not None and gate.kind is not GateKind.LAUNCH_RATE
     subject = situation.subject(run)
     return wire.Gate(
         kind=gate.kind.value,
@@ -113,7 +113,7 @@ async def wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> w
         if taken and gate.id
         else [],
         pause=subject.pauses.get(gate.kind),
-        until=run.candidate.due_at if gate.kind is GateKind.NOT_DUE else None,
+        until=run.candidate.due_at if gate.kind is GateKind.NOT_DUE else gate.until,
     )
 
 
@@ -181,7 +181,8 @@ async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapsh
 def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:
     """Whether no run of a queue can start any more, after those that were admitted."""
     in_queue = sum(1 for run in admitted if run.queue_id == queue.id)
-    return snapshot.pool.paused or snapshot.pool.is_full(len(admitted)) or queue.is_full(in_queue)
+    too_quick = snapshot.pace is not None and snapshot.pace.left <= len(admitted)
+    return snapshot.pool.paused or snapshot.pool.is_full(len(admitted)) or queue.is_full(in_queue) or too_quick
 
 
 def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:

@@ -146,17 +146,18 @@ async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[U
         return set()
     limited = {id for id, it in deployments.items() if it.concurrency_limit is not None or it.concurrency_key is not None}
     places = [(each.run.work_pool_id, each.run.deployment_id) for each in new]
-    await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
-    ledger = await ledger_of(tx, [_place(each) for each in new])
+    pools = await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
+    ledger = await ledger_of(tx, [_place(each) for each in new], pools)
     inserted: set[UUID] = set()
     for each in new:
         run = each.run
-        refused = ledger.refusal(_place(each))
+        refused = ledger.refusal(_place(each), now=run.created)
         if refused is not None:
             _begin(run, refused_state(refused, Current(), now=run.created), at=run.created)
         made = await rows.insert(tx, [replace(each, holds_slot=refused is None)])
         ledger.move(_place(each), 1 if made and refused is None else 0)
         inserted |= made
+    await ledger.note(tx, now=new[0].run.created)
     return inserted
 
 

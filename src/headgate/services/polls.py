@@ -66,6 +66,6 @@ async def _poll(
     span = after or EVER, before or now + timedelta(days=36_500)
     queues = [queue.lane for queue in polled.queues.values()]
     room = _MOST if limit is None else min(limit, _MOST)
-    runs = (await admissible(tx, pool, queues, used=polled.used, span=span, room=room)).runs
+    runs = (await admissible(tx, pool, queues, used=polled.used, span=span, room=room, now=now)).runs
     found = await run_rows.get_many(tx, [run.id for run in runs], now=now)
     return [WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id]) for run in runs]

@@ -45,6 +45,7 @@ class Situation:
             self.now,
             ROOM,
             self.keys,
+            pool.pace(self.now) if pool else None,
         )
 
     def gates(self, run: Located) -> list[Gate]:
@@ -81,6 +82,7 @@ class Situation:
             typed=pool is not None and pool.type != UNTYPED,
             online=len(online),
             draining=_draining(online),
+            rate_seconds=pool.launch_rate.seconds if pool and pool.launch_rate else None,
             due_at=run.candidate.due_at,
             retries=run.state_name == AWAITING_RETRY,
             pauses={kind: lane.pause for kind, lane in paused if lane and lane.pause},

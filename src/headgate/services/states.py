@@ -121,12 +121,13 @@ async def propose_all(scope: Scope, proposals: Iterable[Proposal]) -> int:
 async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:
     """What limits those that ask for a slot is locked first, then all runs, each in one order."""
     claiming = [each.run_id for each in proposals if each.state.type in HOLDS_SLOT]
-    pools = await _lock_limits(tx, claiming) if claiming else set()
+    places = await rows.gates_of(tx, claiming) if claiming else []
+    pools, locked = {pool for pool, _ in places}, await hold_limits(tx, places)
     runs = await rows.lock(tx, [each.run_id for each in proposals])
     if any(_needs_slot(runs[id]) and runs[id].work_pool_id not in pools for id in claiming if id in runs):
         raise TryAgain("a run was sent to another pool, or lost its slot, before it was locked")
     asking = [_place(runs[id]) for id in claiming if id in runs and _needs_slot(runs[id])]
-    ledger = await ledger_of(tx, asking) if asking else Ledger({})
+    ledger = await ledger_of(tx, asking, locked) if asking else Ledger({})
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
     freed: dict[int, LockedRun] = {}
@@ -143,6 +144,7 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
                 freed[index] = run
     await _write(tx, entered)
     await tell_parents(tx, entered, runs)
+    await ledger.note(tx, now=proposals[0].now)
     return await _told(tx, answers, freed) if freed else answers
 
 
@@ -168,13 +170,6 @@ def _holds_slot(run: LockedRun) -> bool:
 def _needs_slot(run: LockedRun) -> bool:
     """Whether a state that holds a slot is to be measured against the limits: the run has none yet."""
     return not _holds_slot(run)
-
-
-async def _lock_limits(tx: Tx, run_ids: Sequence[UUID]) -> set[UUID | None]:
-    """Be alone with the limits over runs; answers their pools."""
-    places = await rows.gates_of(tx, run_ids)
-    await hold_limits(tx, places)
-    return {pool for pool, _ in places}
 
 
 async def _write(tx: Tx, entered: list[Entered]) -> None:
@@ -243,7 +238,7 @@ def _admitted(run: LockedRun, proposal: Proposal, decision: Decision, ledger: Le
         return decision
     if decision.state.type not in (StateType.PENDING, StateType.RUNNING):
         return decision
-    refused = ledger.refusal(_place(run))
+    refused = ledger.refusal(_place(run), now=proposal.now)
     return Reject(refused.reason, refused_state(refused, run.current, now=proposal.now)) if refused else decision
 
 

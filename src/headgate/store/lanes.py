@@ -9,7 +9,9 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.dispatch import Lane
+from headgate.core.launch_rates import Launches, Pace
 from headgate.schema.pauses import Pause
+from headgate.schema.work_pools import LaunchRate
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
 
@@ -24,6 +26,12 @@ class Pool:
     name: str
     type: str
     pause: Pause | None
+    launch_rate: LaunchRate | None = None
+    launches: Launches = ()
+
+    def pace(self, now: datetime) -> Pace | None:
+        """What its launch rate lets through at `now`; None without one."""
+        return Pace(self.launch_rate, self.launches, now) if self.launch_rate else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,8 @@ async def get_many(tx: Tx, *, pools: Iterable[UUID] = (), deployments: Iterable[
 
 def _pool(row: Row) -> Pool:
     lane = Lane(row["id"], row["is_paused"], row["concurrency_limit"], row["used"])
-    return Pool(lane, row["name"], row["type"], _pause(row["pause"]))
+    rate = convert(row["launch_rate"], LaunchRate | None)
+    return Pool(lane, row["name"], row["type"], _pause(row["pause"]), rate, row["launches"] or ())
 
 
 def _queue(row: Row) -> Queue:

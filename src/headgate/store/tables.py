@@ -101,6 +101,9 @@ work_pool = Table(
     Column("default_queue_id", Uuid, nullable=False),
     Column("storage_configuration", Json, nullable=False),
     _pause(),
+    Column("launch_rate", Json),
+    # What was launched lately, as far as it counts for the rate; null until then.
+    Column("launches", Json),
 )
 
 work_queue = Table(

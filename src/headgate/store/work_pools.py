@@ -1,16 +1,17 @@
 """Rows of work pools."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import convert
 
+from headgate.core.launch_rates import Pace
 from headgate.core.liveness import pool_status
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.pauses import Pause
-from headgate.schema.work_pools import UNTYPED, StorageConfiguration, WorkPool
+from headgate.schema.work_pools import UNTYPED, LaunchRate, StorageConfiguration, WorkPool
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, work_pool_condition
 from headgate.store.paging import page
@@ -33,6 +34,26 @@ class LockedPool:
     concurrency_limit: int | None
     base_job_template: dict[str, Any]
     default_queue_id: UUID
+    launch_rate: LaunchRate | None = None
+    launches: list[tuple[int, int]] = field(default_factory=list)
+    """Kept up to date by `launch`, because several claims of one transaction may share the record."""
+
+    def pace(self, now: datetime) -> Pace | None:
+        """What its launch rate lets through at `now`; None without one."""
+        return Pace(self.launch_rate, self.launches, now) if self.launch_rate else None
+
+
+def _locked(row: Row) -> LockedPool:
+    if row["launch_rate"] is None:
+        return LockedPool(**{**row, "launches": []})
+    return LockedPool(**{**row, "launch_rate": convert(row["launch_rate"], LaunchRate), "launches": row["launches"] or []})
+
+
+async def launch(tx: Tx, pool: LockedPool, count: int, *, now: datetime) -> None:
+    """Note that so many runs of a locked pool are launched; nothing to do without a launch rate."""
+    if (pace := pool.pace(now)) is not None and count:
+        pool.launches[:] = pace.after(count)
+        await tx.execute(_SQL["set_launches"], {"id": pool.id, "launches": pool.launches})
 
 
 def _work_pool(row: Row, now: datetime) -> WorkPool:
@@ -40,6 +61,7 @@ def _work_pool(row: Row, now: datetime) -> WorkPool:
     heartbeat = as_time(values.pop("last_heartbeat"))
     values["storage_configuration"] = convert(values["storage_configuration"], StorageConfiguration)
     values["pause"] = convert(values["pause"], Pause | None)
+    values["launch_rate"] = convert(values["launch_rate"], LaunchRate | None)
     pool = WorkPool(**values)
     pool.status = pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
     return pool
@@ -59,13 +81,13 @@ async def get(tx: Tx, name: str, *, now: datetime) -> WorkPool | None:
 async def lock(tx: Tx, name: str) -> LockedPool | None:
     """By name, holding its row until the transaction ends."""
     row = await tx.fetch_one(_SQL["lock"], {"name": name})
-    return LockedPool(**row) if row else None
+    return _locked(row) if row else None
 
 
 async def lock_many(tx: Tx, ids: set[UUID]) -> dict[UUID, LockedPool]:
     """By ids, holding their rows until the transaction ends."""
     rows = await tx.fetch(_SQL["lock_many"], {"ids": sorted(ids)})
-    return {row["id"]: LockedPool(**row) for row in rows}
+    return {row["id"]: _locked(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

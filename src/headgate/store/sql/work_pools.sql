@@ -1,25 +1,27 @@
 -- name: insert
 INSERT INTO work_pool (id, created, updated, name, description, type, base_job_template, is_paused,
-                       concurrency_limit, default_queue_id, storage_configuration, pause)
+                       concurrency_limit, default_queue_id, storage_configuration, pause, launch_rate)
 VALUES (:id, :created, :updated, :name, :description, :type, :base_job_template, :is_paused,
-        :concurrency_limit, :default_queue_id, :storage_configuration, :pause)
+        :concurrency_limit, :default_queue_id, :storage_configuration, :pause, :launch_rate)
 ON CONFLICT (name) DO NOTHING
 
 -- name: select
 -- Pools with the slots in use, and whether a worker's heartbeat is recent enough; a condition on p follows.
 SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
-       p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause,
+       p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
        (SELECT max(w.last_heartbeat_time) FROM worker w WHERE w.work_pool_id = p.id) AS last_heartbeat
 FROM work_pool p
 
 -- name: lock
 -- The pool's row, held until the transaction ends: whoever decides about its slots or ranks holds it.
-SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
+SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
+       launch_rate, launches
 FROM work_pool WHERE name = :name
 
 -- name: lock [postgresql]
-SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
+SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
+       launch_rate, launches
 FROM work_pool WHERE name = :name FOR UPDATE
 
 -- name: untyped
@@ -32,8 +34,13 @@ FROM work_pool p WHERE p.type = :type
 -- name: update
 UPDATE work_pool
 SET updated = :updated, description = :description, is_paused = :is_paused, base_job_template = :base_job_template,
-    concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration, pause = :pause
+    concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration, pause = :pause,
+    launch_rate = :launch_rate
 WHERE id = :id
+
+-- name: set_launches
+-- Note launches in a locked pool that has a launch rate.
+UPDATE work_pool SET launches = :launches WHERE id = :id
 
 -- name: delete
 -- Queues and workers go with it; deployments keep standing, without a pool.
@@ -45,9 +52,11 @@ UPDATE flow_run SET work_pool_id = NULL, work_queue_id = NULL WHERE work_pool_id
 
 -- name: lock_many
 -- Pools of runs that are about to be admitted, in the order of their names, as claims lock them.
-SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
+SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
+       launch_rate, launches
 FROM work_pool WHERE id IN :ids::uuid[] ORDER BY name
 
 -- name: lock_many [postgresql]
-SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id
+SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
+       launch_rate, launches
 FROM work_pool WHERE id = ANY(:ids::uuid[]) ORDER BY name COLLATE "C" FOR UPDATE

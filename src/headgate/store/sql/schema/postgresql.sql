@@ -22,6 +22,8 @@ CREATE TABLE work_pool (
     default_queue_id UUID NOT NULL,
     storage_configuration JSON NOT NULL,
     pause JSON,
+    launch_rate JSON,
+    launches JSON,
     PRIMARY KEY (id),
     UNIQUE (name)
 );

@@ -22,6 +22,8 @@ CREATE TABLE work_pool (
     default_queue_id UUID_TEXT NOT NULL,
     storage_configuration JSON_TEXT NOT NULL,
     pause JSON_TEXT,
+    launch_rate JSON_TEXT,
+    launches JSON_TEXT,
     PRIMARY KEY (id),
     UNIQUE (name)
 );

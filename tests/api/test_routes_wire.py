@@ -29,7 +29,8 @@ RECORDS: dict[type, tuple[str, str]] = {
         "concurrency_options job_variables parameters tags labels work_queue_name work_queue_id last_polled "
         "parameter_openapi_schema path pull_steps entrypoint storage_document_id infrastructure_document_id created_by "
         "updated_by work_pool_name status enforce_parameter_schema",
-        "command work_pool_id pause infra_retries concurrency_key",
+        # The last two are of 2.x.
+        "command work_pool_id pause infra_retries concurrency_key is_schedule_active schedule",
     ),
     DeploymentSchedule: (
         "id created updated deployment_id schedule active max_scheduled_runs parameters slug",

@@ -154,6 +154,7 @@ async def test_an_update_changes_one_field(world: World, name: str) -> None:
     it = await world.deploy(**FULL | {"entrypoint": None})
     before = {field: getattr(it, field) for field in FULL}
     values = {"tags": ["z"], "parameters": {"n": 9}, "job_variables": {}, "enforce_parameter_schema": True}
+    values["parameter_openapi_schema"] = {}
     new = values.get(name, "new" if isinstance(FULL[name], str) else None)
     after = await change(world, it, **{name: new})
     assert getattr(after, name) == new

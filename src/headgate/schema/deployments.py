@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
+from headgate.schema.filters import MAX_PAGE, DeploymentFilter
 from headgate.schema.flow_runs import CreatedBy, Delay
 from headgate.schema.flows import Name
 from headgate.schema.pauses import Pause, PauseNote
@@ -141,6 +142,8 @@ class DeploymentScheduleUpdate(PauseNote, kw_only=True):
 class Deployment(Struct, kw_only=True):
     """A flow plus where its code is and how it is run.
 
+    `schedule` and `is_schedule_active` are what clients of old read: the last schedule, and that it is not paused.
+
     Exactly one of `entrypoint` (`path.py:function` or `package.module:function`) and `command` names the code;
     deployments made by other tools may carry neither.
     """
@@ -163,6 +166,8 @@ class Deployment(Struct, kw_only=True):
     parameters: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     labels: dict[str, Any] = field(default_factory=dict)
+    is_schedule_active: bool = True
+    schedule: Schedule | None = None
     work_queue_name: str | None = None
     work_queue_id: UUID | None = None
     last_polled: datetime | None = None
@@ -185,7 +190,8 @@ class Deployment(Struct, kw_only=True):
 class DeploymentCreate(PauseNote, kw_only=True):
     """Body that creates a deployment, or replaces the one of the same flow and name.
 
-    `infra_overrides` is the older name of `job_variables`.
+    `infra_overrides` is the older name of `job_variables`; clients of old say `schedule` and `is_schedule_active`
+    where `schedules` and `paused` are left out.
     """
 
     name: Name
@@ -213,6 +219,9 @@ class DeploymentCreate(PauseNote, kw_only=True):
     storage_document_id: UUID | None = None
     infrastructure_document_id: UUID | None = None
     enforce_parameter_schema: bool | None = None
+    schedule: Schedule | None = None
+    is_schedule_active: bool | None = None
+    global_concurrency_limit_id: UUID | None = None
 
 
 class DeploymentUpdate(PauseNote, kw_only=True):
@@ -244,6 +253,48 @@ class DeploymentUpdate(PauseNote, kw_only=True):
     storage_document_id: UUID | None | UnsetType = UNSET
     infrastructure_document_id: UUID | None | UnsetType = UNSET
     enforce_parameter_schema: bool | UnsetType = UNSET
+    schedule: Schedule | None | UnsetType = UNSET
+    is_schedule_active: bool | None | UnsetType = UNSET
+    global_concurrency_limit_id: UUID | None | UnsetType = UNSET
+
+
+class DeploymentPage(Struct, kw_only=True):
+    """A page of deployments; `count` is of all that match."""
+
+    results: list[Deployment]
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class BulkDeleteDeployments(Struct, kw_only=True):
+    """Body that deletes the deployments that match, up to `limit` of them; no filter matches none."""
+
+    deployments: DeploymentFilter | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+
+
+class BulkDeletedDeployments(Struct, kw_only=True):
+    """Which deployments were deleted."""
+
+    deleted: list[UUID] = field(default_factory=list)
+
+
+class ScheduleRuns(Struct, kw_only=True):
+    """Body that has a deployment's schedules make their runs from `start_time` (now) on; it may be in the past.
+
+    Up to `max_runs` of each, none after `end_time`; until there are `min_runs` and `min_time` seconds are covered.
+    """
+
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    min_time: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    min_runs: Limit | None = None
+    max_runs: Annotated[int, Meta(ge=0, le=1000)] | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "start_time", "end_time")
 
 
 class GetScheduledRuns(Struct, kw_only=True):

@@ -351,6 +351,10 @@ class DeploymentQuery(Selection, kw_only=True):
     sort: DeploymentSort | None = None
 
 
+class DeploymentPageQuery(NumberedSelection, kw_only=True):
+    sort: DeploymentSort | None = None
+
+
 class WorkPoolQuery(Page, kw_only=True):
     work_pools: WorkPoolFilter | None = None
 

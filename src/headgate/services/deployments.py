@@ -1,25 +1,42 @@
 """Use cases of deployments; their schedules are in `deployment_schedules`."""
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from headgate.core import templates
 from headgate.core.concurrency_keys import check_expression
 from headgate.core.parameters import check_parameters
 from headgate.core.pauses import pause_after
+from headgate.core.selections import constrains
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
-from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate, GetScheduledRuns
-from headgate.schema.filters import DeploymentQuery
+from headgate.schema.deployments import (
+    BulkDeletedDeployments,
+    BulkDeleteDeployments,
+    Deployment,
+    DeploymentCreate,
+    DeploymentPage,
+    DeploymentScheduleCreate,
+    DeploymentUpdate,
+    GetScheduledRuns,
+    ScheduleRuns,
+)
+from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.pauses import PauseNote
+from headgate.schema.schedules import Schedule
+from headgate.schema.work_queues import WorkQueue
 from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
+from headgate.services.pages import numbered
 from headgate.services.scope import Scope
 from headgate.store import deployments as rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
+from headgate.store import work_queues as queue_rows
 from headgate.store.database import Tx
 
 _PLAIN = (
@@ -48,6 +65,7 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
 
     What the body leaves out keeps its value on an existing deployment: a deploy changes what it names.
     """
+    body = _of_today(body)
     _check(body)
 
     async def unit(tx: Tx) -> tuple[Deployment, bool]:
@@ -65,7 +83,27 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
     return deployment, is_new
 
 
+Body = TypeVar("Body", DeploymentCreate, DeploymentUpdate)
+
+
+def _of_today(body: Body) -> Body:
+    """`body` with what clients of old say by `schedule` and `is_schedule_active` where they leave the others out."""
+    active = body.is_schedule_active
+    changes: dict[str, Any] = {}
+    if isinstance(active, bool) and (body.paused is UNSET or body.paused is None):
+        changes["paused"] = not active
+    if isinstance(body.schedule, Schedule) and not body.schedules:
+        changes["schedules"] = [DeploymentScheduleCreate(schedule=body.schedule, active=active is not False)]
+    return replace(body, **changes) if changes else body
+
+
 def _check(body: DeploymentCreate | DeploymentUpdate) -> None:
+    if isinstance(body.global_concurrency_limit_id, UUID):
+        raise Invalid(
+            "A deployment's limit is its own, not one that it shares: give its `concurrency_limit` instead.",
+            field="global_concurrency_limit_id",
+            value=str(body.global_concurrency_limit_id),
+        )
     if isinstance(body.entrypoint, str) and isinstance(body.command, str):
         raise Invalid("A deployment has an entrypoint or a command, not both.", field="command", value=body.command)
     if isinstance(body.schedules, list):
@@ -93,6 +131,7 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
 
 async def update(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
     """Change a deployment; its waiting runs follow it to another queue, its schedules keep their ids."""
+    body = _of_today(body)
     _check(body)
 
     async def unit(tx: Tx) -> UUID | None:
@@ -215,6 +254,50 @@ async def list_page(scope: Scope, query: DeploymentQuery) -> list[Deployment]:
 async def count(scope: Scope, query: DeploymentQuery) -> int:
     """How many match."""
     return await scope.store.read(lambda tx: rows.count(tx, query))
+
+
+async def paginate(scope: Scope, query: DeploymentPageQuery) -> DeploymentPage:
+    """The page of that number of those that match."""
+
+    async def page(tx: Tx, asked: DeploymentQuery) -> list[Deployment]:
+        return await rows.list_page(tx, asked, now=scope.now)
+
+    return await numbered(scope, query, kind=DeploymentQuery, rows=page, count=rows.count, page=DeploymentPage)
+
+
+async def delete_many(scope: Scope, body: BulkDeleteDeployments) -> BulkDeletedDeployments:
+    """Delete those that match, each in a transaction of its own; one that is gone by then is left out."""
+    if not constrains(body.deployments):
+        raise Invalid("No filter says which deployments; name them, such as by `id.any_`.", field="deployments")
+    query = DeploymentQuery(deployments=body.deployments, limit=body.limit)
+    deleted = []
+    for found in await list_page(scope, query):
+        with suppress(NotFound):
+            await delete(scope, found.id)
+            deleted.append(found.id)
+    return BulkDeletedDeployments(deleted=deleted)
+
+
+async def schedule_runs(scope: Scope, id: UUID, body: ScheduleRuns) -> None:
+    """Have its active schedules make runs of a span of time, of which some may be there already."""
+
+    async def unit(tx: Tx) -> UUID | None:
+        deployment = await _get(scope, tx, id)
+        await scheduling.materialise_span(scope, tx, deployment, body)
+        return deployment.work_pool_id
+
+    scope.wakeups.wake([await scope.store.write(unit)])
+
+
+async def queues_of(scope: Scope, id: UUID) -> list[WorkQueue]:
+    """The queue that its runs go to, if there is one."""
+
+    async def unit(tx: Tx) -> list[WorkQueue]:
+        queue_id = (await _get(scope, tx, id)).work_queue_id
+        queue = await queue_rows.get(tx, queue_id, now=scope.now) if queue_id else None
+        return [queue] if queue else []
+
+    return await scope.store.read(unit)
 
 
 async def delete(scope: Scope, id: UUID) -> None:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from headgate.core.selections import constrains
 from headgate.core.states import Abort, Decision, Reject, Wait, decide
 from headgate.errors import HeadgateError, Invalid, NotFound
-from headgate.schema.filters import Filter, Operator, Selection
+from headgate.schema.filters import Selection
 from headgate.schema.flow_runs import DeploymentFlowRunCreate
 from headgate.schema.flow_runs_bulk import (
     MOST,
@@ -109,23 +110,6 @@ def _selection(body: BulkSelection) -> Selection:
     if constrained and body.all:
         raise Invalid("`all: true` means every flow run: leave the filters out, or `all`.", field="all", value=True)
     return selection
-
-
-def constrains(filter: Filter | None) -> bool:
-    """Whether a filter leaves anything out. One whose fields are alternatives does when each of them does."""
-    if filter is None:
-        return False
-    given = {name: getattr(filter, name) for name in filter.__struct_fields__ if name != "operator"}
-    found = [_leaves_out(name, value) for name, value in given.items() if value is not None]
-    if getattr(filter, "operator", Operator.AND) is Operator.OR:
-        return bool(found) and all(found)
-    return any(found)
-
-
-def _leaves_out(name: str, value: object) -> bool:
-    if isinstance(value, Filter):
-        return constrains(value)
-    return value != [] or name == "any_"  # none of nothing, and all of nothing, is everything
 
 
 async def _count(scope: Scope, selection: Selection, body: BulkSelection) -> int:

@@ -10,7 +10,7 @@ from headgate.core.misfires import made_up
 from headgate.core.projection import fire_key
 from headgate.core.schedules import fire_times
 from headgate.errors import Invalid
-from headgate.schema.deployments import Deployment
+from headgate.schema.deployments import Deployment, ScheduleRuns
 from headgate.schema.flow_runs import CreatedBy, DeploymentFlowRunCreate
 from headgate.schema.states import StateCreate, StateDetails, StateType
 from headgate.services.flow_runs import new_run, set_key
@@ -22,6 +22,8 @@ from headgate.store.database import Tx
 from headgate.store.deployment_schedules import ActiveSchedule
 from headgate.store.flow_runs import NewRun
 from headgate.telemetry import ScheduleUnreadable
+
+_INSTANT = timedelta(microseconds=1)
 
 AUTO_TAG = "auto-scheduled"
 
@@ -71,6 +73,26 @@ def _missed(schedule: ActiveSchedule, scope: Scope) -> list[datetime]:
 async def materialise_deployment(scope: Scope, tx: Tx, deployment: Deployment) -> int:
     """The same for all active schedules of one deployment."""
     return await materialise(scope, tx, deployment, await schedule_rows.active_of_deployment(tx, deployment.id))
+
+
+async def materialise_span(scope: Scope, tx: Tx, deployment: Deployment, span: ScheduleRuns) -> int:
+    """Insert the runs of a deployment's active schedules in a span of time; a fire time that has its run keeps it."""
+    settings = scope.settings
+    start = span.start_time or scope.now
+    end = span.end_time or start + timedelta(seconds=settings.server_services_scheduler_max_scheduled_time)
+    least = settings.server_services_scheduler_min_runs if span.min_runs is None else span.min_runs
+    most = settings.server_services_scheduler_max_runs if span.max_runs is None else span.max_runs
+    seconds = settings.server_services_scheduler_min_scheduled_time if span.min_time is None else span.min_time
+    new: list[NewRun] = []
+    for schedule in await schedule_rows.active_of_deployment(tx, deployment.id):
+        present = await rows.fire_times(tx, schedule.id)
+        times = islice(fire_times(schedule.schedule, after=start - _INSTANT, before=end), most)
+        for number, time in enumerate(times):
+            if number >= least and (time - start).total_seconds() > seconds:
+                break
+            if time not in present:
+                new.append(_scheduled_run(deployment, schedule, time, scope.now))
+    return len(await rows.insert(tx, new)) if new else 0
 
 
 async def withdraw(scope: Scope, tx: Tx, schedule_ids: Sequence[UUID]) -> int:

@@ -133,6 +133,11 @@ async def update(scope: Scope, id: UUID, body: WorkQueueUpdate) -> None:
     scope.wakeups.wake([queue.work_pool_id])
 
 
+async def update_by_name(scope: Scope, pool_name: str, name: str, body: WorkQueueUpdate) -> None:
+    """The same, by the names of its pool and its own."""
+    await update(scope, (await get_by_name(scope, pool_name, name)).id, body)
+
+
 async def change(scope: Scope, tx: Tx, id: UUID, body: WorkQueueUpdate) -> WorkQueue:
     """Change a queue inside a transaction; answers it as it is now."""
     queue, _ = await locked(scope, tx, id)
@@ -171,6 +176,11 @@ async def delete(scope: Scope, id: UUID) -> None:
         return pool.id
 
     scope.wakeups.wake([await scope.store.write(unit)])
+
+
+async def delete_by_name(scope: Scope, pool_name: str, name: str) -> None:
+    """The same, by the names of its pool and its own."""
+    await delete(scope, (await get_by_name(scope, pool_name, name)).id)
 
 
 async def locked(scope: Scope, tx: Tx, id: UUID) -> tuple[WorkQueue, LockedPool]:

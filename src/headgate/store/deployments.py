@@ -42,6 +42,8 @@ _DERIVED = {
     "work_pool_id",
     "status",
     "last_polled",
+    "schedule",
+    "is_schedule_active",
 }
 
 
@@ -54,6 +56,8 @@ def _deployment(row: Row, now: datetime) -> Deployment:
         values["infra_retries"] = convert(values["infra_retries"], InfraRetries)
     if values["concurrency_key"] is not None:
         values["concurrency_key"] = convert(values["concurrency_key"], ConcurrencyKey)
+    # Clients of 2.x look into it without looking whether there is one.
+    values["parameter_openapi_schema"] = values["parameter_openapi_schema"] or {}
     values["pause"] = convert(values["pause"], Pause | None)
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
@@ -80,6 +84,8 @@ async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deploy
     schedules = await deployment_schedules.of_deployments(tx, [deployment.id for deployment in found])
     for deployment in found:
         deployment.schedules = schedules.get(deployment.id, [])
+        deployment.schedule = deployment.schedules[-1].schedule if deployment.schedules else None
+        deployment.is_schedule_active = not deployment.paused
     return found
 
 

@@ -4,17 +4,22 @@ from uuid import UUID
 
 from headgate.api.routing import Answer, Router
 from headgate.schema.deployments import (
+    BulkDeletedDeployments,
+    BulkDeleteDeployments,
     Deployment,
     DeploymentCreate,
+    DeploymentPage,
     DeploymentSchedule,
     DeploymentScheduleCreate,
     DeploymentScheduleUpdate,
     DeploymentUpdate,
     GetScheduledRuns,
+    ScheduleRuns,
 )
-from headgate.schema.filters import DeploymentQuery
+from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.pauses import PauseNote
+from headgate.schema.work_queues import WorkQueue
 from headgate.services import deployment_schedules, deployments, flow_runs
 from headgate.services.scope import Scope
 
@@ -38,6 +43,18 @@ async def read_deployments(scope: Scope, body: DeploymentQuery | None) -> list[D
 async def count_deployments(scope: Scope, body: DeploymentQuery | None) -> int:
     """How many deployments match."""
     return await deployments.count(scope, body or DeploymentQuery())
+
+
+@router.post("/paginate")
+async def paginate_deployments(scope: Scope, body: DeploymentPageQuery | None) -> DeploymentPage:
+    """A page of the deployments that match, by its number."""
+    return await deployments.paginate(scope, body or DeploymentPageQuery())
+
+
+@router.post("/bulk_delete")
+async def bulk_delete_deployments(scope: Scope, body: BulkDeleteDeployments | None) -> BulkDeletedDeployments:
+    """Delete the deployments that match, with their schedules and their runs that have not started."""
+    return await deployments.delete_many(scope, body or BulkDeleteDeployments())
 
 
 @router.post("/get_scheduled_flow_runs")
@@ -80,6 +97,30 @@ async def pause_deployment(scope: Scope, id: UUID, body: PauseNote | None) -> No
 async def resume_deployment(scope: Scope, id: UUID) -> None:
     """Undo a pause."""
     await deployments.pause(scope, id, paused=False)
+
+
+@router.post("/{id}/set_schedule_active")
+async def set_schedule_active(scope: Scope, id: UUID) -> None:
+    """What clients of old call to resume a deployment."""
+    await deployments.pause(scope, id, paused=False)
+
+
+@router.post("/{id}/set_schedule_inactive")
+async def set_schedule_inactive(scope: Scope, id: UUID) -> None:
+    """What clients of old call to pause a deployment."""
+    await deployments.pause(scope, id, paused=True)
+
+
+@router.post("/{id}/schedule")
+async def schedule_deployment(scope: Scope, id: UUID, body: ScheduleRuns | None) -> None:
+    """Have a deployment's schedules make runs of a span of time, which may be in the past."""
+    await deployments.schedule_runs(scope, id, body or ScheduleRuns())
+
+
+@router.get("/{id}/work_queue_check")
+async def read_work_queues_of_deployment(scope: Scope, id: UUID) -> list[WorkQueue]:
+    """The queue that a deployment's runs go to."""
+    return await deployments.queues_of(scope, id)
 
 
 @router.post("/{id}/create_flow_run", status=201)

@@ -3,10 +3,11 @@
 from headgate.api.routing import Router
 from headgate.schema.explanations import PoolExplanation
 from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
+from headgate.schema.occupancy import PoolOccupancyQuery, WorkPoolOccupancy
 from headgate.schema.previews import Preview, PreviewRequest
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
-from headgate.schema.work_queues import WorkQueue, WorkQueueCreate
-from headgate.services import polls, pool_explanations, previews, work_pools, work_queues
+from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
+from headgate.services import occupancy, polls, pool_explanations, previews, work_pools, work_queues
 from headgate.services.scope import Scope
 
 router = Router("/work_pools", tag="Work pools")
@@ -67,6 +68,14 @@ async def explain_work_pool(scope: Scope, work_pool_name: str) -> PoolExplanatio
     return await pool_explanations.explain(scope, work_pool_name)
 
 
+@router.post("/{work_pool_name}/concurrency_status")
+async def read_work_pool_concurrency_status(
+    scope: Scope, work_pool_name: str, body: PoolOccupancyQuery | None
+) -> WorkPoolOccupancy:
+    """A pool's slots in use, by queue, and the runs that hold them."""
+    return await occupancy.of_pool(scope, work_pool_name, body or PoolOccupancyQuery())
+
+
 @queues_router.post("", status=201)
 async def create_work_queue(scope: Scope, work_pool_name: str, body: WorkQueueCreate) -> WorkQueue:
     """Create a queue; a taken priority moves the others down."""
@@ -83,3 +92,15 @@ async def read_work_queues(scope: Scope, work_pool_name: str, body: WorkQueueQue
 async def read_work_queue(scope: Scope, work_pool_name: str, name: str) -> WorkQueue:
     """One queue of a pool."""
     return await work_queues.get_by_name(scope, work_pool_name, name)
+
+
+@queues_router.patch("/{name}")
+async def update_work_queue_of_pool(scope: Scope, work_pool_name: str, name: str, body: WorkQueueUpdate) -> None:
+    """Change a queue of a pool: what is left out stays, an explicit null clears."""
+    await work_queues.update_by_name(scope, work_pool_name, name, body)
+
+
+@queues_router.delete("/{name}")
+async def delete_work_queue_of_pool(scope: Scope, work_pool_name: str, name: str) -> None:
+    """Delete a queue of a pool; its deployments and waiting runs go to the default one."""
+    await work_queues.delete_by_name(scope, work_pool_name, name)

@@ -5,8 +5,9 @@ from uuid import UUID
 from headgate.api.routing import Router
 from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.flow_runs import FlowRun
+from headgate.schema.occupancy import QueueOccupancyQuery, WorkQueueOccupancy
 from headgate.schema.work_queues import GetQueueRuns, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
-from headgate.services import polls, work_pools, work_queues
+from headgate.services import occupancy, polls, work_pools, work_queues
 from headgate.services.scope import Scope
 
 router = Router("/work_queues", tag="Work queues")
@@ -40,6 +41,12 @@ async def read_work_queue_by_id(scope: Scope, id: UUID) -> WorkQueue:
 async def read_work_queue_status(scope: Scope, id: UUID) -> WorkQueueStatusDetail:
     """A queue's health."""
     return await work_queues.status(scope, id)
+
+
+@router.post("/{id}/concurrency_status")
+async def read_work_queue_concurrency_status(scope: Scope, id: UUID, body: QueueOccupancyQuery | None) -> WorkQueueOccupancy:
+    """A queue's slots in use, and the runs that hold them."""
+    return await occupancy.of_queue(scope, id, body or QueueOccupancyQuery())
 
 
 @router.post("/{id}/get_runs")

@@ -4,17 +4,22 @@ from uuid import UUID
 
 from headgate.client.call import Call
 from headgate.schema.deployments import (
+    BulkDeletedDeployments,
+    BulkDeleteDeployments,
     Deployment,
     DeploymentCreate,
+    DeploymentPage,
     DeploymentSchedule,
     DeploymentScheduleCreate,
     DeploymentScheduleUpdate,
     DeploymentUpdate,
     GetScheduledRuns,
+    ScheduleRuns,
 )
-from headgate.schema.filters import DeploymentQuery
+from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.pauses import PauseNote
+from headgate.schema.work_queues import WorkQueue
 
 
 def create(body: DeploymentCreate) -> Call[Deployment]:
@@ -94,3 +99,33 @@ def delete_schedule(id: UUID, schedule_id: UUID) -> Call[None]:
     """Delete one schedule and the runs that it made ahead."""
     at: dict[str, str | UUID] = {"id": id, "schedule_id": schedule_id}
     return Call("DELETE", "/deployments/{id}/schedules/{schedule_id}", at=at)
+
+
+def page(body: DeploymentPageQuery | None = None) -> Call[DeploymentPage]:
+    """A page of the deployments that match, by its number."""
+    return Call("POST", "/deployments/paginate", body=body or DeploymentPageQuery(), returns=DeploymentPage)
+
+
+def delete_many(body: BulkDeleteDeployments) -> Call[BulkDeletedDeployments]:
+    """Delete the deployments that match."""
+    return Call("POST", "/deployments/bulk_delete", body=body, returns=BulkDeletedDeployments)
+
+
+def set_schedule_active(id: UUID) -> Call[None]:
+    """Resume, as clients of old call it."""
+    return Call("POST", "/deployments/{id}/set_schedule_active", at={"id": id})
+
+
+def set_schedule_inactive(id: UUID) -> Call[None]:
+    """Pause, as clients of old call it."""
+    return Call("POST", "/deployments/{id}/set_schedule_inactive", at={"id": id})
+
+
+def schedule_runs(id: UUID, body: ScheduleRuns | None = None) -> Call[None]:
+    """Have its schedules make runs of a span of time."""
+    return Call("POST", "/deployments/{id}/schedule", at={"id": id}, body=body or ScheduleRuns())
+
+
+def queues_of(id: UUID) -> Call[list[WorkQueue]]:
+    """The queue that its runs go to."""
+    return Call("GET", "/deployments/{id}/work_queue_check", at={"id": id}, returns=list[WorkQueue])

@@ -3,6 +3,7 @@
 from headgate.client.call import Call
 from headgate.schema.explanations import PoolExplanation
 from headgate.schema.filters import WorkPoolQuery
+from headgate.schema.occupancy import PoolOccupancyQuery, WorkPoolOccupancy
 from headgate.schema.previews import Preview, PreviewRequest
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
 
@@ -62,3 +63,9 @@ def preview(name: str, body: PreviewRequest | None = None) -> Call[Preview]:
 def explain(name: str) -> Call[PoolExplanation]:
     """What a pool's queues hold, and what keeps it."""
     return Call("GET", "/work_pools/{work_pool_name}/explain", at={"work_pool_name": name}, returns=PoolExplanation)
+
+
+def occupancy(name: str, body: PoolOccupancyQuery | None = None) -> Call[WorkPoolOccupancy]:
+    """A pool's slots in use, and who holds them."""
+    path = "/work_pools/{work_pool_name}/concurrency_status"
+    return Call("POST", path, at={"work_pool_name": name}, body=body or PoolOccupancyQuery(), returns=WorkPoolOccupancy)

@@ -5,6 +5,7 @@ from uuid import UUID
 from headgate.client.call import Call
 from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.flow_runs import FlowRun
+from headgate.schema.occupancy import QueueOccupancyQuery, WorkQueueOccupancy
 from headgate.schema.work_queues import GetQueueRuns, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
 
 
@@ -68,3 +69,24 @@ def update(id: UUID, body: WorkQueueUpdate) -> Call[None]:
 def delete(id: UUID) -> Call[None]:
     """Delete a queue; a pool's default queue stays."""
     return Call("DELETE", "/work_queues/{id}", at={"id": id})
+
+
+def update_by_name(pool: str, name: str, body: WorkQueueUpdate) -> Call[None]:
+    """Change a queue, by the names of its pool and its own."""
+    at = _named(pool, name)
+    return Call("PATCH", "/work_pools/{work_pool_name}/queues/{name}", at=at, body=body)
+
+
+def delete_by_name(pool: str, name: str) -> Call[None]:
+    """Delete a queue, by the names of its pool and its own."""
+    return Call("DELETE", "/work_pools/{work_pool_name}/queues/{name}", at=_named(pool, name))
+
+
+def occupancy(id: UUID, body: QueueOccupancyQuery | None = None) -> Call[WorkQueueOccupancy]:
+    """A queue's slots in use, and who holds them."""
+    path = "/work_queues/{id}/concurrency_status"
+    return Call("POST", path, at={"id": id}, body=body or QueueOccupancyQuery(), returns=WorkQueueOccupancy)
+
+
+def _named(pool: str, name: str) -> dict[str, str | UUID]:
+    return {"work_pool_name": pool, "name": name}

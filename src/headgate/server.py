@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from importlib import import_module
 from typing import Any, TypeVar, cast
@@ -23,6 +24,7 @@ from headgate.api.routes import ROUTERS, SOCKETS
 from headgate.client.transport import Request, Response
 from headgate.errors import DatabaseError, Unreachable
 from headgate.schema.collections import WorkerCollections
+from headgate.services.leaders import Leadership
 from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
@@ -49,8 +51,8 @@ class Running:
     app: ASGIApp
 
 
-def loops_of(settings: Settings) -> list[Loop]:
-    """The background jobs that these settings ask for."""
+def loops_of(settings: Settings, reached_since: Callable[[], datetime | None] = lambda: None) -> list[Loop]:
+    """The background jobs that these settings ask for. `reached_since`: see `Lifeline`."""
     wanted = (
         (
             settings.server_services_scheduler_enabled,
@@ -62,7 +64,7 @@ def loops_of(settings: Settings) -> list[Loop]:
         ),
         (
             settings.server_services_lifeline_enabled,
-            Loop("lifeline", Lifeline().tick, every=settings.server_services_lifeline_loop_seconds),
+            Loop("lifeline", Lifeline(reached_since).tick, every=settings.server_services_lifeline_loop_seconds),
         ),
         (
             settings.server_services_misfires_enabled,
@@ -89,17 +91,22 @@ async def running(
     telemetry = Telemetry()
     telemetry.subscribe(log_events(log))
     scope = Scope(store, now, settings, Wakeups(store), telemetry, worker_types=_worker_types)
-    loops = loops_of(settings) if with_loops else []
+    leadership = Leadership()
+    loops = loops_of(settings, lambda: leadership.reached_since) if with_loops else []
+    leadership.join(loop.name for loop in loops)
     for loop in loops:
         if loop.name == "misfires":  # before any call is answered: what an outage has made stale is not given out
             await loop.once(scope)
-    jobs = [asyncio.create_task(loop.run(scope), name=loop.name) for loop in loops]
+    jobs = [asyncio.create_task(loop.run(scope, leadership.turn), name=loop.name) for loop in loops]
+    if jobs:
+        jobs.append(asyncio.create_task(leadership.keep(scope), name="leadership"))
     try:
         yield Running(scope, app_of(scope))
     finally:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
+        await leadership.give_back(scope)
         scope.wakeups.close()
         await store.close()
 

@@ -102,6 +102,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_database_wait_seconds: Annotated[
         float, _s("How long a server that starts waits for a PostgreSQL that does not answer yet.", ge=0)
     ] = 30.0
+    server_services_lease_seconds: Annotated[
+        float, _s("How long a server on PostgreSQL leads at a background job without renewal; then another may.", ge=1)
+    ] = 6.0
     server_services_scheduler_enabled: Annotated[bool, _s("Create runs from schedules in this server.")] = True
     server_services_scheduler_loop_seconds: Annotated[float, _s("Time between passes of the scheduler.", gt=0)] = 60.0
     server_services_scheduler_min_runs: Annotated[int, _s("Runs created ahead per schedule, at least.", ge=1)] = 3

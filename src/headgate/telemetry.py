@@ -50,6 +50,14 @@ class LoopFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LeadershipChanged(Event):
+    """From now on this server runs a background job, or no longer does."""
+
+    loop: str
+    leads: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleUnreadable(Event):
     """A stored schedule cannot be read; it makes no runs until its author mends it."""
 
@@ -93,6 +101,8 @@ def log_events(logger: logging.Logger) -> Listener:
 
     def listen(event: Event) -> None:
         match event:
+            case LeadershipChanged(loop, leads):
+                logger.info("%s: %s", loop, "this server leads from now on" if leads else "another server leads")
             case LoopFailed(loop, Unavailable() as error):
                 logger.warning("%s had to wait for its next pass: %s", loop, error)
             case LoopFailed(loop, error):

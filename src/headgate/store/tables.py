@@ -479,4 +479,15 @@ event = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
+# One row for each background job that some server runs, or ran.
+loop_leader = Table(
+    "loop_leader",
+    metadata,
+    Column("name", Text, primary_key=True, nullable=False),
+    Column("holder_id", Uuid, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("since", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+)
+
 PARTITIONED = ("flow_run_state", "task_run_state", "log", "event")

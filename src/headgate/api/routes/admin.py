@@ -4,7 +4,8 @@ from typing import Any
 
 from headgate.api.routing import Router
 from headgate.schema.admin import Confirmation, ResultStorage
-from headgate.services import admin
+from headgate.schema.leaders import Service
+from headgate.services import admin, leaders
 from headgate.services.scope import Scope
 
 router = Router(tag="Admin")
@@ -21,6 +22,12 @@ async def read_ready(scope: Scope) -> dict[str, str]:
     """Whether the server reaches its database: 503 when it does not."""
     await admin.check_ready(scope)
     return {"message": "OK"}
+
+
+@router.get("/admin/services")
+async def read_services(scope: Scope) -> list[Service]:
+    """The background jobs, and which server leads at each."""
+    return await leaders.list_services(scope)
 
 
 @router.get("/hello")

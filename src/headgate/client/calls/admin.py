@@ -4,6 +4,7 @@ from typing import Any
 
 from headgate.client.call import Call
 from headgate.schema.admin import Confirmation, ResultStorage
+from headgate.schema.leaders import Service
 
 
 def health() -> Call[bool]:
@@ -59,3 +60,8 @@ def drop_database(body: Confirmation) -> Call[None]:
 def create_database(body: Confirmation) -> Call[None]:
     """Nothing: the schema is there while a server runs."""
     return Call("POST", "/admin/database/create", body=body)
+
+
+def services() -> Call[list[Service]]:
+    """The background jobs, and which server leads at each."""
+    return Call("GET", "/admin/services", returns=list[Service])

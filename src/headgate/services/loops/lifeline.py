@@ -7,7 +7,7 @@ that was being cancelled is Cancelled. The rules are in `core.recovery`. Slots o
 concurrency limits that lapsed leases hold are given back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -27,15 +27,17 @@ _FOUND_AGAIN = frozenset({StateType.RUNNING, StateType.CANCELLING})
 
 
 class Lifeline:
-    """Waits one lease after its own start: leases that lapsed while no server was up could not be renewed."""
+    """Waits one lease after its own start, and after each outage of the database: leases that lapsed while nobody could
+    renew them say nothing of their holders. `reached_since` tells from when on the database answered without a break."""
 
-    def __init__(self) -> None:
+    def __init__(self, reached_since: Callable[[], datetime | None] = lambda: None) -> None:
+        self._reached_since = reached_since
         self._since: datetime | None = None
 
     async def tick(self, scope: Scope) -> int:
         """Recover all that lapsed."""
         now = scope.now
-        self._since = self._since or now
+        self._since = max(filter(None, (self._since, self._reached_since())), default=now)
         if now < self._since + timedelta(seconds=scope.settings.server_leases_seconds):
             return 0
         recovered = await slots.end_lapsed(scope)

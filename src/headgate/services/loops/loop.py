@@ -12,6 +12,13 @@ Tick = Callable[[Scope], Awaitable[int]]
 """One pass; answers how many records it changed."""
 
 
+Turn = Callable[[Scope, str], Awaitable[None]]
+
+
+async def _always(_scope: Scope, _name: str) -> None:
+    return None
+
+
 class Loop:
     """Runs `tick` every `every` seconds, jittered by a tenth so that several servers do not move in step."""
 
@@ -20,9 +27,10 @@ class Loop:
         self._tick = tick
         self._every = every
 
-    async def run(self, scope: Scope) -> None:
-        """Until cancelled."""
+    async def run(self, scope: Scope, turn: Turn = _always) -> None:
+        """Until cancelled, and only while it is this server's turn: `turn` waits for that before each pass."""
         while True:
+            await turn(scope, self.name)
             await self.once(scope)
             await asyncio.sleep(self._every * random.uniform(0.9, 1.1))
 

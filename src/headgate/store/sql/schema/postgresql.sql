@@ -309,6 +309,15 @@ CREATE INDEX ix_event_event_id ON event (event_id);
 
 CREATE INDEX ix_event_occurred ON event (occurred);
 
+CREATE TABLE loop_leader (
+    name TEXT NOT NULL,
+    holder_id UUID NOT NULL,
+    place TEXT NOT NULL,
+    since TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (name)
+);
+
 CREATE TABLE work_queue (
     id UUID NOT NULL,
     created TIMESTAMPTZ NOT NULL,

@@ -307,6 +307,15 @@ CREATE INDEX ix_event_event_id ON event (event_id);
 
 CREATE INDEX ix_event_occurred ON event (occurred);
 
+CREATE TABLE loop_leader (
+    name TEXT NOT NULL,
+    holder_id UUID_TEXT NOT NULL,
+    place TEXT NOT NULL,
+    since TIMESTAMP_INT NOT NULL,
+    expires_at TIMESTAMP_INT NOT NULL,
+    PRIMARY KEY (name)
+);
+
 CREATE TABLE work_queue (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,

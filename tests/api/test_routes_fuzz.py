@@ -19,6 +19,8 @@ from headgate.api.routes import ROUTERS
 from headgate.api.routing import Route
 from headgate.client.transport import Request, Response
 from headgate.clock import FrozenClock
+from headgate.core.blocks import checksum
+from headgate.schema.block_schemas import NO_VERSION
 from headgate.server import Running, call_app, running
 from headgate.services.loops import late, scheduler
 from headgate.services.loops.lifeline import Lifeline
@@ -31,11 +33,13 @@ NAMES = ["pool", "default", "hello", "nightly", "w"]
 _KINDS = (
     *("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent", "concurrency_limit", "lease"),
     *("task_run", "task_run_state"),
+    *("block_type", "block_schema", "block_document"),
 )
 IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 """What stands in generated calls for the ids of records that exist."""
 
 USUAL = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly", "tag": "pool", "id_or_name": "pool"}
+USUAL |= {"view": "demo-flows", "checksum": checksum({}), "version": NO_VERSION, "include_secrets": "true"}
 """What stands in paths most of the time."""
 
 AGENT = str(UUID(int=99))
@@ -191,12 +195,13 @@ class Fuzz:
             return self.id_of(noun if name == "id" else name)
         usual = USUAL.get(name)
         usual = "pool" if noun in ("variables", "secrets") else usual
-        usual = "demo-flows" if name == "view" else usual
+        usual = "pool" if noun.startswith("block") and name in ("slug", "block_document_name") else usual
         usual = self.random.choice(["default", "w", "q"]) if (noun, name) == ("work_pools", "name") else usual
         return self.random.choice([*NAMES, "none", "\0", "a b", "é"]) if usual is None or self.rarely(8) else usual
 
     def id_of(self, name: str) -> str:
         """The stand-in for the id of the record that `name` speaks of, most of the time."""
+        name = name.replace("storage_block", "block_document")
         found = [id for kind, id in IDS.items() if kind in name]
         return found[-1] if found and not self.rarely(8) else self.random.choice([*IDS.values(), str(UUID(int=0)), "x"])
 
@@ -303,10 +308,20 @@ class Server:
         self.made("/v2/concurrency_limits/", {"name": "pool", "limit": 1}, may_exist=True)
         held = self.made("/v2/concurrency_limits/increment-with-lease", {"names": ["tag:pool"], "slots": 1})
         task = self.made("/task_runs/", {"task_key": "t", "dynamic_key": "0", "flow_run_id": run["id"]})
-        ids += [variable["id"], AGENT, limit["id"], held["lease_id"], task["id"], task["state_id"]]
+        ids += [variable["id"], AGENT, limit["id"], held["lease_id"], task["id"], task["state_id"], *self.fill_blocks()]
         self.made("/work_pools/pool/claim", {"worker": "w", "room": 0})
         self.made("/agents/claim", {"agent_id": AGENT, "pool": "pool", "room": 0})
         self.ids = dict(zip(IDS.values(), ids, strict=True))
+
+    def fill_blocks(self) -> list[str]:
+        """A type, a schema and a document, for results."""
+        self.made("/block_types/", {"name": "pool", "slug": "pool"}, may_exist=True)
+        kind = msgspec.json.decode(self.send("GET", "/block_types/slug/pool", None).body)
+        schema = self.made("/block_schemas/", {"block_type_id": kind["id"], "capabilities": ["write-path"]})
+        body = {"name": "pool", "block_type_id": kind["id"], "block_schema_id": schema["id"]}
+        self.made("/block_documents/", body, may_exist=True)
+        found = self.send("GET", "/block_types/slug/pool/block_documents/name/pool", None)
+        return [kind["id"], schema["id"], msgspec.json.decode(found.body)["id"]]
 
     def work(self) -> None:
         """What the background jobs and a worker do with what is there now."""

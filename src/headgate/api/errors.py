@@ -112,6 +112,8 @@ def without_values(error: HeadgateError) -> HeadgateError:
     match error:
         case Unreadable(problem=problem):
             return Unreadable(msgspec.structs.replace(problem, input=None))
+        case Unprocessable():
+            return error
         case Invalid():
             return Invalid(str(error), field=error.field)
         case _:

@@ -3,11 +3,9 @@
 from typing import Any
 
 from headgate.errors import BadRequest
-from headgate.schema.admin import Confirmation, ResultStorage
+from headgate.schema.admin import Confirmation
 from headgate.services.scope import Scope
 from headgate.settings import NAMES, masked
-from headgate.store import configuration
-from headgate.store.database import Tx
 from headgate.store.emptying import empty
 
 WIRE_VERSION = "0.8.4"
@@ -15,8 +13,6 @@ WIRE_VERSION = "0.8.4"
 
 PEER_VERSION = "3.9.1"
 """The server that existing clients take this one for: 3.x clients demand their own major, 2.x ones do not ask."""
-
-RESULT_STORAGE = "result-storage"
 
 _GROUPS = (
     ("server", "services"),
@@ -77,17 +73,3 @@ def create_database(body: Confirmation) -> None:
 def _confirmed(body: Confirmation, deed: str) -> None:
     if not body.confirm:
         raise BadRequest(f'Nothing was done; to {deed}, send {{"confirm": true}}.')
-
-
-async def get_result_storage(scope: Scope) -> ResultStorage:
-    """The block that keeps results for clients which name none."""
-    return ResultStorage(default_result_storage_block_id=await scope.store.read(_get_result_storage))
-
-
-async def _get_result_storage(tx: Tx) -> Any:
-    return await configuration.get(tx, RESULT_STORAGE)
-
-
-async def clear_result_storage(scope: Scope) -> None:
-    """Have clients that name no storage use their own."""
-    await scope.store.write(lambda tx: configuration.delete(tx, RESULT_STORAGE))

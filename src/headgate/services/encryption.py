@@ -34,8 +34,22 @@ class Keyring:
         """`text`, encrypted; the key's file is made if there is none."""
         return _fernet(self._keys(make=True), self._place).encrypt(text.encode()).decode()
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a key, or one can be made."""
+        return bool(self._setting) or not self._shared
+
     def unseal(self, ciphertext: str, name: str) -> str:
         """What the secret `name` holds."""
+        return self._unseal(
+            ciphertext, f"secret {name!r}", f"write the secret anew: `headgate secret set {name} --overwrite`"
+        )
+
+    def unseal_block(self, ciphertext: str, name: str) -> str:
+        """What the block document `name` holds."""
+        return self._unseal(ciphertext, f"block document {name!r}", "delete the block and save it anew")
+
+    def _unseal(self, ciphertext: str, what: str, remedy: str) -> str:
         # 60 ms, measured: a server that is asked for no secret does without.
         from cryptography.fernet import InvalidToken
 
@@ -44,8 +58,8 @@ class Keyring:
             return fernet.decrypt(ciphertext).decode()
         except (InvalidToken, UnicodeDecodeError):
             raise NotConfigured(
-                f"secret {name!r} was encrypted with another key than that of {self._place}. Give the server the earlier "
-                f"key again, or write the secret anew: `headgate secret set {name} --overwrite`."
+                f"{what} was encrypted with another key than that of {self._place}. Give the server the earlier "
+                f"key again, or {remedy}."
             ) from None
 
     @property

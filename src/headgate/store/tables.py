@@ -195,6 +195,57 @@ configuration = Table(
     Column("value", Json, nullable=False),
 )
 
+block_type = Table(
+    "block_type",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("logo_url", Text),
+    Column("documentation_url", Text),
+    Column("description", Text),
+    Column("code_example", Text),
+    Column("is_protected", Flag, nullable=False),
+)
+
+block_schema = Table(
+    "block_schema",
+    metadata,
+    _id(),
+    *_times(),
+    Column("checksum", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("fields", Json, nullable=False),
+    Column("capabilities", Tags, nullable=False),
+    _parent("block_type_id", "block_type.id", index=True),
+    UniqueConstraint("checksum", "version", name="uq_block_schema_checksum_version"),
+)
+
+block_document = Table(
+    "block_document",
+    metadata,
+    _id(),
+    *_times(),
+    Column("name", Text, nullable=False),
+    _parent("block_type_id", "block_type.id"),
+    _parent("block_schema_id", "block_schema.id", index=True),
+    Column("is_anonymous", Flag, nullable=False),
+    # JSON, encrypted or not.
+    Column("is_sealed", Flag, nullable=False),
+    Column("data", Text, nullable=False),
+    UniqueConstraint("block_type_id", "name", name="uq_block_document_type_name"),
+)
+
+block_reference = Table(
+    "block_reference",
+    metadata,
+    # Which document holds which other one, and in which field.
+    Column("parent_id", Uuid, ForeignKey("block_document.id", ondelete="CASCADE"), primary_key=True, nullable=False),
+    Column("name", Text, primary_key=True, nullable=False),
+    _parent("document_id", "block_document.id", index=True),
+)
+
 deployment = Table(
     "deployment",
     metadata,

@@ -3,6 +3,9 @@
 from headgate.api.routes import (
     admin,
     agents,
+    block_documents,
+    block_schemas,
+    block_types,
     claims,
     collections,
     concurrency_limits,
@@ -46,6 +49,10 @@ ROUTERS = (
     events.router,
     variables.router,
     secrets.router,
+    block_types.router,
+    block_schemas.router,
+    block_schemas.capabilities_router,
+    block_documents.router,
 )
 
 SOCKETS = (*worker_channel.SOCKETS, *logs.SOCKETS, *events.SOCKETS)

@@ -3,9 +3,9 @@
 from typing import Any
 
 from headgate.api.routing import Router
-from headgate.schema.admin import Confirmation, ResultStorage
+from headgate.schema.admin import Confirmation, ResultStorage, ResultStorageUpdate
 from headgate.schema.leaders import Service
-from headgate.services import admin, leaders
+from headgate.services import admin, leaders, result_storage
 from headgate.services.scope import Scope
 
 router = Router(tag="Admin")
@@ -57,13 +57,19 @@ async def read_server_settings(scope: Scope) -> dict[str, Any]:
 @router.get("/admin/storage")
 async def read_result_storage(scope: Scope) -> ResultStorage:
     """The block that keeps results of runs which name no storage of their own."""
-    return await admin.get_result_storage(scope)
+    return await result_storage.get(scope)
+
+
+@router.put("/admin/storage")
+async def choose_result_storage(scope: Scope, body: ResultStorageUpdate) -> ResultStorage:
+    """Choose the block that keeps results of runs which name no storage of their own."""
+    return await result_storage.choose(scope, body.default_result_storage_block_id)
 
 
 @router.delete("/admin/storage")
 async def clear_result_storage(scope: Scope) -> None:
     """Have runs that name no storage keep their results on their own machine."""
-    await admin.clear_result_storage(scope)
+    await result_storage.clear(scope)
 
 
 @router.post("/admin/database/clear", status=204)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from headgate.client.call import Call
-from headgate.schema.admin import Confirmation, ResultStorage
+from headgate.schema.admin import Confirmation, ResultStorage, ResultStorageUpdate
 from headgate.schema.leaders import Service
 
 
@@ -40,6 +40,11 @@ def settings() -> Call[dict[str, Any]]:
 def result_storage() -> Call[ResultStorage]:
     """The block that keeps results of runs which name no storage of their own."""
     return Call("GET", "/admin/storage", returns=ResultStorage)
+
+
+def choose_result_storage(body: ResultStorageUpdate) -> Call[ResultStorage]:
+    """Choose it."""
+    return Call("PUT", "/admin/storage", body=body, returns=ResultStorage)
 
 
 def clear_result_storage() -> Call[None]:

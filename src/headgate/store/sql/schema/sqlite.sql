@@ -81,6 +81,21 @@ CREATE TABLE configuration (
     PRIMARY KEY ("key")
 );
 
+CREATE TABLE block_type (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    logo_url TEXT,
+    documentation_url TEXT,
+    description TEXT,
+    code_example TEXT,
+    is_protected BOOL_INT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (slug)
+);
+
 CREATE TABLE concurrency_limit (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,
@@ -350,6 +365,40 @@ CREATE TABLE worker (
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
 );
 
+CREATE TABLE block_schema (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    checksum TEXT NOT NULL,
+    version TEXT NOT NULL,
+    fields JSON_TEXT NOT NULL,
+    capabilities JSON_TEXT NOT NULL,
+    block_type_id UUID_TEXT NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_block_schema_checksum_version UNIQUE (checksum, version),
+    FOREIGN KEY(block_type_id) REFERENCES block_type (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_schema_block_type_id ON block_schema (block_type_id);
+
+CREATE TABLE block_document (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    block_type_id UUID_TEXT NOT NULL,
+    block_schema_id UUID_TEXT NOT NULL,
+    is_anonymous BOOL_INT NOT NULL,
+    is_sealed BOOL_INT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_block_document_type_name UNIQUE (block_type_id, name),
+    FOREIGN KEY(block_type_id) REFERENCES block_type (id) ON DELETE CASCADE,
+    FOREIGN KEY(block_schema_id) REFERENCES block_schema (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_document_block_schema_id ON block_document (block_schema_id);
+
 CREATE TABLE deployment (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,
@@ -393,6 +442,17 @@ CREATE INDEX ix_deployment_cancels_new ON deployment (id) WHERE cancels_new;
 CREATE INDEX ix_deployment_key_strategy ON deployment (id) WHERE key_strategy IS NOT NULL;
 
 CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
+
+CREATE TABLE block_reference (
+    parent_id UUID_TEXT NOT NULL,
+    name TEXT NOT NULL,
+    document_id UUID_TEXT NOT NULL,
+    PRIMARY KEY (parent_id, name),
+    FOREIGN KEY(parent_id) REFERENCES block_document (id) ON DELETE CASCADE,
+    FOREIGN KEY(document_id) REFERENCES block_document (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_reference_document_id ON block_reference (document_id);
 
 CREATE TABLE deployment_schedule (
     id UUID_TEXT NOT NULL,

@@ -36,6 +36,7 @@ SCALARS: dict[type, Any] = {
     types.UUIDType: str(UUID(int=7)),
     types.DateTimeType: "2026-03-02T09:00:00Z",
     types.IntType: 1,
+    types.BoolType: True,
     types.FloatType: 1.0,
     types.StrType: "text",
     types.DictType: {"key": "value"},

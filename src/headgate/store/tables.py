@@ -5,83 +5,22 @@ Cold: `flow_run_detail` is written once; the states of runs and `log` are append
 by their time-ordered ids.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
-from sqlalchemy.dialects.sqlite.base import ischema_names
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.types import UserDefinedType
-
-
-class _Typed(UserDefinedType[Any]):
-    """A column type with a name of its own on each database; SQLite's names carry our converters and the affinity."""
-
-    cache_ok = True
-    names: ClassVar[Mapping[str, str]]
-
-
-@compiles(_Typed)
-def _name_of(kind: _Typed, compiler: Any, **_: Any) -> str:
-    return kind.names[compiler.dialect.name]
-
-
-class Uuid(_Typed):
-    names: ClassVar = {"sqlite": "UUID_TEXT", "postgresql": "UUID"}
-
-
-class Timestamp(_Typed):
-    names: ClassVar = {"sqlite": "TIMESTAMP_INT", "postgresql": "TIMESTAMPTZ"}
-
-
-class Json(_Typed):
-    """Kept letter by letter: the order of keys in a template or a parameter set is the user's."""
-
-    names: ClassVar = {"sqlite": "JSON_TEXT", "postgresql": "JSON"}
-
-
-class Tags(_Typed):
-    """A JSON list that filters look into."""
-
-    names: ClassVar = {"sqlite": "JSON_TEXT", "postgresql": "JSONB"}
-
-
-class Flag(_Typed):
-    names: ClassVar = {"sqlite": "BOOL_INT", "postgresql": "BOOLEAN"}
-
-
-# So that drafts of migrations, which compare with a SQLite database, read the types back.
-ischema_names.update({kind.names["sqlite"]: kind for kind in (Uuid, Timestamp, Json, Flag)})
-
-metadata = MetaData()
-
-
-def _id() -> Column[Any]:
-    return Column("id", Uuid, primary_key=True, nullable=False)
-
-
-def _times() -> list[Column[Any]]:
-    return [Column("created", Timestamp, nullable=False), Column("updated", Timestamp, nullable=False)]
-
-
-def _parent(name: str, target: str, **options: Any) -> Column[Any]:
-    return Column(name, Uuid, ForeignKey(target, ondelete="CASCADE"), nullable=False, **options)
-
-
-def _pause() -> Column[Any]:
-    """Why, by whom and since when a record is paused; null while it is not."""
-    return Column("pause", Json)
-
-
-def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
+from headgate.store import document_tables as document_tables  # on the same metadata
+from headgate.store.columns import Flag as Flag
+from headgate.store.columns import Json as Json
+from headgate.store.columns import Tags as Tags
+from headgate.store.columns import Timestamp as Timestamp
+from headgate.store.columns import Uuid as Uuid
+from headgate.store.columns import id_column, only_where, parent_column, pause_column, time_columns
+from headgate.store.columns import metadata as metadata
 
 flow = Table(
     "flow",
     metadata,
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("name", Text, nullable=False, unique=True),
     Column("tags", Tags, nullable=False),
     Column("labels", Json, nullable=False),
@@ -90,8 +29,8 @@ flow = Table(
 work_pool = Table(
     "work_pool",
     metadata,
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("name", Text, nullable=False, unique=True),
     Column("description", Text),
     Column("type", Text, nullable=False),
@@ -100,7 +39,7 @@ work_pool = Table(
     Column("concurrency_limit", Integer),
     Column("default_queue_id", Uuid, nullable=False),
     Column("storage_configuration", Json, nullable=False),
-    _pause(),
+    pause_column(),
     Column("launch_rate", Json),
     # What was launched lately, as far as it counts for the rate; null until then.
     Column("launches", Json),
@@ -109,9 +48,9 @@ work_pool = Table(
 work_queue = Table(
     "work_queue",
     metadata,
-    _id(),
-    *_times(),
-    _parent("work_pool_id", "work_pool.id"),
+    id_column(),
+    *time_columns(),
+    parent_column("work_pool_id", "work_pool.id"),
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("is_paused", Flag, nullable=False),
@@ -120,16 +59,16 @@ work_queue = Table(
     Column("priority", Integer, nullable=False),
     Column("filter", Json),
     Column("last_polled", Timestamp),
-    _pause(),
+    pause_column(),
     UniqueConstraint("work_pool_id", "name", name="uq_work_queue_pool_name"),
 )
 
 worker = Table(
     "worker",
     metadata,
-    _id(),
-    *_times(),
-    _parent("work_pool_id", "work_pool.id"),
+    id_column(),
+    *time_columns(),
+    parent_column("work_pool_id", "work_pool.id"),
     Column("name", Text, nullable=False),
     Column("type", Text),
     Column("last_heartbeat_time", Timestamp),
@@ -145,8 +84,8 @@ agent = Table(
     "agent",
     metadata,
     # The agent's own, which it makes up when it starts.
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("name", Text),
     # The pool, the queues or the prefix that it was started with.
     Column("work_pool_name", Text),
@@ -160,8 +99,8 @@ agent = Table(
 variable = Table(
     "variable",
     metadata,
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("name", Text, nullable=False, unique=True),
     Column("value", Json, nullable=False),
     Column("tags", Tags, nullable=False),
@@ -170,88 +109,18 @@ variable = Table(
 secret = Table(
     "secret",
     metadata,
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("name", Text, nullable=False, unique=True),
     Column("ciphertext", Text, nullable=False),
-)
-
-csrf_token = Table(
-    "csrf_token",
-    metadata,
-    _id(),
-    *_times(),
-    Column("client", Text, nullable=False, unique=True),
-    Column("token", Text, nullable=False),
-    Column("expiration", Timestamp, nullable=False),
-)
-
-configuration = Table(
-    "configuration",
-    metadata,
-    # What is configured for all clients while the server runs, by name.
-    Column("key", Text, primary_key=True, nullable=False),
-    Column("updated", Timestamp, nullable=False),
-    Column("value", Json, nullable=False),
-)
-
-block_type = Table(
-    "block_type",
-    metadata,
-    _id(),
-    *_times(),
-    Column("name", Text, nullable=False),
-    Column("slug", Text, nullable=False, unique=True),
-    Column("logo_url", Text),
-    Column("documentation_url", Text),
-    Column("description", Text),
-    Column("code_example", Text),
-    Column("is_protected", Flag, nullable=False),
-)
-
-block_schema = Table(
-    "block_schema",
-    metadata,
-    _id(),
-    *_times(),
-    Column("checksum", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("fields", Json, nullable=False),
-    Column("capabilities", Tags, nullable=False),
-    _parent("block_type_id", "block_type.id", index=True),
-    UniqueConstraint("checksum", "version", name="uq_block_schema_checksum_version"),
-)
-
-block_document = Table(
-    "block_document",
-    metadata,
-    _id(),
-    *_times(),
-    Column("name", Text, nullable=False),
-    _parent("block_type_id", "block_type.id"),
-    _parent("block_schema_id", "block_schema.id", index=True),
-    Column("is_anonymous", Flag, nullable=False),
-    # JSON, encrypted or not.
-    Column("is_sealed", Flag, nullable=False),
-    Column("data", Text, nullable=False),
-    UniqueConstraint("block_type_id", "name", name="uq_block_document_type_name"),
-)
-
-block_reference = Table(
-    "block_reference",
-    metadata,
-    # Which document holds which other one, and in which field.
-    Column("parent_id", Uuid, ForeignKey("block_document.id", ondelete="CASCADE"), primary_key=True, nullable=False),
-    Column("name", Text, primary_key=True, nullable=False),
-    _parent("document_id", "block_document.id", index=True),
 )
 
 deployment = Table(
     "deployment",
     metadata,
-    _id(),
-    *_times(),
-    _parent("flow_id", "flow.id"),
+    id_column(),
+    *time_columns(),
+    parent_column("flow_id", "flow.id"),
     Column("name", Text, nullable=False),
     Column("version", Text),
     Column("description", Text),
@@ -273,7 +142,7 @@ deployment = Table(
     Column("storage_document_id", Uuid),
     Column("infrastructure_document_id", Uuid),
     Column("last_polled", Timestamp),
-    _pause(),
+    pause_column(),
     # What its concurrency options say, where dispatch can look for it: a run that finds no slot is cancelled.
     Column("cancels_new", Flag),
     Column("infra_retries", Json),
@@ -283,34 +152,34 @@ deployment = Table(
     Column("key_limit", Integer),
     Column("key_strategy", Text),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
-    Index("ix_deployment_cancels_new", "id", **_where("cancels_new")),
-    Index("ix_deployment_key_strategy", "id", **_where("key_strategy IS NOT NULL")),
+    Index("ix_deployment_cancels_new", "id", **only_where("cancels_new")),
+    Index("ix_deployment_key_strategy", "id", **only_where("key_strategy IS NOT NULL")),
 )
 
 deployment_schedule = Table(
     "deployment_schedule",
     metadata,
-    _id(),
-    *_times(),
-    _parent("deployment_id", "deployment.id", index=True),
+    id_column(),
+    *time_columns(),
+    parent_column("deployment_id", "deployment.id", index=True),
     Column("schedule", Json, nullable=False),
     Column("active", Flag, nullable=False),
     Column("max_scheduled_runs", Integer),
     Column("parameters", Json, nullable=False),
     Column("job_variables", Json, nullable=False),
     Column("slug", Text),
-    _pause(),
+    pause_column(),
     Column("misfire", Json),
     # Up to when the scheduler has made its runs; null while it makes none.
     Column("made_until", Timestamp),
-    Index("ix_deployment_schedule_misfire", "id", **_where("misfire IS NOT NULL")),
+    Index("ix_deployment_schedule_misfire", "id", **only_where("misfire IS NOT NULL")),
 )
 
 concurrency_limit = Table(
     "concurrency_limit",
     metadata,
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("name", Text, nullable=False, unique=True),
     Column("active", Flag, nullable=False),
     Column("slot_limit", Integer, nullable=False),
@@ -326,7 +195,7 @@ concurrency_lease = Table(
     "concurrency_lease",
     metadata,
     # A row for each limit of which the lease holds slots; its holder may outlive the limit.
-    _id(),
+    id_column(),
     Column("limit_id", Uuid, primary_key=True, nullable=False),
     Column("created", Timestamp, nullable=False),
     Column("expires_at", Timestamp, nullable=False),
@@ -340,8 +209,8 @@ concurrency_lease = Table(
 flow_run = Table(
     "flow_run",
     metadata,
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("flow_id", Uuid, nullable=False),
     Column("deployment_id", Uuid),
     Column("schedule_id", Uuid),
@@ -371,17 +240,17 @@ flow_run = Table(
     Index("ix_flow_run_flow", "flow_id"),
     Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
     Index("ix_flow_run_expected_start", "expected_start_time"),
-    Index("ix_flow_run_ready", "work_queue_id", "priority", "due_at", "id", **_where("state_type = 'SCHEDULED'")),
-    Index("ix_flow_run_waiting_of_deployment", "deployment_id", "due_at", **_where("state_type = 'SCHEDULED'")),
-    Index("ix_flow_run_ahead", "schedule_id", "due_at", **_where("state_type = 'SCHEDULED'")),
-    Index("ix_flow_run_not_late", "due_at", **_where("state_name = 'Scheduled'")),
-    Index("ix_flow_run_slots", "work_pool_id", "work_queue_id", "deployment_id", **_where("holds_slot")),
-    Index("ix_flow_run_deployment_slots", "deployment_id", **_where("holds_slot")),
-    Index("ix_flow_run_key_slots", "key_id", **_where("holds_slot AND key_id IS NOT NULL")),
-    Index("ix_flow_run_key_waiting", "key_id", "due_at", **_where("state_type = 'SCHEDULED' AND key_id IS NOT NULL")),
-    Index("ix_flow_run_lease", "lease_expires_at", **_where("lease_expires_at IS NOT NULL")),
-    Index("ix_flow_run_ended", "end_time", "id", **_where("end_time IS NOT NULL")),
-    Index("ix_flow_run_holder", "worker_id", **_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_ready", "work_queue_id", "priority", "due_at", "id", **only_where("state_type = 'SCHEDULED'")),
+    Index("ix_flow_run_waiting_of_deployment", "deployment_id", "due_at", **only_where("state_type = 'SCHEDULED'")),
+    Index("ix_flow_run_ahead", "schedule_id", "due_at", **only_where("state_type = 'SCHEDULED'")),
+    Index("ix_flow_run_not_late", "due_at", **only_where("state_name = 'Scheduled'")),
+    Index("ix_flow_run_slots", "work_pool_id", "work_queue_id", "deployment_id", **only_where("holds_slot")),
+    Index("ix_flow_run_deployment_slots", "deployment_id", **only_where("holds_slot")),
+    Index("ix_flow_run_key_slots", "key_id", **only_where("holds_slot AND key_id IS NOT NULL")),
+    Index("ix_flow_run_key_waiting", "key_id", "due_at", **only_where("state_type = 'SCHEDULED' AND key_id IS NOT NULL")),
+    Index("ix_flow_run_lease", "lease_expires_at", **only_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_ended", "end_time", "id", **only_where("end_time IS NOT NULL")),
+    Index("ix_flow_run_holder", "worker_id", **only_where("lease_expires_at IS NOT NULL")),
     # Updates touch no index but the partial ones; room on the page keeps them in place.
     postgresql_with={"fillfactor": 70},
 )
@@ -408,8 +277,10 @@ flow_run_detail = Table(
     Column("concurrency_key", Text),
     # How its infrastructure is found again by another than who started it.
     Column("infrastructure_trace", Json),
-    Index("uq_flow_run_idempotency_key", "flow_id", "idempotency_key", unique=True, **_where("idempotency_key IS NOT NULL")),
-    Index("ix_flow_run_parent_task_run", "parent_task_run_id", **_where("parent_task_run_id IS NOT NULL")),
+    Index(
+        "uq_flow_run_idempotency_key", "flow_id", "idempotency_key", unique=True, **only_where("idempotency_key IS NOT NULL")
+    ),
+    Index("ix_flow_run_parent_task_run", "parent_task_run_id", **only_where("parent_task_run_id IS NOT NULL")),
 )
 
 flow_run_state = Table(
@@ -437,7 +308,7 @@ flow_run_input = Table(
     Column("flow_run_id", Uuid, primary_key=True, nullable=False),
     Column("key", Text, primary_key=True, nullable=False),
     Column("id", Uuid, nullable=False),
-    *_times(),
+    *time_columns(),
     Column("value", Text, nullable=False),
     Column("sender", Text),
 )
@@ -446,8 +317,8 @@ task_run = Table(
     "task_run",
     metadata,
     # Its client's: most task runs are made by events that their engine sends.
-    _id(),
-    *_times(),
+    id_column(),
+    *time_columns(),
     Column("flow_run_id", Uuid),
     Column("task_key", Text, nullable=False),
     Column("dynamic_key", Text, nullable=False),
@@ -470,10 +341,10 @@ task_run = Table(
     Column("total_run_time", Double, nullable=False),
     Column("run_count", Integer, nullable=False),
     Column("flow_run_run_count", Integer, nullable=False),
-    Index("uq_task_run_key", "flow_run_id", "task_key", "dynamic_key", unique=True, **_where("flow_run_id IS NOT NULL")),
-    Index("uq_task_run_alone", "task_key", "dynamic_key", unique=True, **_where("flow_run_id IS NULL")),
+    Index("uq_task_run_key", "flow_run_id", "task_key", "dynamic_key", unique=True, **only_where("flow_run_id IS NOT NULL")),
+    Index("uq_task_run_alone", "task_key", "dynamic_key", unique=True, **only_where("flow_run_id IS NULL")),
     Index("ix_task_run_expected_start", "expected_start_time"),
-    Index("ix_task_run_alone_ended", "end_time", "id", **_where("flow_run_id IS NULL AND end_time IS NOT NULL")),
+    Index("ix_task_run_alone_ended", "end_time", "id", **only_where("flow_run_id IS NULL AND end_time IS NOT NULL")),
     postgresql_with={"fillfactor": 70},
 )
 
@@ -491,7 +362,7 @@ task_run_state = Table(
     # Under which it stands for the result of other task runs, and until when.
     Column("cache_key", Text),
     Column("cache_expiration", Timestamp),
-    Index("ix_task_run_state_cache_key", "cache_key", **_where("cache_key IS NOT NULL")),
+    Index("ix_task_run_state_cache_key", "cache_key", **only_where("cache_key IS NOT NULL")),
     sqlite_with_rowid=False,
     postgresql_partition_by="RANGE (id)",
 )
@@ -515,7 +386,7 @@ event = Table(
     "event",
     metadata,
     # Ours, made when it was received; `event_id` is its sender's.
-    _id(),
+    id_column(),
     Column("event_id", Uuid, nullable=False),
     Column("occurred", Timestamp, nullable=False),
     Column("event", Text, nullable=False),

@@ -27,7 +27,7 @@ def count(body: BlockDocumentSelection | None = None) -> Call[int]:
     return Call("POST", "/block_documents/count", body=body or BlockDocumentSelection(), returns=int)
 
 
-def get(id: UUID, *, include_secrets: bool = False) -> Call[BlockDocument]:
+def get(id: UUID, include_secrets: bool = False) -> Call[BlockDocument]:
     """One block document."""
     asked = {"include_secrets": "true"} if include_secrets else {}
     return Call("GET", "/block_documents/{id}", at={"id": id}, query=asked, returns=BlockDocument)

@@ -32,14 +32,14 @@ def get_by_slug(slug: str) -> Call[BlockType]:
     return Call("GET", "/block_types/slug/{slug}", at={"slug": slug}, returns=BlockType)
 
 
-def documents(slug: str, *, include_secrets: bool = False) -> Call[list[BlockDocument]]:
+def documents(slug: str, include_secrets: bool = False) -> Call[list[BlockDocument]]:
     """All named documents of a block type."""
     asked = {"include_secrets": "true"} if include_secrets else {}
     path = "/block_types/slug/{slug}/block_documents"
     return Call("GET", path, at={"slug": slug}, query=asked, returns=list[BlockDocument])
 
 
-def document(slug: str, name: str, *, include_secrets: bool = False) -> Call[BlockDocument]:
+def document(slug: str, name: str, include_secrets: bool = False) -> Call[BlockDocument]:
     """One document, by its type's slug and its own name."""
     asked = {"include_secrets": "true"} if include_secrets else {}
     path = "/block_types/slug/{slug}/block_documents/name/{block_document_name}"

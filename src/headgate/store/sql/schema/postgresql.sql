@@ -1,3 +1,36 @@
+CREATE TABLE csrf_token (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    client TEXT NOT NULL,
+    token TEXT NOT NULL,
+    expiration TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (client)
+);
+
+CREATE TABLE configuration (
+    key TEXT NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    value JSON NOT NULL,
+    PRIMARY KEY (key)
+);
+
+CREATE TABLE block_type (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    logo_url TEXT,
+    documentation_url TEXT,
+    description TEXT,
+    code_example TEXT,
+    is_protected BOOLEAN NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (slug)
+);
+
 CREATE TABLE flow (
     id UUID NOT NULL,
     created TIMESTAMPTZ NOT NULL,
@@ -61,39 +94,6 @@ CREATE TABLE secret (
     ciphertext TEXT NOT NULL,
     PRIMARY KEY (id),
     UNIQUE (name)
-);
-
-CREATE TABLE csrf_token (
-    id UUID NOT NULL,
-    created TIMESTAMPTZ NOT NULL,
-    updated TIMESTAMPTZ NOT NULL,
-    client TEXT NOT NULL,
-    token TEXT NOT NULL,
-    expiration TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (id),
-    UNIQUE (client)
-);
-
-CREATE TABLE configuration (
-    key TEXT NOT NULL,
-    updated TIMESTAMPTZ NOT NULL,
-    value JSON NOT NULL,
-    PRIMARY KEY (key)
-);
-
-CREATE TABLE block_type (
-    id UUID NOT NULL,
-    created TIMESTAMPTZ NOT NULL,
-    updated TIMESTAMPTZ NOT NULL,
-    name TEXT NOT NULL,
-    slug TEXT NOT NULL,
-    logo_url TEXT,
-    documentation_url TEXT,
-    description TEXT,
-    code_example TEXT,
-    is_protected BOOLEAN NOT NULL,
-    PRIMARY KEY (id),
-    UNIQUE (slug)
 );
 
 CREATE TABLE concurrency_limit (
@@ -366,22 +366,6 @@ CREATE TABLE worker (
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
 );
-
-CREATE TABLE block_schema (
-    id UUID NOT NULL,
-    created TIMESTAMPTZ NOT NULL,
-    updated TIMESTAMPTZ NOT NULL,
-    checksum TEXT NOT NULL,
-    version TEXT NOT NULL,
-    fields JSON NOT NULL,
-    capabilities JSONB NOT NULL,
-    block_type_id UUID NOT NULL,
-    PRIMARY KEY (id),
-    CONSTRAINT uq_block_schema_checksum_version UNIQUE (checksum, version),
-    FOREIGN KEY(block_type_id) REFERENCES block_type (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_block_schema_block_type_id ON block_schema (block_type_id);
 
 CREATE TABLE block_document (
     id UUID NOT NULL,

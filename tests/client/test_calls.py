@@ -27,6 +27,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 MAKERS: dict[str, Callable[..., Call[Any]]] = {
     f"{module.name}.{name}": maker
     for module in iter_modules(calls.__path__)
+    if module.name != "listings"  # of servers of other versions
     for name, maker in vars(import_module(f"headgate.client.calls.{module.name}")).items()
     if inspect.isfunction(maker) and not name.startswith("_")
 }

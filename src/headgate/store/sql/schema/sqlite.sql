@@ -331,6 +331,22 @@ CREATE TABLE loop_leader (
     PRIMARY KEY (name)
 );
 
+CREATE TABLE block_schema (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    checksum TEXT NOT NULL,
+    version TEXT NOT NULL,
+    fields JSON_TEXT NOT NULL,
+    capabilities JSON_TEXT NOT NULL,
+    block_type_id UUID_TEXT NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT uq_block_schema_checksum_version UNIQUE (checksum, version),
+    FOREIGN KEY(block_type_id) REFERENCES block_type (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_block_schema_block_type_id ON block_schema (block_type_id);
+
 CREATE TABLE work_queue (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,

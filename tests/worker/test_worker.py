@@ -40,7 +40,7 @@ async def test_a_granted_run_is_started_at_once_with_its_identity(api: Any, work
     await api.until(lambda: working.output)
     assert working.output == [f"{run.record.id} 1 {settings.home}"]
     await api.until(lambda: run.record.infrastructure_pid is not None)
-    assert not alive(run.record.infrastructure_pid)
+    await until_gone(run.record.infrastructure_pid)
     assert run.types == ["SCHEDULED", "PENDING"], "the engine reports for itself"
 
 

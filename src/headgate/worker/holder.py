@@ -21,7 +21,8 @@ from headgate.worker.placement import Place
 from headgate.worker.roster import Roster
 from headgate.worker.run_logs import RunLogs
 from headgate.worker.types import Finding
-from headgate.worker.waiting import first_of, pauses
+from headgate.worker.waiting import LONGEST_PAUSE, first_of, pauses
+from headgate.worker.watchdog import EXIT_STALLED, Pulse, Watchdog
 
 UNLIMITED_ROOM = 100
 """Runs that a holder without a limit asks for at a time."""
@@ -81,21 +82,24 @@ class Holder(ABC):
         self._stopping = asyncio.Event()
         self._halting = asyncio.Event()
         self._full_said = False
+        self.watchdog = Watchdog(title, logger=logger, give_up=self._fail)
+        self.exit_code = 0
 
     async def run(self, *, once: bool = False) -> None:
         """Work until told to stop; with `once`, claim what is there now, see it through, and leave."""
-        beats = asyncio.create_task(self._beat())
-        sender = asyncio.create_task(self._logs.run())
-        try:
-            await self._prepare()
-            await first_of(self._joined.wait(), self._draining)
-            if once:
-                await self._claim_once()
-            else:
-                await self._claim_until_drained()
-            await self._finish()
-        finally:
-            await self._leave(beats, sender)
+        with self.watchdog.watching():
+            beats = asyncio.create_task(self.watchdog.keep("heartbeat", self._beat))
+            sender = asyncio.create_task(self._logs.run())
+            try:
+                await self._prepare()
+                await first_of(self._joined.wait(), self._draining)
+                if once:
+                    await self._claim_once()
+                else:
+                    await self.watchdog.keep("claim loop", self._claim_until_drained)
+                await self._finish()
+            finally:
+                await self._leave(beats, sender)
 
     def drain(self) -> None:
         """Claim no more, return what is not begun, finish the rest however long it takes, then leave."""
@@ -111,6 +115,11 @@ class Holder(ABC):
         self.stop()
         self._halting.set()
         self._roster.end_all(Ending.HOLDER_STOPPED, grace=0.0)
+
+    def _fail(self) -> None:
+        """Leave, so that somebody starts this program again."""
+        self.exit_code = EXIT_STALLED
+        self.stop()
 
     # What a kind of holder says
 
@@ -150,17 +159,20 @@ class Holder(ABC):
                     self._accept(look)
                 return
 
-    async def _claim_until_drained(self) -> None:
+    async def _claim_until_drained(self, pulse: Pulse) -> None:
         wait = min(self._pace.query, LONGEST_POLL, self._settings.api_request_timeout / 2)
         troubles, idles = pauses(), pauses(first=0.05, longest=1.0)
         while not self._draining.is_set():
             asked = monotonic()
+            pulse.expect(wait + self._settings.api_request_timeout + LONGEST_PAUSE)
             try:
                 look = await self._claim(wait)
             except Exception as error:
                 self._notices.trouble(error)
+                pulse.passed()
                 await self._rest(next(troubles))
                 continue
+            pulse.passed()
             troubles = pauses()
             if look is None or self._accept(look) or monotonic() - asked >= wait / 2:
                 idles = pauses(first=0.05, longest=1.0)
@@ -203,10 +215,11 @@ class Holder(ABC):
 
     # Leases and cancels
 
-    async def _beat(self) -> None:
+    async def _beat(self, pulse: Pulse) -> None:
         tries = pauses()
         while True:
             interval = self._settings.worker_heartbeat_seconds
+            pulse.expect(interval + max(2 * interval, 5.0))
             try:
                 left = await self._renew(within=max(2 * interval, 5.0))
                 interval = min(interval, max(left / 3, _SHORTEST_BEAT))  # how long a lease lasts is the server's setting
@@ -214,6 +227,7 @@ class Holder(ABC):
                 self._notices.trouble(error)
                 if not self._joined.is_set():
                     interval = min(interval, next(tries))
+            pulse.passed()
             await first_of(asyncio.sleep(interval * random.uniform(0.8, 1.0)), self._roster.found)
 
     async def _renew(self, *, within: float) -> float:

@@ -88,7 +88,7 @@ async def start_worker(
                 worker.logger.info("Worker pool %r created.", pool)
             await worker.run(once=run_once)
             say(f"Worker {worker.name!r} stopped.")
-    return 0
+    return worker.exit_code
 
 
 def _check(settings: Settings, name: str | None, limit: int | None) -> None:

@@ -85,7 +85,7 @@ async def start_agent(
                 say(f"Agent started! Looking for work from {poll}...")
                 await agent.run(once=run_once)
             say("Agent stopped!")
-    return 0
+    return agent.exit_code
 
 
 def check_poll(poll: Poll) -> None:

@@ -159,6 +159,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_heartbeat_seconds: Annotated[
         float, _s("Time between the heartbeats of a worker or an agent, each of which renews its leases.", gt=0)
     ] = 5.0
+    worker_wait_for_api_seconds: Annotated[
+        float, _s("How long a worker or an agent that starts waits for an API that is away; 0 means for ever.", ge=0)
+    ] = 0.0
     worker_query_seconds: Annotated[float, _s("Longest time that a worker goes without asking for work.", gt=0)] = 15.0
     worker_prefetch_seconds: Annotated[
         float, _s("How long before its time a worker may start a run's infrastructure.", ge=0, le=31_536_000)

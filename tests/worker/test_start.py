@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from headgate.client.client import AsyncClient
-from headgate.errors import ConfigError, NotFound
+from headgate.errors import ConfigError, NotFound, Unreachable
 from headgate.settings import Settings
 from headgate.worker.start import run_worker, start_worker
 
@@ -147,6 +148,26 @@ async def test_it_waits_for_an_api_that_is_not_up_yet(api: Any, start: Any) -> N
     async with asyncio.timeout(10):
         assert await task == 0
     assert api.claims
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.01])
+async def test_it_says_that_it_waits_for_an_api_that_is_not_there_and_for_how_long(
+    api: Any, settings: Settings, caplog: pytest.LogCaptureFixture, bound: float
+) -> None:
+    """#16977: for ever by default; bounded, it ends with the reason."""
+    api.away = True
+    settings = structs.replace(settings, worker_wait_for_api_seconds=bound)
+    if bound:
+        with pytest.raises(Unreachable, match="No answer from the API"):
+            await start_worker(settings, pool="pool", client=AsyncClient(api, patience=0.0))
+    else:
+        task = asyncio.create_task(start_worker(settings, pool="pool", client=AsyncClient(api, patience=0.0), run_once=True))
+        await api.until(lambda: len(api.requests) >= 2)
+        api.away = False
+        async with asyncio.timeout(10):
+            assert await task == 0
+    until = "0.01 s have passed" if bound else "it is there"
+    assert f"The API is not there; it is waited for until {until}. No answer from the API at fake: away." in caplog.text
 
 
 async def test_it_can_be_stopped_while_it_waits_for_the_api(api: Any, start: Any) -> None:

@@ -94,7 +94,7 @@ class Agent(Holder):
 
         Raises the API's error when they cannot be had.
         """
-        await self._channel.insist(agents.claim(self._body(room=0, wait=0.0, make_pool=True)), forever=True)
+        await self._channel.insist(agents.claim(self._body(room=0, wait=0.0, make_pool=True)), starting=True)
         self.logger.info("Joined as agent %r with the id %s.", self.name, self.id)
 
     async def _prepare(self) -> None:

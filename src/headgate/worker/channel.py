@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import TypeVar
 
 from headgate.client.call import Call
@@ -16,7 +17,10 @@ T = TypeVar("T")
 
 
 class Channel:
-    """Sends calls for all parts of one worker. `tolerance` is for how many seconds an insisted call is tried."""
+    """Sends calls for all parts of one worker. `tolerance` is for how many seconds an insisted call is tried.
+
+    `start_tolerance` is the same for calls without which the worker cannot start; 0 means for ever.
+    """
 
     def __init__(
         self,
@@ -24,11 +28,14 @@ class Channel:
         *,
         logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
         tolerance: float,
+        start_tolerance: float = 0.0,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
         self._client = client
         self._logger = logger
         self._tolerance = tolerance
+        self._start_tolerance = start_tolerance or inf
+        self._starting = False
         self._monotonic = monotonic
         self._cut_at: float | None = None
 
@@ -55,14 +62,15 @@ class Channel:
         self._note_back()
         return answer
 
-    async def insist(self, call: Call[T], *, forever: bool = False) -> T:
+    async def insist(self, call: Call[T], *, starting: bool = False) -> T:
         """The answer, tried again while the API is away; the last error when that outlasts the tolerance."""
-        end = self._monotonic() + self._tolerance
+        self._starting = starting
+        end = self._monotonic() + (self._start_tolerance if starting else self._tolerance)
         for pause in pauses():
             try:
                 return await self.send(call)
             except Exception as error:
-                if not is_transient(error) or (not forever and self._monotonic() + pause > end):
+                if not is_transient(error) or self._monotonic() + pause > end:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
@@ -71,7 +79,11 @@ class Channel:
         if self._cut_at is None:
             self._cut_at = self._monotonic()
             reason = str(error) or "no answer in time"
-            self._logger.warning("The API is away; runs go on, and it is tried again until it is back. %s", reason)
+            if self._starting:
+                until = "it is there" if self._start_tolerance == inf else f"{self._start_tolerance:g} s have passed"
+                self._logger.warning("The API is not there; it is waited for until %s. %s", until, reason)
+            else:
+                self._logger.warning("The API is away; runs go on, and it is tried again until it is back. %s", reason)
 
     def _note_back(self) -> None:
         if self._cut_at is not None:

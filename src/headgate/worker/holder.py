@@ -73,7 +73,12 @@ class Holder(ABC):
         self._settings = settings
         self._clock = clock
         self._pace = pace
-        self._channel = Channel(client, logger=logger, tolerance=settings.api_outage_tolerance)
+        self._channel = Channel(
+            client,
+            logger=logger,
+            tolerance=settings.api_outage_tolerance,
+            start_tolerance=settings.worker_wait_for_api_seconds,
+        )
         self._logs = RunLogs(self._channel, settings, clock=clock)
         self._roster = Roster(Station(title, settings, self._channel, self._logs, place, echo or Echo(), clock, finding))
         self._notices = Notices(logger)

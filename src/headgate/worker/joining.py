@@ -25,7 +25,7 @@ async def look_up(channel: Channel, pool: str, type: str | None) -> Membership:
     Raises `NotFound` when the pool is missing and no type says how to make it, `ConfigError` when the types do not fit.
     """
     try:
-        found = await channel.insist(work_pools.get(pool), forever=True)
+        found = await channel.insist(work_pools.get(pool), starting=True)
     except NotFound:
         if type is None:
             raise NotFound(await _missing(channel, pool)) from None
@@ -40,9 +40,9 @@ async def create(channel: Channel, membership: Membership) -> bool:
     kind = membership.infrastructure
     body = WorkPoolCreate(name=membership.pool, type=kind.type, base_job_template=kind.default_base_job_template())
     try:
-        await channel.insist(work_pools.create(body), forever=True)
+        await channel.insist(work_pools.create(body), starting=True)
     except Conflict:
-        _check(await channel.insist(work_pools.get(membership.pool), forever=True), kind.type)
+        _check(await channel.insist(work_pools.get(membership.pool), starting=True), kind.type)
         return False
     return True
 
@@ -66,6 +66,6 @@ def _refuse_untyped(pool: str, type: str) -> None:
 
 
 async def _missing(channel: Channel, pool: str) -> str:
-    pools = await channel.insist(work_pools.query(WorkPoolQuery(limit=MAX_PAGE)), forever=True)
+    pools = await channel.insist(work_pools.query(WorkPoolQuery(limit=MAX_PAGE)), starting=True)
     names = ", ".join(repr(other.name) for other in pools) or "none yet"
     return f"Work pool {pool!r} does not exist; pools: {names}. Add `--type process` to have it created."

@@ -65,7 +65,12 @@ async def start_worker(
 ) -> int:
     """`run_worker` inside an event loop, with `client` in place of the one that the settings ask for."""
     client = client or connect_async(settings, patience=0.0)
-    channel = Channel(client, logger=logging.getLogger("headgate.worker"), tolerance=settings.api_outage_tolerance)
+    channel = Channel(
+        client,
+        logger=logging.getLogger("headgate.worker"),
+        tolerance=settings.api_outage_tolerance,
+        start_tolerance=settings.worker_wait_for_api_seconds,
+    )
     async with client:
         with Signals() as signals:
             membership = await first_of(look_up(channel, pool, type), signals.first)

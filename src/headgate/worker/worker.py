@@ -67,10 +67,10 @@ class Worker(Holder):
 
     async def _ensure_queue(self, queue: str) -> None:
         try:
-            found = await self._channel.insist(work_queues.get_by_name(self.pool, queue), forever=True)
+            found = await self._channel.insist(work_queues.get_by_name(self.pool, queue), starting=True)
         except NotFound:
             try:
-                await self._channel.insist(work_queues.create(self.pool, WorkQueueCreate(name=queue)), forever=True)
+                await self._channel.insist(work_queues.create(self.pool, WorkQueueCreate(name=queue)), starting=True)
             except Conflict:  # another worker was faster
                 return
             self.logger.info("Work queue %r created in work pool %r.", queue, self.pool)

@@ -172,6 +172,17 @@ async def test_a_retry_in_place_keeps_lease_and_fence(world: World, it: Deployme
     assert (await world.get(run)).run_count == 2
 
 
+async def test_a_retry_that_an_engine_of_another_make_is_given_stays_with_its_worker(world: World, it: Deployment) -> None:
+    """Its proposals carry no fence; the worker that claimed the run renews the lease meanwhile."""
+    run = await world.run(it, empirical_policy=FlowRunPolicy(retries=1, retry_delay=0))
+    [grant] = await world.grants()
+    await world.accepted(run, "RUNNING")
+    assert (await world.propose(run, "FAILED")).status == "REJECT"
+    assert await world.granted() == []
+    assert (await world.renew(grant)).lost == []
+    await world.accepted(run, "RUNNING", "COMPLETED")
+
+
 async def test_a_retry_without_a_holder_is_anybodys(world: World, it: Deployment) -> None:
     """A client without a lease that fails a run leaves the retry to whoever claims it when its time has come."""
     run = await world.run(it, empirical_policy=FlowRunPolicy(retries=1, retry_delay=60))

@@ -16,6 +16,7 @@ from typing import Any
 
 from headgate.errors import ConfigError, Invalid
 from headgate.flows.flow import Flow, as_flow
+from headgate.flows.prefect_flows import PrefectFlow, is_prefect_flow
 
 
 def load_flow(entrypoint: str, *, base: Path) -> Flow[..., Any]:
@@ -28,7 +29,8 @@ def load_flow(entrypoint: str, *, base: Path) -> Flow[..., Any]:
     place, name = split(entrypoint)
     _make_importable(base)
     module = _load_file(base / place) if place.endswith(".py") else _load_module(place, base)
-    return as_flow(_find(module, name, entrypoint))
+    program = _find(module, name, entrypoint)
+    return PrefectFlow(program) if is_prefect_flow(program) else as_flow(program)
 
 
 def split(entrypoint: str) -> tuple[str, str]:
@@ -150,7 +152,7 @@ def _origin(module: ModuleType) -> str:
 def _candidates(module: ModuleType) -> str:
     """The flows of a module, else its own functions, as a sentence."""
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    flows = sorted(name for name, value in public.items() if isinstance(value, Flow))
+    flows = sorted(name for name, value in public.items() if isinstance(value, Flow) or is_prefect_flow(value))
     if flows:
         return f"Flows there: {', '.join(flows)}."
     own = sorted(name for name, v in public.items() if callable(v) and getattr(v, "__module__", None) == module.__name__)

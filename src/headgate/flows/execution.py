@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headgate.clock import Clock, now
-from headgate.errors import HeadgateError, Invalid
+from headgate.errors import ConfigError, HeadgateError, Invalid
 from headgate.flows import outcomes
 from headgate.flows.attempt import attempt
 from headgate.flows.context import RunContext, entered
@@ -19,11 +19,14 @@ from headgate.flows.interrupts import Interrupts, Reason, Terminated
 from headgate.flows.lease import kept
 from headgate.flows.loading import NotLoaded, load_for_run
 from headgate.flows.log_shipper import shipped
+from headgate.flows.prefect_flows import PrefectFlow, needs_prefect
 from headgate.flows.reporter import Assignment, Reporter
 from headgate.flows.run_logger import logger_of
 from headgate.schema.flow_runs import FlowRunPolicy, FlowRunUpdate
 from headgate.schema.states import CrashReason, OrchestrationResult, OrchestrationStatus, State, StateCreate, StateType
 from headgate.settings import Settings
+
+_CANCELLED = (StateType.CANCELLING, StateType.CANCELLED)
 
 EXIT_REPORTED = 0
 """Completed was reported, or the run is no longer this process's business."""
@@ -95,7 +98,11 @@ class Execution:
         """From loading the flow to its last word."""
         try:
             with self._interrupts.open():
+                if needs_prefect(self._deployment):
+                    return self._leave_to_prefect(fetch=True)
                 self._flow = load_for_run(self._run, self._deployment, logger=self._logger)
+                if isinstance(self._flow, PrefectFlow):
+                    return self._leave_to_prefect(fetch=False)
                 bound = self._bind(self._flow)
             while True:
                 with self._interrupts.open(), entered(self._context, whole_process=True):
@@ -110,6 +117,20 @@ class Execution:
             return self._stop(Reason.SIGNAL, EXIT_INTERRUPTED)
         except NotLoaded as error:
             return self._give_up(str(error))
+
+    def _leave_to_prefect(self, *, fetch: bool) -> int:
+        """The run is reported by Prefect's engine; this process only holds its lease meanwhile."""
+        from headgate.flows.prefect_engine import execute, order  # pulls in what other runs do not need
+
+        try:
+            order(self._deployment, run_id=self._run.id, fence=self._reporter.fence, settings=self._settings, fetch=fetch)
+        except ConfigError as error:
+            raise NotLoaded(f"Flow could not be run: {error}") from error
+        return self._interrupts.leave_to(lambda: execute(fetch=fetch, is_cancelled=self._is_cancelled))
+
+    def _is_cancelled(self) -> bool:
+        state = self._look()
+        return state is not None and state.type in _CANCELLED
 
     def _bind(self, flow: Flow[..., Any]) -> inspect.BoundArguments | Exception:
         """The call that the run's parameters ask for, or what is wrong with them.
@@ -217,7 +238,7 @@ class Execution:
     def _stop(self, reason: Reason, code: int) -> int:
         """The end of a run that was told to stop."""
         state = self._look()
-        if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
+        if state is not None and state.type in _CANCELLED:
             return self._leave_cancelled(state)
         if reason is Reason.LOST:
             self._logger.warning("The run belongs to another holder now; this process leaves it")

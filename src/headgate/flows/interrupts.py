@@ -40,6 +40,7 @@ class Interrupts:
         self._word: Reason | None = None
         self._open = False
         self._redirect: Callable[[], object] | None = None
+        self._left = False
 
     @contextmanager
     def installed(self) -> Iterator["Interrupts"]:
@@ -71,6 +72,20 @@ class Interrupts:
         finally:
             self._redirect = None
 
+    def leave_to(self, engine: Callable[[], int]) -> int:
+        """Call another engine, which handles SIGTERM itself; what it answers.
+
+        That engine does not know of leases: when the run belongs to another holder, this process ends at once, so that it
+        writes nothing more.
+        """
+        self.check()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._left = True
+        try:
+            return engine()
+        finally:
+            self._left = False
+
     def check(self) -> None:
         """Raise `Terminated` if a stop was asked for."""
         if self.reason is not None:
@@ -78,6 +93,8 @@ class Interrupts:
 
     def stop(self, reason: Reason) -> None:
         """Ask for a stop, from any thread."""
+        if self._left and reason is Reason.LOST:
+            os._exit(0)
         self._word = reason
         main = threading.main_thread().ident
         assert main is not None

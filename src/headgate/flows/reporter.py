@@ -29,6 +29,11 @@ class Reporter(Protocol):
     a thread each. They keep trying while the API is away and then raise `Unavailable`.
     """
 
+    @property
+    def fence(self) -> int | None:
+        """The number from the claim; None for a run that nobody claimed."""
+        ...
+
     def fetch(self) -> Assignment:
         """The run, its flow's name and its deployment."""
         ...
@@ -75,6 +80,11 @@ class ApiReporter:
         self._fence = fence
         self._connect = connect
         self._client = connect(patience)
+
+    @property
+    def fence(self) -> int | None:
+        """The number from the claim."""
+        return self._fence
 
     def fetch(self) -> Assignment:
         """Three calls, or none."""

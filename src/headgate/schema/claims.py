@@ -15,6 +15,21 @@ Prefix = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^/%&><]+$
 """What names of queues begin with."""
 
 
+CLAIM_HEADER = "x-headgate-claim"
+"""By which a client of another make, whose bodies have no fence, says which claim its writes belong to."""
+
+
+def claim_text(flow_run_id: UUID, fence: int) -> str:
+    """The header's value: the run's id and its fence."""
+    return f"{flow_run_id} {fence}"
+
+
+def fence_of(claim: str | None, flow_run_id: UUID) -> int | None:
+    """The fence that such a header has for this run; None when it is about none, or about another one."""
+    id, _, fence = (claim or "").partition(" ")
+    return int(fence) if id == str(flow_run_id) and fence.isdecimal() else None
+
+
 class Lease(Struct, kw_only=True):
     """Until when the holder owns the run, and the number that its writes must carry."""
 

@@ -26,6 +26,7 @@ from headgate.core.states import (
 )
 from headgate.errors import NotFound
 from headgate.ids import uuid7
+from headgate.schema.claims import fence_of
 from headgate.schema.states import (
     OrchestrationResult,
     OrchestrationStatus,
@@ -93,7 +94,11 @@ async def set_state(scope: Scope, run_id: UUID, body: SetState) -> Answered:
     now = scope.now
     claims = body.take_lease and body.state.type is StateType.PENDING
     until = now + timedelta(seconds=scope.settings.server_leases_seconds) if claims else None
-    return await propose(scope, Proposal(run_id, body.state, now, force=body.force, fence=body.fence, lease_until=until))
+    fence, force = body.fence, body.force
+    if fence is None and (fence := fence_of(scope.claim(), run_id)) is not None:
+        # An engine forces what it thinks that it died of; whether it was cancelled is not its to say.
+        force = force and body.state.type is not StateType.CRASHED
+    return await propose(scope, Proposal(run_id, body.state, now, force=force, fence=fence, lease_until=until))
 
 
 async def propose(scope: Scope, proposal: Proposal) -> Answered:
@@ -254,7 +259,9 @@ def _entered(
     before = run.current
     now = next_moment(before, proposal.now)
     held = run.lease_expires_at is not None
-    kept = held and keeps_lease(proposed, by_holder=proposal.fence is not None)
+    # A retry that the server makes of a failure goes on in the process that reported it, fenced or not.
+    by_holder = proposal.fence is not None or status is OrchestrationStatus.REJECT
+    kept = held and keeps_lease(proposed, by_holder=by_holder)
     claimed = proposal.lease_until is not None and proposed.type is StateType.PENDING
     # Who lost the run, to the queue or to another holder, must not write to it any more.
     fence = before.fence + (claimed or (held and not kept and proposed.type is StateType.SCHEDULED))

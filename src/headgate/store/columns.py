@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Column, ForeignKey, MetaData, text
 from sqlalchemy.dialects.sqlite.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import UserDefinedType
 
 
@@ -43,6 +44,17 @@ class Tags(_Typed):
 
 class Flag(_Typed):
     names: ClassVar = {"sqlite": "BOOL_INT", "postgresql": "BOOLEAN"}
+
+
+FILL_FACTOR = "fillfactor"
+"""In a table's `info`: how full PostgreSQL packs its pages, in percent. SQLAlchemy has a keyword for it since 2.1."""
+
+
+@compiles(CreateTable, "postgresql")
+def _filled(create: CreateTable, compiler: Any, **options: Any) -> str:
+    text: str = compiler.visit_create_table(create, **options)
+    factor = create.element.info.get(FILL_FACTOR)
+    return text if factor is None else f"{text.rstrip()}\n WITH (fillfactor = {factor})\n\n"
 
 
 # So that drafts of migrations, which compare with a SQLite database, read the types back.

@@ -8,6 +8,7 @@ by their time-ordered ids.
 from sqlalchemy import Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
 from headgate.store import document_tables as document_tables  # on the same metadata
+from headgate.store.columns import FILL_FACTOR as FILL_FACTOR
 from headgate.store.columns import Flag as Flag
 from headgate.store.columns import Json as Json
 from headgate.store.columns import Tags as Tags
@@ -252,7 +253,7 @@ flow_run = Table(
     Index("ix_flow_run_ended", "end_time", "id", **only_where("end_time IS NOT NULL")),
     Index("ix_flow_run_holder", "worker_id", **only_where("lease_expires_at IS NOT NULL")),
     # Updates touch no index but the partial ones; room on the page keeps them in place.
-    postgresql_with={"fillfactor": 70},
+    info={FILL_FACTOR: 70},
 )
 
 flow_run_detail = Table(
@@ -345,7 +346,7 @@ task_run = Table(
     Index("uq_task_run_alone", "task_key", "dynamic_key", unique=True, **only_where("flow_run_id IS NULL")),
     Index("ix_task_run_expected_start", "expected_start_time"),
     Index("ix_task_run_alone_ended", "end_time", "id", **only_where("flow_run_id IS NULL AND end_time IS NOT NULL")),
-    postgresql_with={"fillfactor": 70},
+    info={FILL_FACTOR: 70},
 )
 
 task_run_state = Table(

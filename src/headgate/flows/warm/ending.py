@@ -41,7 +41,8 @@ def leave(code: int) -> NoReturn:
 def _dissolve(modules: list[ModuleType]) -> None:
     """Give modules up in the order of the interpreter: first whole, then, where something still holds them, their names."""
     gc.collect()  # first, as the interpreter does: it puts files before their buffers, so that what these hold is written
-    held = [weakref.ref(module) for module in modules if isinstance(module, ModuleType)]
+    # By its true type: libraries of cffi only say that they are modules, and nobody may hold them weakly.
+    held = [weakref.ref(module) for module in modules if issubclass(type(module), ModuleType)]
     for name in sys.modules.keys() - _engines_own:
         del sys.modules[name]
     modules.clear()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headgate.flows import outcomes
+from headgate.flows import outcomes, prefect_flows
 from headgate.flows.entrypoints import load_flow
 from headgate.flows.loading import enter
 from headgate.flows.warm import chance, moment, traces
@@ -47,6 +47,7 @@ def imported(order: Preload) -> Imported | Unfit:
             os.chdir(order.directory)
             for directory in order.directories:
                 enter(directory)
+            prefect_flows.import_ahead(Path(order.entrypoint.rpartition(":")[0]).absolute())
             before, state = traces.taken(), random.getstate()
             with moment.noted(_is_own) as asked:
                 load_flow(order.entrypoint, base=Path.cwd())

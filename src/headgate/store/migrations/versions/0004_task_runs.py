@@ -76,7 +76,7 @@ def _create_task_run() -> None:
         *(sa.Column(name, tables.Timestamp) for name in ("start_time", "end_time")),
         sa.Column("total_run_time", sa.Double, nullable=False),
         *(sa.Column(name, sa.Integer, nullable=False) for name in ("run_count", "flow_run_run_count")),
-        postgresql_with={"fillfactor": 70},
+        info={tables.FILL_FACTOR: 70},
     )
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _set_intent(value):
 """,
     "prefect/flow_engine.py": "from prefect._internal.control_listener import get_intent",
     "prefect/engine.py": """
-import json, os, signal, sys, urllib.request
+import json, os, signal, sys, time, urllib.request
 import prefect.flow_engine
 from prefect import context
 def propose(kind):
@@ -63,14 +64,12 @@ if __name__ == "__main__":
     propose("RUNNING")
     ending = os.environ.get("STAND_IN", "")
     if ending == "wait":
-        def stop(*_): raise KeyboardInterrupt
-        signal.signal(signal.SIGTERM, stop)
-        try:
-            print("waiting", flush=True)
-            signal.pause()
-        except KeyboardInterrupt:
-            print("intent:", prefect.flow_engine.get_intent(), flush=True)
-            sys.exit(0)
+        told = []
+        signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+        print("waiting", flush=True)
+        while not told: time.sleep(0.01)
+        print("intent:", prefect.flow_engine.get_intent(), flush=True)
+        sys.exit(0)
     propose("FAILED" if ending else "COMPLETED")
     sys.exit(int(ending or 0))
 """,
@@ -91,10 +90,21 @@ def stand_in(program: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-def _start(run: FlowRun, **env: str) -> subprocess.Popen[str]:
+@contextmanager
+def _started(run: FlowRun, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """An engine for the run; it is gone afterwards."""
     orders = {"HEADGATE__FENCE": "1", "HEADGATE__FLOW_RUN_ID": str(run.id)}
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(ENGINE_ARGV, env={**os.environ, **orders, **env}, text=True, start_new_session=True, **streams)
+    env = {**os.environ, **orders, **env}
+    with subprocess.Popen(ENGINE_ARGV, env=env, text=True, start_new_session=True, **streams) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _shown(process: subprocess.Popen[str]) -> str:
+    return process.communicate(timeout=60)[0]
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -126,8 +136,8 @@ def test_the_engine_of_prefect_executes_and_reports(
 ) -> None:
     program("from prefect import flow\n@flow\ndef go(): ...")
     run = api.add_run("flows_under_test.py:go")
-    process = _start(run, STAND_IN=ending, PREFECT_CLIENT_CUSTOM_HEADERS='{"x-mine": "1"}')
-    shown = process.communicate(timeout=60)[0]
+    with _started(run, STAND_IN=ending, PREFECT_CLIENT_CUSTOM_HEADERS='{"x-mine": "1"}') as process:
+        shown = _shown(process)
     assert (process.returncode, api.states(run.id)) == (code, states), shown
     seen = json.loads(shown.splitlines()[0])
     assert seen["PREFECT__FLOW_ENTRYPOINT"] == "flows_under_test.py:go"
@@ -143,16 +153,15 @@ def test_sigterm_is_told_as_a_cancellation_only_where_it_is_one(
 ) -> None:
     program("from prefect import flow\n@flow\ndef go(): ...")
     run = api.add_run("flows_under_test.py:go")
-    process = _start(run, STAND_IN="wait")
-    assert process.stdout is not None
-    while process.stdout.readline() != "waiting\n":
-        assert process.poll() is None
-    if cancelled:
-        api.force(run.id, StateType.CANCELLING)
-    os.killpg(process.pid, signal.SIGTERM)
-    assert process.stdout.read() == f"intent: {intent}\n"
-    assert process.wait(60) == 0
-    process.stdout.close()
+    with _started(run, STAND_IN="wait") as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "waiting\n":
+            assert process.poll() is None
+        if cancelled:
+            api.force(run.id, StateType.CANCELLING)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.stdout.read() == f"intent: {intent}\n"
+        assert process.wait(60) == 0
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -161,8 +170,8 @@ def test_code_that_only_prefect_can_fetch_is_left_to_it(api: FakeApi, url: str) 
     run = api.add_run("flows_under_test.py:go")
     assert run.deployment_id is not None
     api.deployments[run.deployment_id].pull_steps = [step]
-    process = _start(run)
-    seen = json.loads(process.communicate(timeout=60)[0].splitlines()[0])
+    with _started(run) as process:
+        seen = json.loads(_shown(process).splitlines()[0])
     assert "PREFECT__FLOW_ENTRYPOINT" not in seen
     assert seen["directory"] != os.getcwd()
     assert not os.path.exists(seen["directory"])

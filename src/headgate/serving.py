@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ import uvicorn
 from headgate import __version__
 from headgate.errors import ConfigError
 from headgate.garbage import collect_rarely
-from headgate.server import running
+from headgate.server import loops_of, open_store, running
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings, database_url
 from headgate.store.opening import locate
+from headgate.supervisor import Run, Supervisor
 
 
 def state_file(settings: Settings) -> Path:
@@ -35,9 +36,44 @@ def serve(settings: Settings) -> int:
         runner: Callable[..., Any] = import_module("uvloop").run
     except ModuleNotFoundError:
         runner = asyncio.run
+    if settings.server_api_workers > 1:
+        check_many(settings)
+    path = state_file(settings)
     with _listen(settings.server_api_host, settings.server_api_port) as listener:
-        runner(_serve(settings, listener))
+        url = _url(listener)
+        announced = False
+
+        def tell(processes: Sequence[int] = ()) -> None:
+            nonlocal announced
+            _note(path, url, processes)
+            if not announced:
+                announced = True
+                _announce(settings, url)
+
+        try:
+            if settings.server_api_workers == 1:
+                runner(_serve(settings, listener, tell))
+            else:
+                asyncio.run(_prepare(settings))  # so that what is wrong is told once, and the schema is made once
+                serve_one: Run = lambda ready, leash: runner(_serve(settings, listener, ready, leash))  # noqa: E731
+                Supervisor(settings.server_api_workers, serve_one, tell).run()
+        finally:
+            _withdraw(path)
     return 0
+
+
+def check_many(settings: Settings) -> None:
+    """`ConfigError` where several server processes cannot share the database."""
+    if (location := locate(database_url(settings))).dialect == "sqlite":
+        raise ConfigError(
+            f"{settings.server_api_workers} server processes cannot share the SQLite file {location}: it serves one. "
+            "Leave --workers at 1, or use PostgreSQL (--database-url postgresql://USER:PASSWORD@HOST/DB)."
+        )
+
+
+async def _prepare(settings: Settings) -> None:
+    store = await open_store(settings, wait_seconds=settings.server_database_wait_seconds)
+    await store.close()
 
 
 def _level(settings: Settings) -> int:
@@ -62,8 +98,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    url = _url(listener)
+async def _serve(settings: Settings, listener: socket.socket, tell: Callable[[], None], leash: int | None = None) -> None:
+    """Until told to stop, or until `leash` is closed, by whose end the supervisor's is known."""
     async with running(settings, wait_seconds=settings.server_database_wait_seconds) as system:
         collect_rarely()
         config = uvicorn.Config(
@@ -76,16 +112,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             ws_max_size=settings.server_api_max_body_bytes,
             ws_per_message_deflate=False,  # its windows would cost every idle worker's connection 300 kB
         )
-        path = state_file(settings)
-
-        def tell() -> None:
-            _note(path, url)
-            _announce(settings, url)
-
-        try:
-            await _Server(config, system.scope.wakeups, tell).serve(sockets=[listener])
-        finally:
-            _withdraw(path)
+        await _Server(config, system.scope.wakeups, tell, leash).serve(sockets=[listener])
 
 
 def _websocket(**given: Any) -> asyncio.Protocol:
@@ -100,10 +127,11 @@ class _Server(uvicorn.Server):
     `tell` is called once it answers, and can be stopped in good order.
     """
 
-    def __init__(self, config: uvicorn.Config, wakeups: Wakeups, tell: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, wakeups: Wakeups, tell: Callable[[], None], leash: int | None) -> None:
         super().__init__(config)
         self._wakeups = wakeups
         self._tell = tell
+        self._leash = leash
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -112,9 +140,13 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        if self._leash is not None:
+            loop.add_reader(self._leash, self.handle_exit, signal.SIGTERM, None)
         try:
             yield
         finally:
+            if self._leash is not None:
+                loop.remove_reader(self._leash)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
@@ -127,11 +159,12 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _note(path: Path, url: str) -> None:
+def _note(path: Path, url: str, processes: Sequence[int] = ()) -> None:
     """Write the state file; a server that cannot serves all the same."""
+    facts: dict[str, Any] = {"pid": os.getpid(), "url": url} | ({"processes": [*processes]} if processes else {})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+        path.write_text(json.dumps(facts))
     except OSError as error:
         hint = "`headgate server status` and `headgate server stop` will not find this server."
         print(f"WARNING: cannot write {path}: {error.strerror}. {hint}", flush=True)
@@ -162,3 +195,40 @@ def _announce(settings: Settings, url: str) -> None:
             "commands on your workers. Set HEADGATE_SERVER_API_AUTH_STRING."
         )
     print("\n".join(lines), flush=True)
+
+
+# --- the background jobs as a process of their own
+
+
+def services_file(settings: Settings) -> Path:
+    """Where a process of background jobs says its pid."""
+    return settings.home_path / "services.json"
+
+
+def serve_services(settings: Settings) -> int:
+    """Run the background jobs until told to stop; the exit code."""
+    logging.basicConfig(level=_level(settings), format="%(asctime)s | %(levelname)-7s | %(name)s - %(message)s")
+    if not (names := [loop.name for loop in loops_of(settings)]):
+        raise ConfigError("Every background job is switched off (HEADGATE_SERVER_SERVICES_*_ENABLED): nothing is to run.")
+    path = services_file(settings)
+    try:
+        asyncio.run(_serve_services(settings, lambda: _announce_services(settings, names, path)))
+    finally:
+        _withdraw(path)
+    return 0
+
+
+async def _serve_services(settings: Settings, tell: Callable[[], None]) -> None:
+    stopped = asyncio.Event()
+    async with running(settings, wait_seconds=settings.server_database_wait_seconds):
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        tell()
+        await stopped.wait()
+
+
+def _announce_services(settings: Settings, names: Sequence[str], path: Path) -> None:
+    _note(path, "")
+    print(f"Headgate {__version__}, background jobs\n  Jobs      {', '.join(names)}")
+    print(f"  Database  {locate(database_url(settings))}", flush=True)

@@ -60,6 +60,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 100_000
     server_api_host: Annotated[str, _s("Address that the server listens on.")] = "127.0.0.1"
     server_api_port: Annotated[int, _s("Port that the server listens on.", ge=0, le=65535)] = 4200
+    server_api_workers: Annotated[
+        int, _s("Server processes on one socket; more than one needs PostgreSQL.", ge=1, le=256)
+    ] = 1
     server_api_auth_string: Annotated[
         str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
     ] = None

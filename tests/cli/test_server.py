@@ -14,7 +14,7 @@ import pytest
 from command_line import Run
 
 from headgate.cli import background
-from headgate.settings import Settings
+from headgate.settings import NAMES, Settings
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def test_a_server_in_the_background_is_found_and_stopped(run: Run, in_background
     assert status.json == {
         "url": url,
         "pid": json.loads((home / "server.json").read_text())["pid"],
+        "processes": 1,
         "healthy": True,
         "api_version": "0.8.4",
     }
@@ -92,6 +93,35 @@ def test_stop_does_not_touch_another_process_of_that_number(run: Run, home: Path
         assert run("server", "stop").code == 1
         assert other.poll() is None
         other.send_signal(signal.SIGKILL)
+
+
+def test_background_jobs_run_apart_and_are_found_and_stopped(run: Run, home: Path) -> None:
+    assert run("server", "services", "status").code == 1
+    started = run("server", "services", "start", "--background")
+    assert started.code == 0, started.err
+    status = run("server", "services", "status", "-o", "json")
+    assert status.code == 0
+    assert "Background jobs run (process" in run("server", "services", "start").err
+    assert "Background jobs run on it" in run("server", "database", "reset", "--yes").err
+    stopped = run("server", "services", "stop")
+    assert (stopped.code, stopped.out) == (0, f"Stopped the background jobs (process {status.json['pid']}).\n")
+    assert run("server", "services", "stop").code == 1
+
+
+def test_the_background_jobs_are_listed(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_SERVER_SERVICES_PRUNER_ENABLED", "false")
+    found = {each["name"]: each for each in run("server", "services", "ls", "-o", "json").json}
+    assert (found["scheduler"]["enabled"], found["scheduler"]["leader"]) == (True, None)
+    assert found["pruner"]["enabled"] is False
+    assert "late runs" in run("server", "services", "ls").out
+
+
+def test_background_jobs_that_are_all_off_are_not_started(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (name for name in NAMES if name.startswith("server_services_") and name.endswith("_enabled")):
+        monkeypatch.setenv(f"HEADGATE_{name.upper()}", "false")
+    outcome = run("server", "services", "start")
+    assert outcome.code == 1
+    assert "nothing is to run" in outcome.err
 
 
 def test_flags_reach_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

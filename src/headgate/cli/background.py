@@ -26,6 +26,12 @@ class Running(Struct, frozen=True):
 
     pid: int
     url: str
+    processes: list[int] = []  # where it supervises several
+
+    @property
+    def count(self) -> int:
+        """How many processes answer calls."""
+        return sum(map(alive, self.processes)) if self.processes else 1
 
     @property
     def api_url(self) -> str:
@@ -52,17 +58,50 @@ def read_running(settings: Settings) -> Running | None:
     return running if alive(running.pid) else None
 
 
-def spawn(settings: Settings, environment: Mapping[str, str]) -> Running:
-    """Start a server detached, `environment` added to this process's, and wait until its API answers.
+def read_services(settings: Settings) -> int | None:
+    """The process of this home that runs background jobs apart and is alive; None when there is none."""
+    try:
+        running = msgspec.json.decode((settings.home_path / "services.json").read_bytes(), type=Running)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return running.pid if alive(running.pid) and _runs_services(running.pid) else None
 
-    Settings travel in the environment and not as arguments, which everybody on the machine can read.
-    """
-    log = log_file(settings)
+
+def _runs_services(pid: int) -> bool:
+    """Whether the process is not one that got the number of another; where that cannot be seen it is believed."""
+    try:
+        return b"services" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+def spawn(settings: Settings, environment: Mapping[str, str]) -> Running:
+    """Start a server detached, `environment` added to this process's, and wait until its API answers."""
+    _spawn(["server", "start"], log_file(settings), environment, lambda pid: _answers(settings, pid))
+    running = read_running(settings)
+    if running is None:
+        raise HeadgateError(f"The server did not start. Look at {log_file(settings)}.")
+    return running
+
+
+def spawn_services(settings: Settings, environment: Mapping[str, str]) -> int:
+    """Start the background jobs detached and wait until they run; the process."""
+    command = ["server", "services", "start"]
+    return _spawn(command, services_log(settings), environment, lambda pid: read_services(settings) == pid)
+
+
+def services_log(settings: Settings) -> Path:
+    """Where detached background jobs write their log."""
+    return settings.home_path / "services.log"
+
+
+def _spawn(command: list[str], log: Path, environment: Mapping[str, str], ready: Callable[[int], bool]) -> int:
+    """Settings travel in the environment and not as arguments, which everybody on the machine can read."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         start = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "headgate", "server", "start"],
+            [sys.executable, "-m", "headgate", *command],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -70,23 +109,22 @@ def spawn(settings: Settings, environment: Mapping[str, str]) -> Running:
             start_new_session=True,
         )
     try:
-        answered = _wait(lambda: process.poll() is not None or _answers(settings, process.pid), START_SECONDS)
+        answered = _wait(lambda: process.poll() is not None or ready(process.pid), START_SECONDS)
     except BaseException:
         process.kill()
         process.wait()
         raise
-    running = read_running(settings) if answered else None
-    if process.poll() is not None or running is None:
+    if process.poll() is not None or not answered:
         raise HeadgateError(f"The server did not start: {_last_line(log, start)} All of it is in {log}.")
-    # The server outlives this process on purpose, so nobody is going to wait for it.
+    # It outlives this process on purpose, so nobody is going to wait for it.
     process.returncode = 0
-    return running
+    return process.pid
 
 
-def terminate(running: Running) -> bool:
-    """Ask the server to stop and wait for its end; whether it ended."""
-    os.kill(running.pid, signal.SIGTERM)
-    return _wait(lambda: not alive(running.pid), STOP_SECONDS)
+def terminate(pid: int) -> bool:
+    """Ask a process to stop and wait for its end; whether it ended."""
+    os.kill(pid, signal.SIGTERM)
+    return _wait(lambda: not alive(pid), STOP_SECONDS)
 
 
 def is_server(running: Running, settings: Settings) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from msgspec import structs
 
-from headgate.cli.background import healthy, is_server, log_file, read_running, running_file, spawn, terminate
+from headgate.cli.background import healthy, is_server, log_file, read_running, read_services, running_file, spawn, terminate
 from headgate.cli.options import InSession, Output, Yes
 from headgate.cli.output import confirm, print_json
 from headgate.cli.session import Session, open_client
@@ -19,6 +19,7 @@ from headgate.settings import NAMES, PREFIX, Settings, env_name
 app = App(name="server")
 database = App(name="database", help="Look after the database of the server.")
 app.command(database)
+app.command("headgate.cli.server_services:app", name="services", help="Run the background jobs apart, and see who does.")
 database.command("headgate.cli.server_database:prune", name="prune")
 database.command("headgate.cli.server_database:compact", name="compact")
 
@@ -31,6 +32,10 @@ DatabaseUrl = Annotated[
         metavar="URL",
         help="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DB`; without it HEADGATE_SERVER_DATABASE_CONNECTION_URL.",
     ),
+]
+Workers = Annotated[
+    int | None,
+    Parameter(name="--workers", help="Server processes, on PostgreSQL; without it HEADGATE_SERVER_API_WORKERS."),
 ]
 Background = Annotated[bool, Parameter(name=["--background", "-b"], help="Detach, and return once the API answers.")]
 NoServices = Annotated[
@@ -49,6 +54,7 @@ def start(
     host: Host = None,
     port: Port = None,
     database_url: DatabaseUrl = None,
+    workers: Workers = None,
     background: Background = False,
     no_services: NoServices = False,
     session: InSession,
@@ -60,8 +66,9 @@ def start(
     For example:
         headgate server start --port 4300
         headgate server start --background
+        headgate server start --database-url postgresql://me@db/headgate --workers 4
     """
-    flags = _flags(host, port, database_url, no_services)
+    flags = _flags(host, port, database_url, no_services) | {"server_api_workers": workers}
     settings = session.settings(**flags)
     if background:
         return _start_detached(session, settings, flags)
@@ -82,7 +89,7 @@ def stop(*, session: InSession) -> None:
     if running is None or not is_server(running, settings):
         running_file(settings).unlink(missing_ok=True)
         raise NotFound(f"No server of {settings.home_path} runs.")
-    if not terminate(running):
+    if not terminate(running.pid):
         raise HeadgateError(
             f"The server (process {running.pid}) did not stop; look at it, or end it with `kill -9 {running.pid}`."
         )
@@ -105,6 +112,7 @@ def status(*, output: Output = "table", session: InSession) -> int:
     facts = {
         "url": url,
         "pid": running.pid if running and running.api_url == url else None,
+        "processes": running.count if running and running.api_url == url else None,
         "healthy": answers,
         "api_version": _api_version(settings, url) if url and answers else None,
     }
@@ -176,6 +184,8 @@ def revision(*, message: Message = None, session: InSession) -> None:
 def _refuse_while_running(settings: Settings) -> None:
     if running := read_running(settings):
         raise Conflict(f"A server runs on it at {running.url}; stop it first with `headgate server stop`.")
+    if pid := read_services(settings):
+        raise Conflict(f"Background jobs run on it (process {pid}); stop them first with `headgate server services stop`.")
 
 
 def _flags(host: str | None, port: int | None, database_url: str | None, no_services: bool) -> dict[str, Any]:

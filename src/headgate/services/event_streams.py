@@ -15,7 +15,7 @@ from uuid import UUID
 
 from headgate.clock import monotonic
 from headgate.core.event_filters import matches
-from headgate.ids import first_at
+from headgate.ids import first_at, uuid7
 from headgate.schema.events import EventFilter, ReceivedEvent
 from headgate.services.wakeups import wait_until_set
 from headgate.store import events as rows
@@ -72,13 +72,13 @@ class EventStreams:
 
     @asynccontextmanager
     async def following(self, scope: "Scope", wanted: EventFilter) -> AsyncIterator[Following]:
-        """What happens from now on: nothing that is committed after this is entered is missed."""
+        """What happens from the call on, and nothing that is committed once this is entered is missed."""
         follower = Following(wanted)
         self._followers.add(follower)
         try:
             if self._reader is None:
                 self._started, self._seen = asyncio.Event(), {}
-                self._reader = asyncio.create_task(self._read(scope), name="events")
+                self._reader = asyncio.create_task(self._read(scope, uuid7(scope.now)), name="events")
             await self._started.wait()
             yield follower
         finally:
@@ -87,7 +87,7 @@ class EventStreams:
                 self._reader.cancel()
                 self._reader = None
 
-    async def _read(self, scope: "Scope") -> None:
+    async def _read(self, scope: "Scope", since: UUID) -> None:
         """For as long as anybody follows, whatever becomes of the database meanwhile: who is told nothing waits in vain."""
         with scope.wakeups.watching() as signal:
             far = -LOOK_SECONDS
@@ -95,7 +95,7 @@ class EventStreams:
                 began = monotonic()
                 reach = FAR if began - far >= LOOK_SECONDS else NEAR
                 try:
-                    await self._look(scope, reach)
+                    await self._look(scope, reach, since)
                 except Exception:
                     _LOG.warning("events cannot be read now; those that come meanwhile are told later", exc_info=True)
                     await asyncio.sleep(LOOK_SECONDS)
@@ -105,10 +105,13 @@ class EventStreams:
                 await wait_until_set(signal, LOOK_SECONDS)
                 signal.clear()
 
-    async def _look(self, scope: "Scope", reach: timedelta) -> None:
-        """Give what is new to those who follow; at the first look nothing is."""
+    async def _look(self, scope: "Scope", reach: timedelta, since: UUID) -> None:
+        """Give what is new to those who follow; at the first look that is what is not older than `since`."""
         new = await self._unseen(scope, reach, self._seen)
-        if new and self._started.is_set():
+        if not self._started.is_set():
+            self._seen = {id: None for id in new if id < since}
+            new = {id: own for id, own in new.items() if id >= since}
+        if new:
             entered, kept = [id for id, own in new.items() if own], [id for id, own in new.items() if not own]
             events = await scope.store.read(lambda tx: rows.list_new(tx, entered, kept))
             for follower in list(self._followers):

@@ -37,7 +37,6 @@ OPEN_PATHS = frozenset({f"{ROOT}/health", f"{ROOT}/ready"})
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-_JSON_TYPE = (b"content-type", b"application/json")
 _LOG = logging.getLogger("headgate.api")
 
 
@@ -233,8 +232,13 @@ def _too_large(limit: int) -> TooLarge:
 async def _send(reply: Reply, send: Send, *, head: bool) -> None:
     headers = [*reply.headers]
     if reply.status != 204:
-        headers += (_JSON_TYPE, (b"content-length", b"%d" % len(reply.body)))
+        headers.append((b"content-type", reply.kind))
+        if reply.chunks is None:
+            headers.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if reply.chunks is not None and not head:
+        async for chunk in reply.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if head else reply.body})
 
 

@@ -14,7 +14,7 @@ anything else                500  {"exception_message"}; logged with its traceba
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -81,6 +81,9 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     headers: Sequence[tuple[bytes, bytes]] = ()
+    kind: bytes = b"application/json"
+    chunks: AsyncIterator[bytes] | None = None
+    """What follows the body, sent as it comes."""
 
 
 def failure(error: Exception, *, raw: bytes = b"", error_key: str = "detail") -> Reply:

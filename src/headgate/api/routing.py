@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin
@@ -40,6 +40,27 @@ class Prebuilt(Generic[T]):
 
     body: bytes
     status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer that is text as it stands."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer that is a file, sent as it is made."""
+
+    chunks: AsyncIterator[str]
+    kind: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def encoded(self) -> AsyncIterator[bytes]:
+        """Its bytes."""
+        async for chunk in self.chunks:
+            yield chunk.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +142,19 @@ class Route:
         """What the handler returned, as it is sent."""
         match result:
             case Answer(value, status, headers):
-                pairs = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
-                return Reply(status, _encode(value, status), pairs)
+                return Reply(status, _encode(value, status), _pairs(headers))
+            case Text(content):
+                return Reply(self.status, content.encode(), kind=b"text/plain; charset=utf-8")
+            case Download(kind=kind, headers=headers):
+                return Reply(self.status, b"", _pairs(headers), kind=kind.encode("latin-1"), chunks=result.encoded())
             case Prebuilt(body, status):
                 return Reply(status or self.status, body)
             case _:
                 return Reply(self.status, _encode(result, self.status))
+
+
+def _pairs(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
 
 
 def _encode(value: Any, status: int) -> bytes:
@@ -227,6 +255,8 @@ def _unwrapped(returns: Any) -> Any:
     """The type of the JSON: what `Answer[…]` and `Prebuilt[…]` hold, `NoneType` for None."""
     if get_origin(returns) in (Answer, Prebuilt):
         returns = get_args(returns)[0]
+    if returns in (Text, Download):
+        return str
     return NoneType if returns is None else returns
 
 

@@ -25,6 +25,8 @@ class Call(Generic[T]):
     query: dict[str, Any] = field(default_factory=dict)
     returns: Any = None
     wait: float = 0.0
+    text: bool = False
+    """The answer is text as it stands, not JSON."""
 
     @property
     def target(self) -> str:
@@ -34,4 +36,6 @@ class Call(Generic[T]):
 
     def decode(self, body: bytes) -> T:
         """The answer's body as `returns`."""
+        if self.text:
+            return body.decode()  # type: ignore[return-value]
         return msgspec.json.decode(body, type=self.returns) if self.returns is not None else None  # type: ignore[return-value]

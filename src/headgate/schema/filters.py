@@ -332,6 +332,13 @@ class FlowPageQuery(NumberedSelection, kw_only=True):
     sort: FlowSort | None = None
 
 
+class FlowBulkDelete(Struct, kw_only=True):
+    """Body that deletes flows that match, at most `limit` in one call."""
+
+    flows: FlowFilter | None = None
+    limit: Annotated[int, Meta(ge=1, le=50)] = 50
+
+
 class FlowRunPageQuery(NumberedSelection, kw_only=True):
     sort: FlowRunSort | None = None
 

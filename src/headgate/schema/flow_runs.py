@@ -159,3 +159,13 @@ class FlowRunUpdate(Struct, kw_only=True):
     infrastructure_pid: str | None | UnsetType = UNSET
     infrastructure_trace: Trace | None | UnsetType = UNSET
     job_variables: dict[str, Any] | None | UnsetType = UNSET
+
+
+class FlowRunPage(Struct, kw_only=True):
+    """A numbered page: its runs, how many match in all, and how many pages that makes."""
+
+    results: list[FlowRun]
+    count: int
+    limit: int
+    pages: int
+    page: int

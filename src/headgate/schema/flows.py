@@ -34,3 +34,19 @@ class FlowUpdate(Struct, kw_only=True):
 
     tags: list[str] | UnsetType = UNSET
     labels: dict[str, Any] | UnsetType = UNSET
+
+
+class FlowPage(Struct, kw_only=True):
+    """A numbered page: its flows, how many match in all, and how many pages that makes."""
+
+    results: list[Flow]
+    count: int
+    limit: int
+    pages: int
+    page: int
+
+
+class FlowsDeleted(Struct, kw_only=True):
+    """The ids of flows that are gone."""
+
+    deleted: list[UUID] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,18 @@ from headgate.core.templates import validate_variables
 from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, KeyStrategy
-from headgate.schema.filters import FlowRunQuery
-from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunCreate, FlowRunPolicy, FlowRunUpdate, Trace
+from headgate.schema.filters import FlowRunPageQuery, FlowRunQuery
+from headgate.schema.flow_runs import (
+    DeploymentFlowRunCreate,
+    FlowRun,
+    FlowRunCreate,
+    FlowRunPage,
+    FlowRunPolicy,
+    FlowRunUpdate,
+    Trace,
+)
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
-from headgate.services import key_collisions, task_states, work_queues
+from headgate.services import key_collisions, pages, task_states, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
 from headgate.services.scope import Scope
 from headgate.services.task_states import ChildState
@@ -315,6 +324,12 @@ async def list_page(scope: Scope, query: FlowRunQuery) -> list[FlowRun]:
     return await scope.store.read(lambda tx: rows.list_page(tx, query, now=scope.now))
 
 
+async def paginate(scope: Scope, query: FlowRunPageQuery) -> FlowRunPage:
+    """A numbered page of those that match."""
+    listed = partial(rows.list_page, now=scope.now)
+    return await pages.numbered(scope, query, kind=FlowRunQuery, rows=listed, count=rows.count, page=FlowRunPage)
+
+
 async def count(scope: Scope, query: FlowRunQuery) -> int:
     """How many match."""
     return await scope.store.read(lambda tx: rows.count(tx, query))
@@ -323,6 +338,14 @@ async def count(scope: Scope, query: FlowRunQuery) -> int:
 async def states(scope: Scope, id: UUID) -> list[State]:
     """A run's history, oldest first."""
     return await scope.store.read(lambda tx: rows.states(tx, id))
+
+
+async def state(scope: Scope, id: UUID) -> State:
+    """One state of a run."""
+    found = await scope.store.read(lambda tx: rows.state(tx, id))
+    if found is None:
+        raise NotFound("Flow run state not found")
+    return found
 
 
 async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:

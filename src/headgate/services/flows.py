@@ -6,8 +6,9 @@ from msgspec import UNSET
 
 from headgate.errors import NotFound
 from headgate.ids import uuid7
-from headgate.schema.filters import FlowQuery
-from headgate.schema.flows import Flow, FlowCreate, FlowUpdate
+from headgate.schema.filters import FlowBulkDelete, FlowPageQuery, FlowQuery
+from headgate.schema.flows import Flow, FlowCreate, FlowPage, FlowsDeleted, FlowUpdate
+from headgate.services import pages
 from headgate.services.scope import Scope
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as rows
@@ -42,6 +43,11 @@ async def list_page(scope: Scope, query: FlowQuery) -> list[Flow]:
     return await scope.store.read(lambda tx: rows.list_page(tx, query))
 
 
+async def paginate(scope: Scope, query: FlowPageQuery) -> FlowPage:
+    """A numbered page of those that match."""
+    return await pages.numbered(scope, query, kind=FlowQuery, rows=rows.list_page, count=rows.count, page=FlowPage)
+
+
 async def count(scope: Scope, query: FlowQuery) -> int:
     """How many match."""
     return await scope.store.read(lambda tx: rows.count(tx, query))
@@ -74,6 +80,19 @@ async def delete(scope: Scope, id: UUID) -> None:
         return pools
 
     scope.wakeups.wake(await scope.store.write(unit))
+
+
+async def delete_many(scope: Scope, body: FlowBulkDelete) -> FlowsDeleted:
+    """Delete flows that match, each in a transaction of its own; answers which."""
+    found = await list_page(scope, FlowQuery(flows=body.flows, limit=body.limit))
+    deleted: list[UUID] = []
+    for flow in found:
+        try:
+            await delete(scope, flow.id)
+        except NotFound:  # somebody else was quicker
+            continue
+        deleted.append(flow.id)
+    return FlowsDeleted(deleted=deleted)
 
 
 def _found(flow: Flow | None) -> Flow:

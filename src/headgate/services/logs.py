@@ -1,14 +1,19 @@
 """Use cases of log lines."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
-from headgate.errors import Invalid
+from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7_texts
-from headgate.schema.filters import LogQuery
+from headgate.schema.filters import IdFilter, LogFilter, LogQuery, LogSort
 from headgate.schema.logs import Log, LogCreate
 from headgate.schema.times import aware
 from headgate.services.scope import Scope
+from headgate.store import flow_runs as run_rows
 from headgate.store import logs as rows
 from headgate.store.database import Command, Tx
 
@@ -46,6 +51,29 @@ def _lines(body: list[LogCreate], now: datetime) -> list[rows.Line]:
             time = aware(time)
         lines.append((line.flow_run_id, id, line.task_run_id, time, line.level, line.name, message))
     return lines
+
+
+async def as_csv(scope: Scope, flow_run_id: UUID) -> tuple[str, AsyncIterator[str]]:
+    """The name of a run, and all of its lines as CSV, a page at a time."""
+    run = await scope.store.read(lambda tx: run_rows.get(tx, flow_run_id, now=scope.now))
+    if run is None:
+        raise NotFound("Flow run not found")
+    return run.name, _csv(scope, flow_run_id)
+
+
+async def _csv(scope: Scope, flow_run_id: UUID) -> AsyncIterator[str]:
+    yield csv_of([("timestamp", "level", "flow_run_id", "task_run_id", "message")])
+    query = LogQuery(logs=LogFilter(flow_run_id=IdFilter(any_=[flow_run_id])), sort=LogSort.TIMESTAMP_ASC, offset=0)
+    while page := await list_page(scope, query):
+        yield csv_of([(log.timestamp, log.level, log.flow_run_id, log.task_run_id or "", log.message) for log in page])
+        query.offset = (query.offset or 0) + len(page)
+
+
+def csv_of(lines: Iterable[Sequence[Any]]) -> str:
+    """Lines as CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerows(lines)
+    return text.getvalue()
 
 
 async def list_page(scope: Scope, query: LogQuery) -> list[Log]:

@@ -396,6 +396,12 @@ async def states(tx: Tx, id: UUID) -> list[State]:
     ]
 
 
+async def state(tx: Tx, id: UUID) -> State | None:
+    """One state, by its own id; for a person who looks at it, since it may look at many runs."""
+    row = await tx.fetch_one(_SQL["state"], {"id": id})
+    return task_runs.state_of(row) if row else None
+
+
 async def delete(tx: Tx, ids: Sequence[UUID]) -> int:
     """Delete runs with their task runs, states and logs; answers how many there were."""
     if not ids:

@@ -72,3 +72,20 @@ async def mean_lateness(tx: Tx, selection: Selection, *, now: datetime) -> float
     late = late_seconds(alias, p, now)
     found = await tx.fetch_value(f"SELECT avg({late}) FROM {tables} WHERE {where}", p.values)
     return None if found is None else float(found)
+
+
+async def tasks_begun(
+    tx: Tx, selection: Selection, *, start: datetime, interval: timedelta, intervals: int
+) -> list[tuple[int, StateType, int]]:
+    """Matching task runs by the interval in which they began, from 0 on, and by type of state: how many."""
+    p = Params(tx.dialect)
+    bucket = p.intervals(f"t.start_time - {p.one(start, 'timestamptz')}", interval)
+    where = selection_condition("task_runs", selection, p)
+    until = p.one(start + intervals * interval, "timestamptz")
+    span = f"t.start_time >= {p.one(start, 'timestamptz')} AND t.start_time < {until}"
+    sql = (
+        f"SELECT x.bucket, x.state_type, count(*) AS found FROM (SELECT {bucket} AS bucket, t.state_type FROM task_run t "
+        f"WHERE {span} AND {where}) AS x GROUP BY x.bucket, x.state_type"
+    )
+    rows = await tx.fetch(sql, p.values)
+    return [(int(row["bucket"]), StateType(row["state_type"]), row["found"]) for row in rows]

@@ -87,6 +87,32 @@ async def count(tx: Tx, selection: Selection) -> int:
     return found
 
 
+async def of_flow_run(tx: Tx, flow_run_id: UUID, *, limit: int, now: datetime) -> list[TaskRun]:
+    """The first task runs of a flow run, by id."""
+    sql = f"{_SELECT} WHERE t.flow_run_id = :flow_run_id ORDER BY t.id LIMIT :limit"
+    return [_task_run(row, now) for row in await tx.fetch(sql, {"flow_run_id": flow_run_id, "limit": limit})]
+
+
+async def children(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The flow runs that task runs stand for, by task run."""
+    rows = await tx.fetch(_SQL["children"], {"ids": [*ids]})
+    return {row["parent_task_run_id"]: row["flow_run_id"] for row in rows}
+
+
+async def count_of_runs(tx: Tx, flow_run_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many task runs flow runs have that stand for no flow run; flow runs without any are left out."""
+    rows = await tx.fetch(_SQL["count_of_runs"], {"ids": [*flow_run_ids]})
+    return {row["flow_run_id"]: row["found"] for row in rows}
+
+
+async def count_by_state(tx: Tx, selection: Selection) -> dict[StateType, int]:
+    """How many of those that match are in a state of each type; types without any are left out."""
+    p = Params(tx.dialect)
+    where = selection_condition("task_runs", selection, p)
+    sql = f"SELECT t.state_type, count(*) AS found FROM task_run t WHERE {where} AND t.state_type IS NOT NULL"
+    return {StateType(row["state_type"]): row["found"] for row in await tx.fetch(f"{sql} GROUP BY t.state_type", p.values)}
+
+
 async def insert(tx: Tx, run: TaskRun) -> bool:
     """Insert; False when there is one of that id, or of that key."""
     return await tx.execute(_SQL["insert"], _values(run)) > 0

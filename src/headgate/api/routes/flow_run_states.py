@@ -14,3 +14,9 @@ router = Router("/flow_run_states", tag="Flow run states")
 async def read_flow_run_states(scope: Scope, flow_run_id: UUID) -> list[State]:
     """A run's history, oldest first."""
     return await flow_runs.states(scope, flow_run_id)
+
+
+@router.get("/{id}")
+async def read_flow_run_state(scope: Scope, id: UUID) -> State:
+    """One state of a run."""
+    return await flow_runs.state(scope, id)

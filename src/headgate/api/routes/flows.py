@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from headgate.api.routing import Answer, Router
-from headgate.schema.filters import FlowQuery
-from headgate.schema.flows import Flow, FlowCreate, FlowUpdate
+from headgate.schema.filters import FlowBulkDelete, FlowPageQuery, FlowQuery
+from headgate.schema.flows import Flow, FlowCreate, FlowPage, FlowsDeleted, FlowUpdate
 from headgate.services import flows
 from headgate.services.scope import Scope
 
@@ -22,6 +22,18 @@ async def create_flow(scope: Scope, body: FlowCreate) -> Answer[Flow]:
 async def read_flows(scope: Scope, body: FlowQuery | None) -> list[Flow]:
     """Flows that match."""
     return await flows.list_page(scope, body or FlowQuery())
+
+
+@router.post("/paginate")
+async def paginate_flows(scope: Scope, body: FlowPageQuery | None) -> FlowPage:
+    """A numbered page of flows that match."""
+    return await flows.paginate(scope, body or FlowPageQuery())
+
+
+@router.post("/bulk_delete")
+async def bulk_delete_flows(scope: Scope, body: FlowBulkDelete | None) -> FlowsDeleted:
+    """Delete up to 50 flows that match, with their deployments and runs."""
+    return await flows.delete_many(scope, body or FlowBulkDelete())
 
 
 @router.post("/count")

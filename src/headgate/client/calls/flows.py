@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from headgate.client.call import Call
-from headgate.schema.filters import FlowQuery
-from headgate.schema.flows import Flow, FlowCreate, FlowUpdate
+from headgate.schema.filters import FlowBulkDelete, FlowPageQuery, FlowQuery
+from headgate.schema.flows import Flow, FlowCreate, FlowPage, FlowsDeleted, FlowUpdate
 
 
 def create(body: FlowCreate) -> Call[Flow]:
@@ -40,3 +40,13 @@ def update(id: UUID, body: FlowUpdate) -> Call[None]:
 def delete(id: UUID) -> Call[None]:
     """Delete a flow with its deployments and runs."""
     return Call("DELETE", "/flows/{id}", at={"id": id})
+
+
+def paginate(body: FlowPageQuery | None = None) -> Call[FlowPage]:
+    """A numbered page of flows that match."""
+    return Call("POST", "/flows/paginate", body=body or FlowPageQuery(), returns=FlowPage)
+
+
+def delete_many(body: FlowBulkDelete) -> Call[FlowsDeleted]:
+    """Delete flows that match, with their deployments and runs."""
+    return Call("POST", "/flows/bulk_delete", body=body, returns=FlowsDeleted)

@@ -96,6 +96,13 @@ UPDATE flow_run SET updated = :updated WHERE id = :id
 SELECT flow_run_id, id, type, name, timestamp, message, state_details, data
 FROM flow_run_state WHERE flow_run_id = :flow_run_id ORDER BY id
 
+-- name: state
+-- One state, by its own id, which no index has: it is looked for at the runs that were made before it, the latest first,
+-- one probe each.
+SELECT s.id, s.type, s.name, s.timestamp, s.message, s.state_details, s.data
+FROM flow_run r JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = :id
+WHERE r.id <= :id ORDER BY r.id DESC LIMIT 1
+
 -- name: ids_of_flow
 SELECT id FROM flow_run WHERE flow_id = :flow_id
 

@@ -114,3 +114,13 @@ WHERE t.id <= :id ORDER BY t.id DESC LIMIT 1
 SELECT s.id, s.type, s.name, s.timestamp, s.message, s.state_details, s.data
 FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id AND s.id = :id
 WHERE t.id > :id ORDER BY t.id LIMIT 1
+
+-- name: children
+-- The flow runs that task runs stand for.
+SELECT d.parent_task_run_id, d.flow_run_id FROM flow_run_detail d WHERE d.parent_task_run_id IN :ids::uuid[]
+
+-- name: count_of_runs
+-- How many task runs flow runs have, without those that stand for flow runs.
+SELECT t.flow_run_id, count(*) AS found FROM task_run t
+WHERE t.flow_run_id IN :ids::uuid[] AND NOT EXISTS (SELECT 1 FROM flow_run_detail d WHERE d.parent_task_run_id = t.id)
+GROUP BY t.flow_run_id

@@ -1,0 +1,59 @@
+"""Use cases of graphs of flow runs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from headgate.core import graphs as rules
+from headgate.errors import NotFound, Unprocessable
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.graphs import Dependency, Graph, GraphState
+from headgate.schema.task_runs import TaskRun
+from headgate.services.scope import Scope
+from headgate.store import flow_runs as run_rows
+from headgate.store import task_runs as rows
+from headgate.store.database import Tx
+
+MAX_NODES = 10_000
+
+
+async def graph(scope: Scope, flow_run_id: UUID, *, since: datetime | None) -> Graph:
+    """The graph of a flow run: nodes that are at work at or after `since`, or all; `Unprocessable` above `MAX_NODES`."""
+
+    async def unit(tx: Tx) -> Graph:
+        run, tasks = await _tasks(tx, scope, flow_run_id)
+        ids = await rows.children(tx, [task.id for task in tasks])
+        found = await run_rows.get_many(tx, [*ids.values()], now=scope.now)
+        children = {task_id: found[id] for task_id, id in ids.items() if id in found}
+        nodes = rules.nodes_of(tasks, children)
+        if since is not None:
+            nodes = [node for node in nodes if node.end_time is None or node.end_time >= since]
+        states = await run_rows.states(tx, flow_run_id)
+        return Graph(
+            start_time=run.start_time or run.expected_start_time,
+            end_time=run.end_time,
+            root_node_ids=[node.id for node in nodes if not node.parents],
+            nodes=[(node.id, node) for node in nodes],
+            states=[GraphState(id=each.id, timestamp=each.timestamp, type=each.type, name=each.name) for each in states],
+        )
+
+    return await scope.store.read(unit)
+
+
+async def dependencies(scope: Scope, flow_run_id: UUID) -> list[Dependency]:
+    """The task runs of a flow run, each with those whose results it took."""
+
+    async def unit(tx: Tx) -> list[Dependency]:
+        return rules.dependencies_of((await _tasks(tx, scope, flow_run_id))[1])
+
+    return await scope.store.read(unit)
+
+
+async def _tasks(tx: Tx, scope: Scope, flow_run_id: UUID) -> tuple[FlowRun, Sequence[TaskRun]]:
+    run = await run_rows.get(tx, flow_run_id, now=scope.now)
+    if run is None:
+        raise NotFound("Flow run not found")
+    tasks = await rows.of_flow_run(tx, flow_run_id, limit=MAX_NODES + 1, now=scope.now)
+    if len(tasks) > MAX_NODES:
+        raise Unprocessable(f"The graph of flow run {flow_run_id} has more than {MAX_NODES} nodes.")
+    return run, tasks

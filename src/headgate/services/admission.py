@@ -22,7 +22,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 """Before anything falls due."""
 
 SLOT_RETRY = timedelta(seconds=30)
-"""After how long who asked for a slot by itself may ask again."""
+"""After how long a process that asked for a slot for its own run may ask again."""
 
 _BEYOND, _GROWTH, _MOST_BEYOND = 8, 4, 512
 """How many candidates are looked at beyond the room that a worker has: few, for most of the time nothing is blocked; where
@@ -256,11 +256,16 @@ async def ledger_of(tx: Tx, places: Iterable[Place], pools: Mapping[UUID, Locked
     return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}), pools)
 
 
-def refused_state(refused: Refusal, run: Current, *, now: datetime) -> StateCreate:
-    """Where a run goes that asked for a slot and got none: it waits, or, if it is new and may not wait, it is cancelled."""
+def refused_state(refused: Refusal, run: Current, *, now: datetime, polled: bool = False) -> StateCreate:
+    """Where a run goes that asked for a slot and got none: it waits, or, if it is new and may not wait, it is cancelled.
+
+    One that its client got by a poll keeps its time, and so its place: it is handed out again when there is a slot, and not
+    before.
+    """
     if refused.cancels and run.run_count == 0:
         return StateCreate(type=StateType.CANCELLED, message=refused.reason)
-    details = StateDetails(scheduled_time=refused.until or now + SLOT_RETRY)
+    time = (run.scheduled_time or now) if polled else refused.until or now + SLOT_RETRY
+    details = StateDetails(scheduled_time=time)
     return StateCreate(type=StateType.SCHEDULED, name=AWAITING_SLOT, message=refused.reason, state_details=details)
 
 

@@ -244,7 +244,10 @@ def _admitted(run: LockedRun, proposal: Proposal, decision: Decision, ledger: Le
     if decision.state.type not in (StateType.PENDING, StateType.RUNNING):
         return decision
     refused = ledger.refusal(_place(run), now=proposal.now)
-    return Reject(refused.reason, refused_state(refused, run.current, now=proposal.now)) if refused else decision
+    if refused is None:
+        return decision
+    polled = decision.state.type is StateType.PENDING and run.work_queue_id is not None
+    return Reject(refused.reason, refused_state(refused, run.current, now=proposal.now, polled=polled))
 
 
 def _entered(

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from headgate.core.templates import check, render
-from headgate.worker.types import Job, Running, WorkerType
+from headgate.worker.types import Finding, Job, Running, Traced, WorkerType
 
 PATIENCE = 60.0
 """Seconds that each promise may take; types with slow infrastructure override `patience`."""
@@ -56,6 +56,26 @@ class WorkerTypeSuite:
         check(template)
         assert not template["variables"].get("required"), "a new pool must work before anybody sets a variable"
         assert isinstance(render(template, {}), dict)
+
+    async def test_what_it_started_is_found_again_and_stopped_by_another_worker(self) -> None:
+        """Where a type finds infrastructure again: by site and handle, as long as it lives."""
+        other = self.make()
+        lines: list[str] = []
+        running = await self.start("echo up; sleep 600", lines)
+        try:
+            if not isinstance(other, Finding) or not isinstance(running, Traced) or not other.site:
+                return
+            assert running.handle, "started infrastructure has a handle on its site"
+            remnant = await other.find(running.handle, uuid4())
+            assert remnant is not None
+            assert remnant.identifier
+            async with asyncio.timeout(self.patience):
+                await remnant.stop(0.0)
+                await remnant.gone()
+            assert await other.find(running.handle, uuid4()) is None
+        finally:
+            async with asyncio.timeout(self.patience):
+                await running.stop(0.0)
 
     async def test_it_answers_the_exit_code_after_the_last_line(self) -> None:
         """`wait` answers the exit code to everybody who asks, once all output was handed on."""

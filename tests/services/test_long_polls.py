@@ -17,7 +17,7 @@ from headgate.schema.claims import ClaimResponse
 from headgate.schema.deployments import DeploymentScheduleCreate, DeploymentScheduleUpdate, DeploymentUpdate
 from headgate.schema.flow_runs import FlowRunUpdate
 from headgate.schema.schedules import Schedule
-from headgate.schema.work_pools import WorkPoolUpdate
+from headgate.schema.work_pools import UNTYPED, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import claims, deployment_schedules, deployments, flow_runs, flows, work_pools, work_queues
 from headgate.services.loops import scheduler
@@ -387,3 +387,28 @@ async def test_it_looks_soon_again_for_what_another_server_kept_from_it(
         looked.set()
         await other
     assert granted(await woken(task)) == [run.id]
+
+
+async def test_a_claim_is_answered_when_its_pool_is_paused_or_resumed(world: World, sleepers: Sleepers) -> None:
+    """At once, where the claimant says what it knows: so a worker can say why nothing comes. One that does not waits on."""
+    await world.pool()
+    old = await sleepers.claim(world)
+    task = await sleepers.claim(world, worker="v", paused=False)
+    await world.change_pool(is_paused=True)
+    assert (await woken(task)).paused
+    task = await sleepers.claim(world, worker="v", paused=True)
+    await world.change_pool(is_paused=False)
+    assert not (await woken(task)).paused
+    assert not old.done()
+    old.cancel()
+
+
+async def test_an_agents_claim_is_answered_when_any_of_its_pools_is_paused(world: World, sleepers: Sleepers) -> None:
+    await asyncio.gather(*(world.pool(name, type=UNTYPED) for name in ("a", "b")))
+    for known in ([], ["b"]):
+        task = asyncio.create_task(world.agent_claim(match="d", paused=known, wait_seconds=30.0))
+        await sleepers.next()
+        await world.change_pool("b", is_paused=not known)
+        async with asyncio.timeout(10):
+            answer = await task
+        assert [pool.paused for pool in answer.pools] == [False, not known]

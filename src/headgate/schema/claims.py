@@ -43,7 +43,8 @@ class ClaimRequest(Struct, kw_only=True):
 
     With none ready the call is held for up to `wait_seconds` and answered as soon as one is, or as soon as a
     run that this worker holds is to be cancelled. A call with `room` 0 only listens. `cancelling` are the runs that
-    the worker is stopping, or looking after, already: the call is not answered for them again.
+    the worker is stopping, or looking after, already: the call is not answered for them again. `paused` is whether the
+    worker takes its pool to be paused: the call is answered when that is not so, or not any more.
     """
 
     worker: Name
@@ -53,6 +54,7 @@ class ClaimRequest(Struct, kw_only=True):
     prefetch_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
     cancelling: list[UUID] = field(default_factory=list)
+    paused: bool | None = None
     heartbeat_interval_seconds: Interval | None = None
 
 
@@ -118,6 +120,7 @@ class AgentClaimRequest(Struct, kw_only=True):
     names are looked for in `default-agent-pool`, and `match` in all untyped pools. Queues that are named and do not exist
     are created. With `make_pool` a missing pool is, too; an agent asks for that in its first call only, so that a pool that
     is deleted later stays deleted. `types` are the worker types that it can start: a typed pool of another gives it nothing.
+    `paused` are the pools that it takes to be paused, as in a worker's call.
     """
 
     agent_id: UUID
@@ -131,6 +134,7 @@ class AgentClaimRequest(Struct, kw_only=True):
     prefetch_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     wait_seconds: Annotated[float, Meta(ge=0, le=30)] = 0.0
     cancelling: list[UUID] = field(default_factory=list)
+    paused: list[str] | None = None
     heartbeat_interval_seconds: Interval | None = None
 
 

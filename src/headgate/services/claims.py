@@ -121,10 +121,10 @@ def _tell(scope: Scope, holder: str, grants: Sequence[Grant]) -> None:
 async def _wait_for_work(scope: Scope, pool_name: str | None, body: AnyClaim) -> Claimed:
     deadline = scope.now + timedelta(seconds=body.wait_seconds)
     claimed = await _look(scope, pool_name, body)
-    while _nothing(claimed.found) and scope.now < deadline and not scope.wakeups.closed:
+    while _says_nothing(claimed, body) and scope.now < deadline and not scope.wakeups.closed:
         with scope.wakeups.waiting(claimed.heard) as event:
             claimed = await _look(scope, pool_name, body)  # what came since the last look woke nobody
-            if not _nothing(claimed.found):
+            if not _says_nothing(claimed, body):
                 break
             await wait_until_set(event, _pause(scope, deadline, claimed, body))
         if await scope.is_gone():
@@ -132,6 +132,19 @@ async def _wait_for_work(scope: Scope, pool_name: str | None, body: AnyClaim) ->
     if body.room and _nothing(claimed.found):
         claimed.found.held = await holdups.tell(scope, [pool.id for pool in claimed.pools], lambda name: _takes(body, name))
     return claimed
+
+
+def _says_nothing(claimed: Claimed, body: AnyClaim) -> bool:
+    """Whether there is nothing that a claimant would want to know at once, such as that a pool is paused by now."""
+    paused = {pool.name for pool in claimed.pools if pool.is_paused}
+    match body.paused:
+        case None:
+            news = False
+        case bool(known):
+            news = known is not bool(paused)
+        case known:
+            news = paused != set(known)
+    return _nothing(claimed.found) and not news
 
 
 def _takes(body: AnyClaim, queue: str) -> bool:

@@ -120,6 +120,7 @@ class Agent(Holder):
             wait_seconds=wait,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
             cancelling=self._roster.cancelling(),
+            paused=sorted(self._notices.paused),
         )
 
     def _note_type(self, pool: PolledPool) -> None:

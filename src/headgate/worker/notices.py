@@ -9,12 +9,12 @@ from headgate.worker.channel import is_transient
 
 
 class Notices:
-    """Remembers what it has said."""
+    """Remembers what it has said; `paused` are the pools that it has said are."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._trouble: str | None = None
-        self._paused: set[str] = set()
+        self.paused: frozenset[str] = frozenset()
         self._held: set[str] = set()
         self._said: set[str] = set()
 
@@ -32,7 +32,7 @@ class Notices:
         None: the look could not tell.
         """
         self._trouble = None
-        self._note_paused({pool.name for pool in pools if pool.paused})
+        self._note_paused(frozenset(pool.name for pool in pools if pool.paused))
         if held is not None:
             self._note_held(list(held))
 
@@ -42,12 +42,12 @@ class Notices:
             self._said.add(text)
             self._logger.log(level, "%s", text)
 
-    def _note_paused(self, paused: set[str]) -> None:
-        for name in sorted(paused - self._paused):
+    def _note_paused(self, paused: frozenset[str]) -> None:
+        for name in sorted(paused - self.paused):
             self._logger.warning("Work pool %r is paused: nothing is picked up until it is resumed.", name)
-        for name in sorted(self._paused - paused):
+        for name in sorted(self.paused - paused):
             self._logger.info("Work pool %r is resumed.", name)
-        self._paused = paused
+        self.paused = paused
 
     def _note_held(self, held: list[str]) -> None:
         for sentence in held:

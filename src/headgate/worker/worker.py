@@ -88,6 +88,7 @@ class Worker(Holder):
             wait_seconds=wait,
             heartbeat_interval_seconds=self._settings.worker_heartbeat_seconds,
             cancelling=self._roster.cancelling(),
+            paused=self.pool in self._notices.paused,
         )
         answer = await self._channel.send(claims.claim(self.pool, body))
         template = answer.base_job_template

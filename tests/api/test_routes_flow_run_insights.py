@@ -159,6 +159,8 @@ async def test_the_graph_of_a_run(any_api: Any, running: dict[str, Any]) -> None
     api.clock.advance(minutes=1)
     later = (await api.get(f"/flow_runs/{running['id']}/graph-v2?since={api.clock().isoformat()[:19]}Z")).json
     assert [id for id, _ in later["nodes"]] == [second["id"], child["id"]]
+    without_zone = await api.get(f"/flow_runs/{running['id']}/graph-v2?since={api.clock().isoformat()[:19]}")
+    assert without_zone.json == later
     missing = await api.get(f"/flow_runs/{uuid4()}/graph-v2")
     assert missing.status == 404
 

@@ -41,6 +41,7 @@ IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 
 USUAL = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly", "tag": "pool", "id_or_name": "pool"}
 USUAL |= {"view": "demo-flows", "checksum": checksum({}), "version": NO_VERSION, "include_secrets": "true"}
+USUAL |= {"since": "2026-03-02T09:00:00"}
 """What stands in paths most of the time."""
 
 AGENT = str(UUID(int=99))
@@ -373,7 +374,7 @@ CALLS = 24 * len(ROUTES)
 TRIES = 200
 """Further calls of a route that has not been answered by then."""
 
-REFUSED = {"GET /csrf-token", "POST /deployments/bulk_delete"}
+REFUSED = {"GET /csrf-token", "POST /deployments/bulk_delete", "POST /ui/task_runs/dashboard/counts"}
 """What is refused with these settings whatever is sent, or unless a filter happens to make sense."""
 
 

@@ -74,6 +74,13 @@ async def test_lines_are_filtered(api: Any) -> None:
         ({"task_run_id": {"any_": [task]}}, ["third"]),
         ({"task_run_id": {"is_null_": True}}, ["first Line", "second line"]),
         ({"text": {"query": "LINE"}}, ["first Line", "second line"]),
+        ({"text": {"query": "first THIRD"}}, ["first Line", "third"]),
+        ({"text": {"query": "line -first"}}, ["second line"]),
+        ({"text": {"query": "!second"}}, ["first Line", "third"]),
+        ({"text": {"query": "line +cond"}}, ["second line"]),
+        ({"text": {"query": '"t line"'}}, ["first Line"]),
+        ({"text": {"query": "headgate.flow -line"}}, ["third"]),
+        ({"text": {"query": "  "}}, ["first Line", "second line", "third"]),
         (
             {
                 "operator": "and_",

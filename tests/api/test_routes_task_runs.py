@@ -235,3 +235,22 @@ async def test_the_history_of_task_runs(any_api: Any, running: dict[str, Any]) -
     assert len((await api.post("/task_runs/history", many)).json) == 500
     short = await api.post("/task_runs/history", body | {"history_interval_seconds": 0.9})
     assert (short.status, short.json) == (422, {"detail": "History interval must not be less than 1 second."})
+
+
+async def test_tagged_tasks_run_in_the_slots_of_their_tags(any_api: Any, running: dict[str, Any]) -> None:
+    """A slot is free again when its task no longer runs; a limit of 0 would be waited for for ever."""
+    api = any_api
+    await api.post("/concurrency_limits/", {"tag": "db", "concurrency_limit": 1})
+    first, second = [await made(api, flow_run_id=running["id"], dynamic_key=str(n), tags=["db", "free"]) for n in range(2)]
+    assert (await propose(api, first, "RUNNING")).json["status"] == "ACCEPT"
+    held = await propose(api, second, "RUNNING")
+    assert (held.status, held.json["status"], held.json["details"]["type"]) == (200, "WAIT", "wait_details")
+    assert held.json["details"]["delay_seconds"] > 0
+    assert "db" in held.json["details"]["reason"]
+    await propose(api, first, "COMPLETED")
+    assert (await propose(api, second, "RUNNING")).json["status"] == "ACCEPT"
+    assert (await api.get("/concurrency_limits/tag/db")).json["active_slots"] == [second["id"]]
+    await api.post("/concurrency_limits/", {"tag": "db", "concurrency_limit": 0})
+    third = await made(api, flow_run_id=running["id"], dynamic_key="3", tags=["db"])
+    assert (await propose(api, third, "RUNNING")).json["status"] == "ABORT"
+    assert (await propose(api, third, "RUNNING", force=True)).json["status"] == "ACCEPT"

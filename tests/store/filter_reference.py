@@ -122,6 +122,16 @@ def worded(value: str | None, f: NameFilter | QueueNameFilter | TextFilter) -> b
     return value is not None and f.query.lower() in value.lower()
 
 
+def searched(text: str, words: list[str]) -> bool | None:
+    """Of a search without quotes: one of the plain words, each with a plus, none with a minus."""
+    plain = [word for word in words if word[0] not in "-!+"]
+    if not words:
+        return None
+    wanted = all(word[1:] in text for word in words if word[0] == "+")
+    unwanted = any(word[1:] in text for word in words if word[0] in "-!")
+    return wanted and not unwanted and (not plain or any(word in text for word in plain))
+
+
 def measured(value: Any, f: TimeFilter | IntFilter | LevelFilter) -> bool:
     match f:
         case TimeFilter():
@@ -164,7 +174,7 @@ class Reference:
             "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),
             "workers.status": lambda worker, f: holds(f, self._status(worker)),
             "agents.status": lambda agent, f: holds(f, self._status(agent)),
-            "logs.text": lambda line, f: holds(f, line.message),
+            "logs.text": lambda line, f: searched(f"{line.message} {line.name}".lower(), f.query.lower().split()),
         }
         tests = []
         for name in f.__struct_fields__:

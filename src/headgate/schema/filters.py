@@ -222,7 +222,9 @@ class LevelFilter(Filter):
 
 
 class TextFilter(Filter):
-    query: str
+    """Words, of which one must occur; one with `-` or `!` before it must not, with `+` must. Quotes hold words together."""
+
+    query: Annotated[str, Meta(max_length=200)]
 
 
 class LogFilter(Filter):

@@ -9,6 +9,7 @@ from headgate.errors import NotFound, Unprocessable
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.graphs import Dependency, Graph, GraphState
 from headgate.schema.task_runs import TaskRun
+from headgate.schema.times import aware
 from headgate.services.scope import Scope
 from headgate.store import flow_runs as run_rows
 from headgate.store import task_runs as rows
@@ -27,7 +28,7 @@ async def graph(scope: Scope, flow_run_id: UUID, *, since: datetime | None) -> G
         children = {task_id: found[id] for task_id, id in ids.items() if id in found}
         nodes = rules.nodes_of(tasks, children)
         if since is not None:
-            nodes = [node for node in nodes if node.end_time is None or node.end_time >= since]
+            nodes = [node for node in nodes if node.end_time is None or node.end_time >= aware(since)]
         states = await run_rows.states(tx, flow_run_id)
         return Graph(
             start_time=run.start_time or run.expected_start_time,

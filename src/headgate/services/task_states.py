@@ -4,6 +4,7 @@ flow runs within others."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from random import random
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from msgspec import structs
 from headgate.core import task_states as rules
 from headgate.core.states import NAMES, Abort, Accept, Decision, Reject, Timing, Wait, next_moment_after
 from headgate.core.task_states import Enclosing, Task
-from headgate.errors import NotFound
+from headgate.errors import Locked, NotFound
 from headgate.ids import uuid7
 from headgate.schema.states import (
     OrchestrationResult,
@@ -24,6 +25,7 @@ from headgate.schema.states import (
     StateType,
 )
 from headgate.schema.task_runs import TaskRun, TaskRunPolicy
+from headgate.services import tag_limits
 from headgate.services.answers import answer
 from headgate.services.scope import Scope
 from headgate.store import task_runs as rows
@@ -38,6 +40,7 @@ class Proposal:
     body: SetState
     now: datetime
     draw: float
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Answered:
 
 async def set_state(scope: Scope, id: UUID, body: SetState) -> Answered:
     """Answer one proposal."""
-    return await scope.store.submit(PROPOSE, Proposal(id, body, scope.now, random()))
+    return await scope.store.submit(PROPOSE, Proposal(id, body, scope.now, random(), scope))
 
 
 async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:
@@ -65,11 +68,14 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         if run is None:
             answers.append(NotFound(f"Task run with id {each.task_run_id} not found"))
             continue
-        decision = await _decide(tx, run, each, flow_runs)
+        decision = await _in_slots(tx, run, each, await _decide(tx, run, each, flow_runs))
+        ran = run.state_type is StateType.RUNNING
         answered = _answer(run, decision, each, flow_runs.get(run.flow_run_id) if run.flow_run_id else None)
         answers.append(answered)
         if answered.entered and run.state:
             states.append((run.id, run.state))
+            if ran and run.tags and run.state_type is not StateType.RUNNING:
+                await tag_limits.give_back_in(each.scope, tx, run.tags, run.id)
     await _write(tx, {id: runs[id] for id, _ in states}, states)
     return answers
 
@@ -94,6 +100,19 @@ async def _decide(tx: Tx, run: TaskRun, proposal: Proposal, flow_runs: Mapping[U
         draw=proposal.draw,
         force=proposal.body.force,
     )
+
+
+async def _in_slots(tx: Tx, run: TaskRun, proposal: Proposal, decision: Decision) -> Decision:
+    """A tagged task that is to run takes a slot of each of its tags that has a limit, or waits."""
+    if not isinstance(decision, Accept) or decision.state.type is not StateType.RUNNING:
+        return decision
+    if not run.tags or proposal.body.force:
+        return decision
+    try:
+        await tag_limits.take_in(proposal.scope, tx, run.tags, run.id)
+    except Locked as full:
+        return Abort(str(full)) if full.retry_after is None else Wait(ceil(full.retry_after), str(full))
+    return decision
 
 
 def _task(run: TaskRun) -> Task:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from headgate.core.event_filters import words
 from headgate.core.liveness import HEARTBEAT_SECONDS, MISSED_BEATS
 from headgate.schema.filters import (
     AgentFilter,
@@ -325,6 +326,16 @@ def secret_condition(f: SecretFilter | None, p: Params) -> str:
     return "TRUE" if f is None else joined([_ids("s.id", f.id, p), _name("s.name", f.name, p)], f.operator)
 
 
+def _words(text: str, query: str, p: Params) -> str | None:
+    """What a search in words asks for; a search without any constrains nothing."""
+    wanted = words(query)
+    tests: list[str | None] = [_like(text, word, p) for word in wanted.all]
+    tests += [f"NOT {_like(text, word, p)}" for word in wanted.none]
+    if wanted.any:
+        tests.append(joined([_like(text, word, p) for word in wanted.any], Operator.OR))
+    return joined(tests) if tests else None
+
+
 def log_condition(f: LogFilter | None, p: Params) -> str:
     """On `l`."""
     if f is None:
@@ -335,7 +346,7 @@ def log_condition(f: LogFilter | None, p: Params) -> str:
             _times("l.timestamp", f.timestamp, p),
             _ids("l.flow_run_id", f.flow_run_id, p),
             _ids("l.task_run_id", f.task_run_id, p),
-            _like("l.message", f.text.query, p) if f.text else None,
+            _words("l.message || ' ' || l.name", f.text.query, p) if f.text else None,
         ],
         f.operator,
     )

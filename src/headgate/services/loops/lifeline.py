@@ -3,8 +3,8 @@
 A claim that never became a start goes back to its queue. A run that had started is suspected to be lost, and if nobody
 reports within a grace it is Crashed: whether it may run again is its deployment's policy. Where another worker of its pool
 reaches its infrastructure, that one looks whether it still lives, and stops what was being cancelled; where none does, a run
-that was being cancelled is Cancelled. The rules are in `core.recovery`. Slots of
-concurrency limits that lapsed leases hold are given back.
+that was being cancelled is Cancelled. The rules are in `core.recovery`. Slots of concurrency limits that lapsed leases hold
+are given back.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,11 +1,13 @@
 """Whatever is sent, no route fails: it is taken, and then can be read and worked with, or it is refused with a reason."""
 
 import asyncio
+import base64
 import json
 import random
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -42,6 +44,7 @@ IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 USUAL = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly", "tag": "pool", "id_or_name": "pool"}
 USUAL |= {"view": "demo-flows", "checksum": checksum({}), "version": NO_VERSION, "include_secrets": "true"}
 USUAL |= {"since": "2026-03-02T09:00:00"}
+USUAL["page_token"] = base64.b64encode(b"[{}, 9, 1, 1]").decode()
 """What stands in paths most of the time."""
 
 AGENT = str(UUID(int=99))
@@ -174,7 +177,7 @@ class Fuzz:
         """Verb, target below the API's root, body."""
         noun = route.path.split("/")[1]
         at = {name: self.path_value(each.type, name, noun) for name, each in route.in_path.items()}
-        asked = {each.name: self.path_value(each.type, each.name, noun) for each in route.in_query}
+        asked = {each.key: self.path_value(each.type, each.name, noun) for each in route.in_query}
         target = route.path.format_map({name: quote(text, safe="") for name, text in at.items()})
         query = "?" + urlencode(asked) if asked else ""
         if route.body is None:
@@ -195,6 +198,8 @@ class Fuzz:
     def path_value(self, kind: Any, name: str, noun: str) -> str:
         if kind is UUID:
             return self.id_of(noun if name == "id" else name)
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return str(self.random.choice([*kind, "none"]))
         usual = USUAL.get(name)
         usual = "pool" if noun in ("variables", "secrets") else usual
         usual = "pool" if noun.startswith("block") and name in ("slug", "block_document_name") else usual

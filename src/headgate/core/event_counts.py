@@ -25,14 +25,22 @@ def span_of(unit: TimeUnit, interval: float) -> timedelta:
     return max(_UNITS[unit] * interval, _TICK)
 
 
-def spans(since: datetime, until: datetime, span: timedelta) -> list[tuple[datetime, datetime]]:
-    """The first and the last moment of each span that has a part between these; `Unprocessable` when there are too many."""
+def check_spans(since: datetime, until: datetime, span: timedelta) -> None:
+    """`Unprocessable` when the time between these has too many spans, or one that reaches beyond the calendar."""
     number = math.ceil((until - since) / span)
     if number > MOST_SPANS:
         raise Unprocessable(
             f"The given interval would create {number} buckets, which is too many. Please increase the interval or reduce "
             f"the time range to produce {MOST_SPANS} buckets or fewer."
         )
+    try:
+        first_start(since, span), first_start(until, span) + span
+    except OverflowError:
+        raise Unprocessable(f"An interval of {span.days} days reaches beyond the calendar; give a shorter one.") from None
+
+
+def spans(since: datetime, until: datetime, span: timedelta) -> list[tuple[datetime, datetime]]:
+    """The first and the last moment of each span that has a part between these."""
     start = first_start(since, span)
     found = []
     while start < until:

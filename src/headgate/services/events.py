@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from headgate.core import task_run_events
-from headgate.core.event_counts import end_of, first_start, span_of, spans
+from headgate.core.event_counts import check_spans, end_of, first_start, span_of, spans
 from headgate.errors import Forbidden
 from headgate.ids import uuid7
 from headgate.schema.events import (
@@ -140,9 +140,8 @@ async def count_by(scope: Scope, by: Countable, query: EventCountQuery) -> list[
     if by is Countable.DAY:
         query.time_unit, query.time_interval = TimeUnit.DAY, 1.0
     span = span_of(query.time_unit, query.time_interval)
-    times = spans(since, min(until, end_of(query.time_unit, scope.now)), span)
-    spans(since, until, span)
-    start = first_start(since, span)
+    check_spans(since, until, span)
+    start, times = first_start(since, span), spans(since, min(until, end_of(query.time_unit, scope.now)), span)
     found = await scope.store.read(lambda tx: rows.groups(tx, selected(scope, wanted), by, start=start, span=span))
     if by in (Countable.EVENT, Countable.RESOURCE):
         return _by_value(found)

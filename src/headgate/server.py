@@ -124,6 +124,7 @@ def app_of(scope: Scope) -> ASGIApp:
             is_gone=is_gone,
             base_url=lambda: str(connection.base_url),
             claim=lambda: connection.headers.get(CLAIM_HEADER),
+            header=lambda name: connection.headers.get(name),
         )
 
     return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings, sockets=SOCKETS)

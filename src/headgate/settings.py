@@ -159,6 +159,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_leases_grace_seconds: Annotated[
         float, _s("How much longer a running run is only suspected to be lost before it is Crashed.", ge=0)
     ] = 6.0
+    server_polls_hold_seconds: Annotated[
+        float,
+        _s(
+            "How long a poll of an existing client's worker is held open while there is no work; 0 answers at once. "
+            "Keep it well below the clients' request timeout, which is 60 s.",
+            ge=0,
+            le=50,
+        ),
+    ] = 30.0
     worker_heartbeat_seconds: Annotated[
         float, _s("Time between the heartbeats of a worker or an agent, each of which renews its leases.", gt=0)
     ] = 5.0

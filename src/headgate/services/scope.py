@@ -39,7 +39,7 @@ class Scope:
 
     `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any. `claim` is the header
     by which it names the claim that it works for. `worker_types` imports and describes those that are installed where the
-    server runs.
+    server runs. `header` gives any other header of the request.
     """
 
     store: Database
@@ -54,6 +54,7 @@ class Scope:
     log_streams: LogStreams = field(default_factory=LogStreams)
     event_streams: EventStreams = field(default_factory=EventStreams)
     base_url: Callable[[], str] = lambda: "http://localhost/"
+    header: Callable[[str], str | None] = lambda name: None
 
     @property
     def now(self) -> datetime:

@@ -185,6 +185,7 @@ OPERATIONS = {
 }
 
 OUR_OPERATIONS = {
+    "GET /admin/services",
     "GET /flow_runs/{}/explain",
     "POST /flow_runs/bulk_create",
     "POST /secrets/",

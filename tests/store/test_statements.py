@@ -55,6 +55,9 @@ def test_postgresql_gets_the_columns_of_a_set_as_arrays() -> None:
     compiled = compile_for_postgresql("INSERT INTO t (a, b) SELECT * FROM unnest(:a::uuid[*], :b::text[*])")
     assert compiled.sql == "INSERT INTO t (a, b) SELECT * FROM unnest(CAST($1 AS uuid[]), CAST($2 AS text[]))"
     assert (compiled.names, compiled.takes_set) == (("a", "b"), True)
+    compiled = compile_for_postgresql("INSERT INTO t (a, b) SELECT * FROM unnest(:a::uuid[*], :b::json[*])")
+    assert compiled.sql.endswith("unnest(CAST($1 AS uuid[]), CAST(CAST($2 AS text[]) AS json[]))")
+    assert compiled.json == (1,)
     assert not compile_for_postgresql("SELECT :a WHERE x IN :b::uuid[]").takes_set
 
 

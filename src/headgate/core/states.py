@@ -194,12 +194,17 @@ def _replayable(proposed: StateCreate) -> StateDetails:
 
 def _with_scheduled_time(run: Current, proposed: StateCreate, now: datetime) -> StateCreate:
     """Scheduled states always have a time; Pending keeps that of the Scheduled state before it."""
-    details = proposed.state_details or StateDetails()
+    details = proposed.state_details
+    if details is not None and details.scheduled_time is not None:
+        return proposed
     match proposed.type:
         case S.SCHEDULED:
-            details = structs.replace(details, scheduled_time=details.scheduled_time or now)
+            time: datetime | None = now
         case S.PENDING if run.type in (S.SCHEDULED, S.PENDING):
-            details = structs.replace(details, scheduled_time=details.scheduled_time or run.scheduled_time)
+            time = run.scheduled_time
+        case _:
+            return proposed
+    details = StateDetails(scheduled_time=time) if details is None else structs.replace(details, scheduled_time=time)
     return structs.replace(proposed, state_details=details)
 
 

@@ -73,7 +73,8 @@ class StateDetails(Struct, kw_only=True):
     """With a CRASHED state; left out the reason counts as `other`."""
 
     def __post_init__(self) -> None:
-        make_aware(self, "scheduled_time", "cache_expiration", "pause_timeout")
+        if self.scheduled_time or self.cache_expiration or self.pause_timeout:
+            make_aware(self, "scheduled_time", "cache_expiration", "pause_timeout")
 
 
 class State(Struct, kw_only=True):

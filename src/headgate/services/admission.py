@@ -211,6 +211,8 @@ class Ledger:
 
     def refusal(self, place: Place, *, now: datetime) -> Refusal | None:
         """What refuses a slot to a run there; None when there is room."""
+        if not self._limits:
+            return self._too_quick(place.pool_id, now)
         limits = {word: limit for word, id in place.limits() if (limit := self._full(id)) is not None}
         if not limits:
             return self._too_quick(place.pool_id, now)
@@ -219,8 +221,9 @@ class Ledger:
 
     def move(self, place: Place, by: int) -> None:
         """A run there took a slot (1), or gave its own back (-1)."""
-        for _, id in place.limits():
-            self._moved[id] += by
+        if by and self._limits:
+            for _, id in place.limits():
+                self._moved[id] += by
         if by > 0 and place.pool_id is not None:
             self._launched[place.pool_id] += by
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from headgate.core.states import (
     HOLDS_SLOT,
@@ -48,8 +48,7 @@ from headgate.store.flow_runs import Entered, LockedRun
 from headgate.telemetry import StateChanged
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """A state proposed for a run at `now`.
 
     `lease_until`: the caller claims the run by this proposal and is to hold it until then.
@@ -76,8 +75,7 @@ class Trust:
     worker_id: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The answer to a proposal; `entered` is the event when the run changed state, `pool_id` where it belongs.
 
     `others` are further pools in which something may be ready now: where runs of its deployment wait for a slot.
@@ -129,9 +127,9 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
     places = await rows.gates_of(tx, claiming) if claiming else []
     pools, locked = {pool for pool, _ in places}, await hold_limits(tx, places)
     runs = await rows.lock(tx, [each.run_id for each in proposals])
-    if any(_needs_slot(runs[id]) and runs[id].work_pool_id not in pools for id in claiming if id in runs):
+    asking = [_place(run) for id in claiming if (run := runs.get(id)) is not None and _needs_slot(run)]
+    if any(place.pool_id not in pools for place in asking):
         raise TryAgain("a run was sent to another pool, or lost its slot, before it was locked")
-    asking = [_place(runs[id]) for id in claiming if id in runs and _needs_slot(runs[id])]
     ledger = await ledger_of(tx, asking, locked) if asking else Ledger({})
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
@@ -159,7 +157,7 @@ async def _told(tx: Tx, answers: list[Answered | Exception], freed: Mapping[int,
     keys = {run.key_id for run in freed.values() if run.key_id}
     pools = frozenset(await key_rows.pools(tx, deployments=deployments, keys=keys))
     return [
-        replace(each, others=pools) if index in freed and isinstance(each, Answered) else each
+        structs.replace(each, others=pools) if index in freed and isinstance(each, Answered) else each
         for index, each in enumerate(answers)
     ]
 

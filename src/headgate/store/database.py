@@ -42,6 +42,9 @@ class Tx(Protocol):
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Once for each row of parameters, in one round trip."""
 
+    async def fetch_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """What comes back of a statement with `RETURNING`, once for each row of parameters."""
+
     async def insert_rows(self, sql: Statement, rows: Sequence[Sequence[Any]]) -> None:
         """Insert many rows: values in the order of the parameters of an `INSERT … VALUES`, in as few steps as can be."""
 
@@ -95,6 +98,14 @@ class Database(Protocol):
         """Finish what is under way and let go."""
 
 
+async def run_whole(tx: Tx, command: Command[Any, Any], items: Sequence[Any]) -> list[Any]:
+    """`command` over `items`, all of them or none."""
+    results = list(await command.run(tx, items))
+    if len(results) != len(items):
+        raise RuntimeError(f"{command.name!r} answered {len(results)} results for {len(items)} items")
+    return results
+
+
 async def run_set(
     tx_scope: Callable[[], Any],
     command: Command[Any, Any],
@@ -108,15 +119,19 @@ async def run_set(
     """
     try:
         async with tx_scope() as tx:
-            results = list(await command.run(tx, items))
-            if len(results) != len(items):
-                raise RuntimeError(f"{command.name!r} answered {len(results)} results for {len(items)} items")
-            return results
+            return await run_whole(tx, command, items)
     except passing:
         raise
     except Exception as error:
         if len(items) == 1:
             return [error]
+    return await run_each(tx_scope, command, items, passing=passing)
+
+
+async def run_each(
+    tx_scope: Callable[[], Any], command: Command[Any, Any], items: Sequence[Any], *, passing: tuple[type[Exception], ...]
+) -> list[Any]:
+    """The same, one by one from the start."""
     results = []
     for item in items:
         results += await run_set(tx_scope, command, [item], passing=passing)

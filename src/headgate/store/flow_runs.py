@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, UnsetType, convert
+from msgspec import UNSET, Struct, UnsetType, convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
 from headgate.schema.deployments import InfraRetries
@@ -22,6 +22,8 @@ from headgate.store.statements import load_statements
 _SQL = load_statements("flow_runs")
 _SELECT = _SQL["select"].sqlite
 _FROM = _SELECT[_SELECT.index("FROM flow_run r") :]
+_TYPES = {kind.value: kind for kind in StateType}
+_DETAILS = [(name, getattr(StateDetails(), name)) for name in StateDetails.__struct_fields__]
 _ORDER = {
     FlowRunSort.ID_DESC: "r.id DESC",
     FlowRunSort.START_TIME_ASC: "COALESCE(r.start_time, r.expected_start_time), r.id",
@@ -73,8 +75,7 @@ class LockedRun:
     parent_task_run_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """A state that a run enters, with what follows for the run."""
 
     run_id: UUID
@@ -115,15 +116,16 @@ def _flow_run(row: Row, now: datetime) -> FlowRun:
 
 async def insert(tx: Tx, new: Sequence[NewRun]) -> set[UUID]:
     """Insert runs with their first states; answers the ids of those that an idempotency key did not hold back."""
-    inserted = [each for each in new if await _insert_detail(tx, each.run)]
+    found = await tx.fetch_many(_SQL["insert_detail"], [_detail_values(each.run) for each in new])
+    ids = {row["flow_run_id"] for row in found}
+    inserted = [each for each in new if each.run.id in ids]
     await tx.execute_many(_SQL["insert"], [_hot_values(each) for each in inserted])
-    states = [(each.run.id, each.run.state) for each in inserted if each.run.state]
-    await _insert_states(tx, states)
-    return {each.run.id for each in inserted}
+    await _insert_states(tx, [(each.run.id, each.run.state) for each in inserted if each.run.state])
+    return ids
 
 
-async def _insert_detail(tx: Tx, run: FlowRun) -> bool:
-    values = {
+def _detail_values(run: FlowRun) -> dict[str, Any]:
+    return {
         "flow_run_id": run.id,
         "flow_id": run.flow_id,
         "name": run.name,
@@ -141,7 +143,6 @@ async def _insert_detail(tx: Tx, run: FlowRun) -> bool:
         "created_by": run.created_by,
         "concurrency_key": run.concurrency_key,
     }
-    return await tx.execute(_SQL["insert_detail"], values) > 0
 
 
 def _hot_values(new: NewRun) -> dict[str, Any]:
@@ -179,13 +180,18 @@ async def _insert_states(tx: Tx, states: Sequence[tuple[UUID, State]]) -> None:
             "name": state.name,
             "timestamp": state.timestamp,
             "message": state.message,
-            "state_details": state.state_details,
+            "state_details": _kept_details(state.state_details),
             "data": state.data,
         }
         for run_id, state in states
     ]
     if rows:
         await tx.execute_many(_SQL["insert_state"], rows)
+
+
+def _kept_details(details: StateDetails) -> dict[str, Any]:
+    """What is not as it is by default: mostly two of the eighteen."""
+    return {name: value for name, usual in _DETAILS if (value := getattr(details, name)) is not usual}
 
 
 async def ids_by_key(tx: Tx, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], UUID]:
@@ -263,8 +269,8 @@ async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
 
 async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     """The same of runs that are held already; of others, what may be otherwise at once."""
-    rows = await tx.fetch(_SQL["locked"], {"ids": sorted(set(ids))})
-    return {row["id"]: _locked(row) for row in rows}
+    runs = [_locked(row) for row in await tx.fetch(_SQL["locked"], {"ids": [*ids]})]
+    return {run.id: run for run in runs}
 
 
 def _locked(row: Row) -> LockedRun:
@@ -272,7 +278,7 @@ def _locked(row: Row) -> LockedRun:
     details = convert(row["state_details"] or {}, StateDetails)
     delays = policy.retry_delay if policy.retry_delay is not None else policy.retry_delay_seconds
     current = Current(
-        type=StateType(row["state_type"]) if row["state_type"] else None,
+        type=_TYPES.get(row["state_type"]),
         name=row["state_name"],
         timestamp=row["state_timestamp"],
         scheduled_time=details.scheduled_time,
@@ -349,6 +355,8 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
         for each in entered
     ]
     if rows:
+        if tx.dialect == "postgresql":  # a run that is there twice is set to what it entered last
+            rows = [*{row["id"]: row for row in rows}.values()]
         await tx.execute_many(_SQL["set_state"], rows)
         await _insert_states(tx, [(each.run_id, each.state) for each in entered])
 

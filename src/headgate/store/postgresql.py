@@ -13,7 +13,7 @@ import msgspec
 from headgate.clock import monotonic
 from headgate.errors import DatabaseError, Invalid, Unavailable
 from headgate.store.connections import DEFAULT, Connections
-from headgate.store.database import Command, Row, TryAgain, Tx, Unit, run_set
+from headgate.store.database import Command, Row, TryAgain, Tx, Unit, run_each, run_whole
 from headgate.store.postgresql_signals import PostgresqlSignals
 from headgate.store.signals import Hear
 from headgate.store.statements import Compiled, Statement, compile_for_postgresql
@@ -79,6 +79,17 @@ class PostgresqlTx:
             compiled = _compiled(sql)
             await self._execute_rows(compiled, [_ordered(row, compiled) for row in rows])
 
+    async def fetch_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        compiled = _compiled(sql)
+        if not compiled.takes_set:
+            return [found for row in rows for found in await self.fetch(sql, row)]
+        if not rows:
+            return []
+        columns = _columns([_ordered(row, compiled) for row in rows], compiled)
+        with _refused():
+            found: list[Row] = await self._connection.fetch(compiled.sql, *columns)
+        return found
+
     async def insert_rows(self, sql: Statement, rows: Sequence[Sequence[Any]]) -> None:
         if rows:
             await self._execute_rows(_compiled(sql), rows)
@@ -86,7 +97,7 @@ class PostgresqlTx:
     async def _execute_rows(self, compiled: Compiled, rows: Sequence[Sequence[Any]]) -> None:
         with _refused():
             if compiled.takes_set:
-                await self._connection.execute(compiled.sql, *map(list, zip(*rows, strict=True)))
+                await self._connection.execute(compiled.sql, *_columns(rows, compiled))
             else:
                 await self._connection.executemany(compiled.sql, rows)
 
@@ -103,6 +114,17 @@ def _refused() -> Iterator[None]:
 
 def _compiled(sql: Statement | str) -> Compiled:
     return compile_for_postgresql(sql if isinstance(sql, str) else sql.postgresql)
+
+
+def _columns(rows: Sequence[Sequence[Any]], compiled: Compiled) -> list[list[Any]]:
+    columns = [[*column] for column in zip(*rows, strict=True)]
+    for place in compiled.json:
+        columns[place] = [None if value is None else _json(value) for value in columns[place]]
+    return columns
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _ordered(params: Mapping[str, Any], compiled: Compiled) -> list[Any]:
@@ -227,11 +249,7 @@ class PostgresqlDatabase:
         waiting = [(item, future) for item, future in waiting if not future.cancelled()]
         if not waiting:
             return
-        items = [item for item, _ in waiting]
-        try:
-            results = await self._write(lambda tx: run_set(_savepoints(tx), command, items, passing=_OF_THE_TRANSACTION))
-        except Exception as error:
-            results = [error] * len(items)
+        results = await self._run_items(command, [item for item, _ in waiting])
         for (_, future), result in zip(waiting, results, strict=True):
             if future.done():
                 continue
@@ -239,6 +257,20 @@ class PostgresqlDatabase:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+    async def _run_items(self, command: Command[Any, Any], items: list[Any]) -> list[Any]:
+        """One result per item. Savepoints are for the rare set that fails as a whole: each is two round trips."""
+        try:
+            try:
+                return await self._write(lambda tx: run_whole(tx, command, items))
+            except Unavailable:
+                raise
+            except Exception as error:
+                if len(items) == 1:
+                    return [error]
+            return await self._write(lambda tx: run_each(_savepoints(tx), command, items, passing=_OF_THE_TRANSACTION))
+        except Exception as error:
+            return [error] * len(items)
 
 
 def _savepoints(tx: Tx) -> Any:
@@ -311,9 +343,7 @@ async def _leave(connection: Any) -> None:
 
 async def _prepare(connection: Any) -> None:
     for kind in ("json", "jsonb"):
-        await connection.set_type_codec(
-            kind, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(), decoder=msgspec.json.decode
-        )
+        await connection.set_type_codec(kind, schema="pg_catalog", encoder=_json, decoder=msgspec.json.decode)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=msgspec.to_builtins, decoder=_read_uuid)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)(?:::([a-z]+)(\[\*?\])?)?")
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)(?:::([a-z0-9]+)(\[\*?\])?)?")
 _PLACE = re.compile(r"\?(\d+)")
 _ONE_ROW = re.compile(r"\s*\([^()]*\)\s*")
 _HEADER = re.compile(r"^-- name: (\w+)(?: \[(\w+)\])?$", re.MULTILINE)
@@ -68,18 +68,21 @@ def for_rows(compiled: Compiled, count: int) -> str | None:
 def compile_for_postgresql(text: str) -> Compiled:
     """`text` with `$n` parameters, lists as arrays."""
     names: dict[str, int] = {}
+    json: set[int] = set()
 
     def parameter(match: re.Match[str]) -> str:
         name, kind, many = match.groups()
-        place = f"${names.setdefault(name, len(names) + 1)}"
-        match many:
-            case "[]":
-                return f"(SELECT unnest(CAST({place} AS {kind}[])))"
-            case "[*]":
-                return f"CAST({place} AS {kind}[])"
+        number = names.setdefault(name, len(names) + 1)
+        place = f"${number}"
+        if many == "[*]" and kind in ("json", "jsonb"):  # as texts: a list among the values would pass for a dimension
+            json.add(number - 1)
+            return f"CAST(CAST({place} AS text[]) AS {kind}[])"
+        if many:
+            array = f"CAST({place} AS {kind}[])"
+            return array if many == "[*]" else f"(SELECT unnest({array}))"
         return f"CAST({place} AS {kind})" if kind else place
 
-    return Compiled(_PARAMETER.sub(parameter, text), tuple(names), takes_set="[*]" in text)
+    return Compiled(_PARAMETER.sub(parameter, text), tuple(names), tuple(sorted(json)), takes_set="[*]" in text)
 
 
 @dataclass(frozen=True, slots=True)

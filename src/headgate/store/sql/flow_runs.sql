@@ -7,6 +7,22 @@ VALUES (:id, :created, :created, :flow_id, :deployment_id, :schedule_id, :work_p
         :state_id, :state_type, :state_name, :state_timestamp, :due_at, :expected_start_time, :start_time,
         :end_time, 0.0, :run_count, :priority, :auto_scheduled, :holds_slot, 0, NULL, NULL, :key_id)
 
+-- name: insert [postgresql]
+INSERT INTO flow_run (id, created, updated, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id,
+                      state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time,
+                      end_time, total_run_time, run_count, priority, auto_scheduled, holds_slot, fence, key_id)
+SELECT s.id, s.created, s.created, s.flow_id, s.deployment_id, s.schedule_id, s.work_pool_id, s.work_queue_id,
+       s.state_id, s.state_type, s.state_name, s.state_timestamp, s.due_at, s.expected_start_time, s.start_time,
+       s.end_time, 0.0, s.run_count, s.priority, s.auto_scheduled, s.holds_slot, 0, s.key_id
+FROM unnest(:id::uuid[*], :created::timestamptz[*], :flow_id::uuid[*], :deployment_id::uuid[*], :schedule_id::uuid[*],
+            :work_pool_id::uuid[*], :work_queue_id::uuid[*], :state_id::uuid[*], :state_type::text[*], :state_name::text[*],
+            :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
+            :start_time::timestamptz[*], :end_time::timestamptz[*], :run_count::integer[*], :priority::integer[*],
+            :auto_scheduled::boolean[*], :holds_slot::boolean[*], :key_id::uuid[*])
+     AS s(id, created, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id, state_id, state_type, state_name,
+          state_timestamp, due_at, expected_start_time, start_time, end_time, run_count, priority, auto_scheduled,
+          holds_slot, key_id)
+
 -- name: insert_detail
 -- No row, and no error, when the flow has a run of that idempotency key.
 INSERT INTO flow_run_detail (flow_run_id, flow_id, name, idempotency_key, flow_version, deployment_version, parameters,
@@ -16,10 +32,28 @@ VALUES (:flow_run_id, :flow_id, :name, :idempotency_key, :flow_version, :deploym
         :context, :tags, :labels, :empirical_policy, :job_variables, :parent_task_run_id,
         :infrastructure_document_id, NULL, :created_by, :concurrency_key)
 ON CONFLICT DO NOTHING
+RETURNING flow_run_id
+
+-- name: insert_detail [postgresql]
+INSERT INTO flow_run_detail (flow_run_id, flow_id, name, idempotency_key, flow_version, deployment_version, parameters,
+                             context, tags, labels, empirical_policy, job_variables, parent_task_run_id,
+                             infrastructure_document_id, created_by, concurrency_key)
+SELECT * FROM unnest(:flow_run_id::uuid[*], :flow_id::uuid[*], :name::text[*], :idempotency_key::text[*],
+                     :flow_version::text[*], :deployment_version::text[*], :parameters::json[*], :context::json[*],
+                     :tags::jsonb[*], :labels::json[*], :empirical_policy::json[*], :job_variables::json[*],
+                     :parent_task_run_id::uuid[*], :infrastructure_document_id::uuid[*], :created_by::json[*],
+                     :concurrency_key::text[*])
+ON CONFLICT DO NOTHING
+RETURNING flow_run_id
 
 -- name: insert_state
 INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
 VALUES (:flow_run_id, :id, :type, :name, :timestamp, :message, :state_details, :data::json)
+
+-- name: insert_state [postgresql]
+INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
+SELECT * FROM unnest(:flow_run_id::uuid[*], :id::uuid[*], :type::text[*], :name::text[*], :timestamp::timestamptz[*],
+                     :message::text[*], :state_details::json[*], :data::json[*])
 
 -- name: by_keys
 -- The runs that idempotency keys of flows stand for.
@@ -52,7 +86,7 @@ SELECT id FROM flow_run WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
 
 -- name: locked
 -- What the rules need of runs that are about to change state.
-SELECT r.id, r.flow_id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
+SELECT r.id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
        r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
        r.fence, r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
        COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, d.parent_task_run_id, e.infra_retries,
@@ -72,6 +106,22 @@ SET updated = :updated, state_id = :state_id, state_type = :state_type, state_na
     holds_slot = :holds_slot, fence = :fence, lease_expires_at = :lease_expires_at, worker_id = :worker_id,
     restarts = :restarts, restarts_begun = :restarts_begun
 WHERE id = :id
+
+-- name: set_state [postgresql]
+UPDATE flow_run r
+SET updated = s.updated, state_id = s.state_id, state_type = s.state_type, state_name = s.state_name,
+    state_timestamp = s.state_timestamp, due_at = s.due_at, expected_start_time = s.expected_start_time,
+    start_time = s.start_time, end_time = s.end_time, total_run_time = s.total_run_time, run_count = s.run_count,
+    holds_slot = s.holds_slot, fence = s.fence, lease_expires_at = s.lease_expires_at, worker_id = s.worker_id,
+    restarts = s.restarts, restarts_begun = s.restarts_begun
+FROM unnest(:id::uuid[*], :updated::timestamptz[*], :state_id::uuid[*], :state_type::text[*], :state_name::text[*],
+            :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
+            :start_time::timestamptz[*], :end_time::timestamptz[*], :total_run_time::float8[*], :run_count::integer[*],
+            :holds_slot::boolean[*], :fence::integer[*], :lease_expires_at::timestamptz[*], :worker_id::uuid[*],
+            :restarts::integer[*], :restarts_begun::integer[*])
+     AS s(id, updated, state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time, end_time,
+          total_run_time, run_count, holds_slot, fence, lease_expires_at, worker_id, restarts, restarts_begun)
+WHERE r.id = s.id
 
 -- name: rehome
 -- Runs that wait again, but whose queue is gone since, go to that of their deployment.

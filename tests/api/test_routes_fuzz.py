@@ -35,14 +35,14 @@ NAMES = ["pool", "default", "hello", "nightly", "w"]
 _KINDS = (
     *("flow", "deployment", "schedule", "flow_run", "queue", "variable", "agent", "concurrency_limit", "lease"),
     *("task_run", "task_run_state"),
-    *("block_type", "block_schema", "block_document"),
+    *("block_type", "block_schema", "block_document", "artifact", "saved_search", "automation", "notification"),
     "flow_run_state",
 )
 IDS = {kind: str(UUID(int=n)) for n, kind in enumerate(_KINDS, 1)}
 """What stands in generated calls for the ids of records that exist."""
 
 USUAL = {"work_pool_name": "pool", "flow_name": "hello", "deployment_name": "nightly", "tag": "pool", "id_or_name": "pool"}
-USUAL |= {"view": "demo-flows", "checksum": checksum({}), "version": NO_VERSION, "include_secrets": "true"}
+USUAL |= {"view": "demo-flows", "checksum": checksum({}), "version": NO_VERSION, "include_secrets": "true", "key": "pool"}
 USUAL |= {"since": "2026-03-02T09:00:00"}
 USUAL["page_token"] = base64.b64encode(b"[{}, 9, 1, 1]").decode()
 """What stands in paths most of the time."""
@@ -150,6 +150,7 @@ GRAMMARS: dict[str, list[Any]] = {
     "all": [True, False],
     "dry_run": [True, True, False],
     "wait_seconds": [0, 0.0, -1, 31],  # the clock stands still, so that a call that waits would never end
+    "trigger": [{"posture": "Reactive"}, {"type": "sequence", "triggers": [{"posture": "Proactive"}]}, {}, {"type": 5}],
     "parameters": [{}, {"n": 1}, {"n": "x"}, {"n": DEEP[1]}, {"\0": 1}],
 }
 
@@ -325,14 +326,21 @@ class Server:
         self.ids = dict(zip(IDS.values(), ids, strict=True))
 
     def fill_blocks(self) -> list[str]:
-        """A type, a schema and a document, for results."""
+        """Blocks, and what is kept beside runs."""
         self.made("/block_types/", {"name": "pool", "slug": "pool"}, may_exist=True)
         kind = msgspec.json.decode(self.send("GET", "/block_types/slug/pool", None).body)
         schema = self.made("/block_schemas/", {"block_type_id": kind["id"], "capabilities": ["write-path"]})
         body = {"name": "pool", "block_type_id": kind["id"], "block_schema_id": schema["id"]}
         self.made("/block_documents/", body, may_exist=True)
         found = self.send("GET", "/block_types/slug/pool/block_documents/name/pool", None)
-        return [kind["id"], schema["id"], msgspec.json.decode(found.body)["id"]]
+        document = msgspec.json.decode(found.body)["id"]
+        artifact = self.made("/artifacts/", {"key": "pool"})
+        search = msgspec.json.decode(self.send("PUT", "/saved_searches/", b'{"name": "pool"}').body)
+        automation = self.made("/automations/", {"name": "pool", "trigger": {"posture": "Reactive"}, "actions": []})
+        told = {"state_names": [], "tags": [], "block_document_id": document}
+        policy = self.made("/flow_run_notification_policies/", told)
+        records = [kind["id"], schema["id"], document]
+        return [*records, artifact["id"], search["id"], automation["id"], policy["id"]]
 
     def work(self) -> None:
         """What the background jobs and a worker do with what is there now."""

@@ -38,7 +38,7 @@ async def test_a_variable_is_changed_and_deleted_by_its_id_or_its_name(api: Any,
     assert (await api.get(place)).json["value"] is None
     assert (await api.delete(place)).status == 204
     for got in (await api.get(place), await api.patch(place, {}), await api.delete(place)):
-        assert (got.status, got.json) == (404, {"detail": "Variable not found"})
+        assert (got.status, got.json) == (404, {"detail": "Variable not found."})
 
 
 @pytest.mark.parametrize("noun", ["variables", "secrets"])
@@ -100,3 +100,23 @@ def test_a_server_does_not_import_what_encrypts_before_it_is_used() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "headgate.services.encryption" in loaded
     assert not [module for module in loaded if module.partition(".")[0] in ("cryptography", "cffi")]
+
+
+async def test_variables_are_found_by_patterns_and_hold_no_more_than_existing_servers_take(any_api: Any) -> None:
+    for name in ("my_var", "myxvar", "other"):
+        assert (await any_api.post("/variables/", {"name": name, "value": "x" * 4998})).status == 201
+    for like, found in (("MY_V", 2), ("m%r", 2), ("y_va", 2), ("ther", 1), ("\\", 0), ("", 3)):
+        asked = {"variables": {"name": {"like_": like}}}
+        assert (await any_api.post("/variables/count", asked)).json == found, like
+    for got in [
+        await any_api.post("/variables/", {"name": "long", "value": "x" * 4999}),
+        await any_api.patch("/variables/name/my_var", {"value": ["x" * 4998]}),
+    ]:
+        assert got.status == 422
+        assert got.json["exception_detail"][0]["loc"] == ["body", "value"]
+    for value in ("eu", 5, {"eu": 1}):
+        await any_api.post("/variables/", {"name": f"v{len(str(value))}", "value": value})
+    for condition, found in (({"any_": ["eu", "5"]}, 2), ({"like_": "e_"}, 2), ({"like_": "EU"}, 2), ({"any_": []}, 0)):
+        assert (await any_api.post("/variables/count", {"variables": {"value": condition}})).json == found, condition
+    taken = await any_api.patch("/variables/name/my_var", {"name": "other"})
+    assert taken.status == 409

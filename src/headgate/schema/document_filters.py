@@ -1,10 +1,12 @@
 """The grammar of `/filter` bodies for what is kept beside runs; see `schema/filters.py`."""
 
+from datetime import datetime
 from uuid import UUID
 
 from msgspec import field
 
-from headgate.schema.filters import BoolFilter, Filter, Operator
+from headgate.schema.filters import BoolFilter, Filter, Operator, TagsFilter, TextsFilter
+from headgate.schema.times import make_aware
 
 
 class AnyIdFilter(Filter):
@@ -51,3 +53,44 @@ class BlockDocumentFilter(Filter):
     is_anonymous: BoolFilter | None = field(default_factory=lambda: BoolFilter(eq_=False))
     block_type_id: AnyIdFilter | None = None
     name: PatternFilter | None = None
+
+
+class KeyFilter(PatternFilter):
+    exists_: bool | None = None
+
+
+class ArtifactFilter(Filter):
+    operator: Operator = Operator.AND
+    id: AnyIdFilter | None = None
+    key: KeyFilter | None = None
+    flow_run_id: AnyIdFilter | None = None
+    task_run_id: AnyIdFilter | None = None
+    type: TextsFilter | None = None
+
+
+class ArtifactCollectionFilter(Filter):
+    operator: Operator = Operator.AND
+    latest_id: AnyIdFilter | None = None
+    key: KeyFilter | None = None
+    flow_run_id: AnyIdFilter | None = None
+    task_run_id: AnyIdFilter | None = None
+    type: TextsFilter | None = None
+
+
+class FlowRunNotificationPolicyFilter(Filter):
+    is_active: BoolFilter | None = field(default_factory=lambda: BoolFilter(eq_=False))
+
+
+class BeforeFilter(Filter):
+    before_: datetime | None = None
+
+    def __post_init__(self) -> None:
+        make_aware(self, "before_")
+
+
+class AutomationFilter(Filter):
+    operator: Operator = Operator.AND
+    id: AnyIdFilter | None = None
+    name: AnyTextFilter | None = None
+    created: BeforeFilter | None = None
+    tags: TagsFilter | None = None

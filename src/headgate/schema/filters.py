@@ -198,6 +198,8 @@ class VariableFilter(Filter):
     operator: Operator = Operator.AND
     id: IdFilter | None = None
     name: NameFilter | None = None
+    """Its `like_` may hold the wildcards `%` and `_`, as that of the value."""
+    value: NameFilter | None = None
     tags: TagsFilter | None = None
 
 

@@ -1,11 +1,13 @@
 """Use cases of variables."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET
 
-from headgate.errors import Conflict, NotFound
+from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import VariableQuery
 from headgate.schema.variables import Variable, VariableCreate, VariableUpdate
@@ -13,11 +15,15 @@ from headgate.services.scope import Scope
 from headgate.store import variables as rows
 from headgate.store.database import Tx
 
+LONGEST = 5000
+"""Characters of a value, as JSON."""
+
 Find = Callable[[Tx], Awaitable[Variable | None]]
 
 
 async def create(scope: Scope, body: VariableCreate) -> Variable:
     """Create a variable; `Conflict` when the name is taken."""
+    _check(body.value)
     now = scope.now
     variable = Variable(id=uuid7(now), created=now, updated=now, name=body.name, value=body.value, tags=body.tags)
     if not await scope.store.write(lambda tx: rows.insert(tx, variable)):
@@ -62,6 +68,7 @@ async def _update(scope: Scope, find: Find, body: VariableUpdate) -> None:
         if body.name is not UNSET:
             variable.name = body.name or variable.name
         if body.value is not UNSET:
+            _check(body.value)
             variable.value = body.value
         if body.tags is not UNSET:
             variable.tags = body.tags or []
@@ -90,8 +97,13 @@ async def _delete(scope: Scope, find: Find) -> None:
 
 def _found(variable: Variable | None) -> Variable:
     if variable is None:
-        raise NotFound("Variable not found")
+        raise NotFound("Variable not found.")
     return variable
+
+
+def _check(value: Any) -> None:
+    if len(msgspec.json.encode(value).decode()) > LONGEST:
+        raise Invalid(f"A variable holds {LONGEST} characters of JSON at most; keep longer values in a file.", field="value")
 
 
 def _taken(name: str) -> Conflict:

@@ -1,6 +1,7 @@
 """The filters of what is kept beside runs as SQL conditions; see `store/filters.py`.
 
-Aliases: `t` block_type, `c` block_schema, `b` block_document.
+Aliases: `t` block_type, `c` block_schema, `b` block_document, `art` artifact, `n` flow_run_notification_policy,
+`au` automation.
 """
 
 from typing import Any
@@ -9,14 +10,19 @@ from headgate.schema.document_filters import (
     AllTextFilter,
     AnyIdFilter,
     AnyTextFilter,
+    ArtifactCollectionFilter,
+    ArtifactFilter,
+    AutomationFilter,
     BlockDocumentFilter,
     BlockSchemaFilter,
     BlockTypeFilter,
+    FlowRunNotificationPolicyFilter,
+    KeyFilter,
     LikeFilter,
     PatternFilter,
 )
-from headgate.schema.filters import BoolFilter
-from headgate.store.filters import Params, joined
+from headgate.schema.filters import BoolFilter, TextsFilter
+from headgate.store.filters import Params, joined, tags
 
 
 def _among(column: str, values: list[Any] | None, p: Params, kind: str) -> str | None:
@@ -81,3 +87,41 @@ def block_document_condition(f: BlockDocumentFilter | None, p: Params) -> str:
     f = BlockDocumentFilter() if f is None else f
     own = [ids("b.id", f.id, p), ids("b.block_type_id", f.block_type_id, p), pattern("b.name", f.name, p)]
     return joined([*own, _flag("b.is_anonymous", f.is_anonymous)], f.operator)
+
+
+def artifact_condition(f: ArtifactFilter | ArtifactCollectionFilter | None, p: Params) -> str:
+    """On `art`."""
+    if f is None:
+        return "TRUE"
+    id = f.latest_id if isinstance(f, ArtifactCollectionFilter) else f.id
+    own = [ids("art.id", id, p), _key("art.key", f.key, p), _kind("art.type", f.type, p)]
+    runs = [ids("art.flow_run_id", f.flow_run_id, p), ids("art.task_run_id", f.task_run_id, p)]
+    return joined([*own, *runs], f.operator)
+
+
+def _key(column: str, f: KeyFilter | None, p: Params) -> str | None:
+    exists = None if f is None else f.exists_
+    null = None if exists is None else f"{column} IS NOT NULL" if exists else f"{column} IS NULL"
+    return joined([pattern(column, f, p), null]) if f is not None else None
+
+
+def _kind(column: str, f: TextsFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+    unwanted = None if f.not_any_ is None else f"({column} IS NULL OR {column} NOT IN {p.many(f.not_any_, 'text')})"
+    return joined([_among(column, f.any_, p, "text"), unwanted])
+
+
+def policy_condition(f: FlowRunNotificationPolicyFilter | None, p: Params) -> str:
+    """On `n`."""
+    return "TRUE" if f is None else joined([_flag("n.is_active", f.is_active)])
+
+
+def automation_condition(f: AutomationFilter | None, p: Params) -> str:
+    """On `au`."""
+    if f is None:
+        return "TRUE"
+    before = f.created.before_ if f.created else None
+    created = None if before is None else f"au.created <= {p.one(before, 'timestamptz')}"
+    own = [ids("au.id", f.id, p), texts("au.name", f.name, p), tags("au.tags", f.tags, p)]
+    return joined([*own, created], f.operator)

@@ -51,6 +51,7 @@ class Params:
         self.second = "INTERVAL '1 second'" if dialect == "postgresql" else "1000000"
         """What the difference of two times is counted in."""
         self._dialect = dialect
+        self._text_as = "({} #>> '{{}}')" if dialect == "postgresql" else "CAST({} ->> '$' AS TEXT)"
         self._lists_as = "jsonb_array_elements_text({}) AS each(value)" if dialect == "postgresql" else "json_each({})"
 
     def one(self, value: Any, kind: str | None = None) -> str:
@@ -75,6 +76,10 @@ class Params:
         if self._dialect == "postgresql":
             return f"CAST(floor(EXTRACT(EPOCH FROM ({difference})) * 1000000 / {length}) AS bigint)"
         return f"(({difference}) / {length})"
+
+    def text_of(self, column: str) -> str:
+        """A JSON column that holds one value, as the text of that."""
+        return self._text_as.format(column)
 
     def items(self, column: str) -> str:
         """A JSON list column as rows of `value`."""
@@ -109,9 +114,11 @@ def _null(column: str, wanted: bool | None) -> str | None:
     return None if wanted is None else f"{column} IS NULL" if wanted else f"{column} IS NOT NULL"
 
 
-def _like(column: str, text: str, p: Params) -> str:
+def _like(column: str, text: str, p: Params, *, wild: bool = False) -> str:
     # Both sides are lowered by the database: its idea of letters may differ from Python's.
-    escaped = text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    escaped = text.replace("\\", r"\\")
+    if not wild:
+        escaped = escaped.replace("%", r"\%").replace("_", r"\_")
     return f"lower({column}) LIKE lower({p.one(f'%{escaped}%', 'text')}) ESCAPE '\\'"
 
 
@@ -143,7 +150,8 @@ def _creator(column: str, f: CreatorFilter | None, p: Params) -> str | None:
     return joined([*among, _null(column, f.is_null_)], f.operator)
 
 
-def _tags(column: str, f: TagsFilter | None, p: Params) -> str | None:
+def tags(column: str, f: TagsFilter | None, p: Params) -> str | None:
+    """What a list of tags is to hold."""
     if f is None:
         return None
     rows = p.items(column)
@@ -183,7 +191,7 @@ def flow_condition(f: FlowFilter | None, p: Params) -> str:
     without = f.deployment.is_null_ if f.deployment else None
     exists = "EXISTS (SELECT 1 FROM deployment x WHERE x.flow_id = f.id)"
     deployed = None if without is None else f"NOT {exists}" if without else exists
-    return joined([_ids("f.id", f.id, p), _name("f.name", f.name, p), _tags("f.tags", f.tags, p), deployed], f.operator)
+    return joined([_ids("f.id", f.id, p), _name("f.name", f.name, p), tags("f.tags", f.tags, p), deployed], f.operator)
 
 
 def flow_run_condition(f: FlowRunFilter | None, p: Params) -> str:
@@ -194,7 +202,7 @@ def flow_run_condition(f: FlowRunFilter | None, p: Params) -> str:
         [
             _ids("r.id", f.id, p),
             _name("d.name", f.name, p),
-            _tags("d.tags", f.tags, p),
+            tags("d.tags", f.tags, p),
             _ids("r.deployment_id", f.deployment_id, p),
             _name("q.name", f.work_queue_name, p),
             _state("r", f.state, p),
@@ -230,7 +238,7 @@ def task_run_condition(f: TaskRunFilter | None, p: Params) -> str:
         [
             _ids("t.id", f.id, p),
             _name("t.name", f.name, p),
-            _tags("t.tags", f.tags, p),
+            tags("t.tags", f.tags, p),
             _state("t", f.state, p),
             _times("t.start_time", f.start_time, p),
             _times("t.end_time", f.end_time, p),
@@ -253,7 +261,7 @@ def deployment_condition(f: DeploymentFilter | None, p: Params) -> str:
         [
             _ids("e.id", f.id, p),
             _name("e.name", f.name, p),
-            _tags("e.tags", f.tags, p),
+            tags("e.tags", f.tags, p),
             _name("COALESCE(q.name, e.work_queue_name)", f.work_queue_name, p),
             None if paused is None else "e.paused" if paused else "NOT e.paused",
             None if active is None else "NOT e.paused" if active else "e.paused",
@@ -318,7 +326,15 @@ def variable_condition(f: VariableFilter | None, p: Params) -> str:
     """On `v`."""
     if f is None:
         return "TRUE"
-    return joined([_ids("v.id", f.id, p), _name("v.name", f.name, p), _tags("v.tags", f.tags, p)], f.operator)
+    own = [_ids("v.id", f.id, p), _wild("v.name", f.name, p), _wild(p.text_of("v.value"), f.value, p)]
+    return joined([*own, tags("v.tags", f.tags, p)], f.operator)
+
+
+def _wild(column: str, f: NameFilter | None, p: Params) -> str | None:
+    if f is None:
+        return None
+    like = None if f.like_ is None else _like(column, f.like_, p, wild=True)
+    return joined([_among(column, f.any_, p, "text"), like])
 
 
 def secret_condition(f: SecretFilter | None, p: Params) -> str:

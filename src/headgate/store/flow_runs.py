@@ -411,12 +411,12 @@ async def state(tx: Tx, id: UUID) -> State | None:
 
 
 async def delete(tx: Tx, ids: Sequence[UUID]) -> int:
-    """Delete runs with their task runs, states and logs; answers how many there were."""
+    """Delete runs with their task runs, states, logs and artifacts; answers how many there were."""
     if not ids:
         return 0
     await task_runs.delete_of_runs(tx, ids)
     params = {"ids": [*ids]}
-    for statement in ("delete_logs", "delete_states", "delete_inputs", "delete_details"):
+    for statement in ("delete_logs", "delete_states", "delete_artifacts", "delete_inputs", "delete_details"):
         await tx.execute(_SQL[statement], params)
     return await tx.execute(_SQL["delete"], params)
 

@@ -162,6 +162,9 @@ DELETE FROM log WHERE flow_run_id IN :ids::uuid[]
 -- name: delete_states
 DELETE FROM flow_run_state WHERE flow_run_id IN :ids::uuid[]
 
+-- name: delete_artifacts
+DELETE FROM artifact WHERE flow_run_id IN :ids::uuid[]
+
 -- name: delete_inputs
 DELETE FROM flow_run_input WHERE flow_run_id IN :ids::uuid[]
 

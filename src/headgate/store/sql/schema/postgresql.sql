@@ -31,6 +31,54 @@ CREATE TABLE block_type (
     UNIQUE (slug)
 );
 
+CREATE TABLE artifact (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    key TEXT,
+    type TEXT,
+    description TEXT,
+    data JSON,
+    metadata_ JSON,
+    flow_run_id UUID,
+    task_run_id UUID,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_artifact_flow_run ON artifact (flow_run_id) WHERE flow_run_id IS NOT NULL;
+
+CREATE INDEX ix_artifact_key ON artifact (key, id) WHERE key IS NOT NULL;
+
+CREATE INDEX ix_artifact_task_run ON artifact (task_run_id) WHERE task_run_id IS NOT NULL;
+
+CREATE TABLE saved_search (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    filters JSON NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE automation (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    tags JSONB NOT NULL,
+    trigger_data JSON NOT NULL,
+    actions JSON NOT NULL,
+    actions_on_trigger JSON NOT NULL,
+    actions_on_resolve JSON NOT NULL,
+    owner_resource TEXT,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_automation_owner_resource ON automation (owner_resource);
+
 CREATE TABLE flow (
     id UUID NOT NULL,
     created TIMESTAMPTZ NOT NULL,
@@ -455,6 +503,21 @@ CREATE TABLE block_reference (
 );
 
 CREATE INDEX ix_block_reference_document_id ON block_reference (document_id);
+
+CREATE TABLE flow_run_notification_policy (
+    id UUID NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    updated TIMESTAMPTZ NOT NULL,
+    is_active BOOLEAN NOT NULL,
+    state_names JSON NOT NULL,
+    tags JSONB NOT NULL,
+    block_document_id UUID NOT NULL,
+    message_template TEXT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(block_document_id) REFERENCES block_document (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_flow_run_notification_policy_block_document_id ON flow_run_notification_policy (block_document_id);
 
 CREATE TABLE deployment_schedule (
     id UUID NOT NULL,

@@ -31,6 +31,54 @@ CREATE TABLE block_type (
     UNIQUE (slug)
 );
 
+CREATE TABLE artifact (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    "key" TEXT,
+    type TEXT,
+    description TEXT,
+    data JSON_TEXT,
+    metadata_ JSON_TEXT,
+    flow_run_id UUID_TEXT,
+    task_run_id UUID_TEXT,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_artifact_flow_run ON artifact (flow_run_id) WHERE flow_run_id IS NOT NULL;
+
+CREATE INDEX ix_artifact_key ON artifact ("key", id) WHERE key IS NOT NULL;
+
+CREATE INDEX ix_artifact_task_run ON artifact (task_run_id) WHERE task_run_id IS NOT NULL;
+
+CREATE TABLE saved_search (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    filters JSON_TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE automation (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    enabled BOOL_INT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    trigger_data JSON_TEXT NOT NULL,
+    actions JSON_TEXT NOT NULL,
+    actions_on_trigger JSON_TEXT NOT NULL,
+    actions_on_resolve JSON_TEXT NOT NULL,
+    owner_resource TEXT,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_automation_owner_resource ON automation (owner_resource);
+
 CREATE TABLE flow (
     id UUID_TEXT NOT NULL,
     created TIMESTAMP_INT NOT NULL,
@@ -453,6 +501,21 @@ CREATE TABLE block_reference (
 );
 
 CREATE INDEX ix_block_reference_document_id ON block_reference (document_id);
+
+CREATE TABLE flow_run_notification_policy (
+    id UUID_TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    updated TIMESTAMP_INT NOT NULL,
+    is_active BOOL_INT NOT NULL,
+    state_names JSON_TEXT NOT NULL,
+    tags JSON_TEXT NOT NULL,
+    block_document_id UUID_TEXT NOT NULL,
+    message_template TEXT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(block_document_id) REFERENCES block_document (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_flow_run_notification_policy_block_document_id ON flow_run_notification_policy (block_document_id);
 
 CREATE TABLE deployment_schedule (
     id UUID_TEXT NOT NULL,

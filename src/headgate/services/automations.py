@@ -1,0 +1,98 @@
+"""Use cases of automations: kept as clients wish, and not evaluated."""
+
+from uuid import UUID
+
+from msgspec.structs import asdict
+
+from headgate.core.automations import completed
+from headgate.errors import NotFound
+from headgate.ids import uuid7
+from headgate.schema.automations import (
+    Automation,
+    AutomationCreate,
+    AutomationPartialUpdate,
+    AutomationQuery,
+    AutomationUpdate,
+)
+from headgate.services.scope import Scope
+from headgate.store import automations as rows
+from headgate.store.database import Tx
+
+
+async def create(scope: Scope, body: AutomationCreate) -> Automation:
+    """Create an automation; its triggers get ids of their own."""
+    now = scope.now
+    given = asdict(body)
+    owner = given.pop("owner_resource")
+    given["trigger"] = completed(body.trigger, lambda: uuid7(now))
+    automation = Automation(id=uuid7(now), created=now, updated=now, **given)
+    await scope.store.write(lambda tx: rows.insert(tx, automation, owner))
+    return automation
+
+
+async def get(scope: Scope, id: UUID) -> Automation:
+    """One automation."""
+    return _found(await scope.store.read(lambda tx: rows.get(tx, id)))
+
+
+async def list_page(scope: Scope, query: AutomationQuery) -> list[Automation]:
+    """A page of those that match."""
+    return await scope.store.read(lambda tx: rows.list_page(tx, query))
+
+
+async def list_related(scope: Scope, resource: str) -> list[Automation]:
+    """Those that go with a resource."""
+    return await scope.store.read(lambda tx: rows.list_owned(tx, resource))
+
+
+async def count(scope: Scope, query: AutomationQuery) -> int:
+    """How many match."""
+    return await scope.store.read(lambda tx: rows.count(tx, query))
+
+
+async def replace(scope: Scope, id: UUID, body: AutomationUpdate) -> None:
+    """Have an automation be as the body says."""
+    now = scope.now
+    given = asdict(body) | {"trigger": completed(body.trigger, lambda: uuid7(now)), "updated": now}
+
+    async def unit(tx: Tx) -> None:
+        automation = _found(await rows.get(tx, id))
+        for name, value in given.items():
+            setattr(automation, name, value)
+        await rows.update(tx, automation)
+
+    await scope.store.write(unit)
+
+
+async def switch(scope: Scope, id: UUID, body: AutomationPartialUpdate) -> None:
+    """Switch an automation on or off."""
+
+    async def unit(tx: Tx) -> None:
+        automation = _found(await rows.get(tx, id))
+        automation.enabled = body.enabled
+        automation.updated = scope.now
+        await rows.update(tx, automation)
+
+    await scope.store.write(unit)
+
+
+async def delete(scope: Scope, id: UUID) -> None:
+    """Delete an automation."""
+    if not await scope.store.write(lambda tx: rows.delete(tx, id)):
+        raise _missing()
+
+
+async def delete_owned(scope: Scope, resource: str) -> None:
+    """Delete all that go with a resource; there may be none."""
+    now = scope.now
+    await scope.store.write(lambda tx: rows.delete_owned(tx, resource, now=now))
+
+
+def _found(automation: Automation | None) -> Automation:
+    if automation is None:
+        raise _missing()
+    return automation
+
+
+def _missing() -> NotFound:
+    return NotFound("Automation not found")

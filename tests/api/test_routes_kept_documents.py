@@ -1,0 +1,135 @@
+"""What existing clients keep in a server and it does not act upon: searches, notification policies, automations."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from msgspec import structs
+
+from headgate.settings import Settings
+
+NOBODY = str(uuid4())
+FILTER = {"object": "flow_run", "property": "state", "type": "state", "operation": "equals", "value": ["Failed", None]}
+TRIGGER = {"type": "event", "expect": ["x"], "posture": "Reactive", "threshold": 1, "within": 0}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return structs.replace(settings, server_encryption_key="k" * 43 + "=")
+
+
+class TestSavedSearches:
+    async def test_one_is_saved_replaced_read_and_deleted(self, any_api: Any) -> None:
+        first = await any_api.put("/saved_searches/", {"name": "mine", "filters": [FILTER]})
+        assert (first.status, first.json["filters"]) == (201, [FILTER])
+        again = await any_api.put("/saved_searches/", {"name": "mine"})
+        assert (again.status, again.json["id"], again.json["filters"]) == (200, first.json["id"], [])
+        await any_api.put("/saved_searches/", {"name": "a"})
+        listed = (await any_api.post("/saved_searches/filter", {"limit": 5})).json
+        assert [each["name"] for each in listed] == ["a", "mine"]
+        path = f"/saved_searches/{first.json['id']}"
+        assert (await any_api.get(path)).json == listed[1]
+        assert (await any_api.delete(path)).status == 204
+        for got in (await any_api.get(path), await any_api.delete(path)):
+            assert (got.status, got.json) == (404, {"detail": "Saved search not found"})
+
+    async def test_a_filter_that_is_not_whole_is_refused(self, any_api: Any) -> None:
+        assert (await any_api.put("/saved_searches/", {"name": "x", "filters": [{"object": "o"}]})).status == 422
+
+
+async def block(api: Any) -> str:
+    kind = (await api.post("/block_types/", {"name": "Mail", "slug": "mail"})).json
+    schema = (await api.post("/block_schemas/", {"block_type_id": kind["id"], "fields": {}})).json
+    body = {"name": "x", "block_type_id": kind["id"], "block_schema_id": schema["id"]}
+    made: str = (await api.post("/block_documents/", body)).json["id"]
+    return made
+
+
+class TestNotificationPolicies:
+    PATH = "/flow_run_notification_policies/"
+
+    async def test_one_is_kept_changed_found_and_goes_with_its_block(self, any_api: Any) -> None:
+        mail = await block(any_api)
+        body = {"state_names": ["Failed"], "tags": ["a"], "block_document_id": mail, "message_template": "{flow_run_name}!"}
+        made = await any_api.post(self.PATH, body)
+        assert made.status == 201
+        assert made.json.items() >= (body | {"is_active": True}).items()
+        path = f"{self.PATH}{made.json['id']}"
+        assert (await any_api.get(path)).json == made.json
+        assert (await any_api.patch(path, {"is_active": False, "state_names": []})).status == 204
+        changed = (await any_api.get(path)).json
+        assert (changed["is_active"], changed["state_names"], changed["tags"]) == (False, [], ["a"])
+        for active, found in ((True, 0), (False, 1)):
+            asked = {"flow_run_notification_policy_filter": {"is_active": {"eq_": active}}}
+            assert len((await any_api.post(f"{self.PATH}filter", asked)).json) == found
+        assert len((await any_api.post(f"{self.PATH}filter", b"")).json) == 1
+        assert (await any_api.delete(f"/block_documents/{mail}")).status == 204
+        for got in (await any_api.get(path), await any_api.delete(path), await any_api.patch(path, {})):
+            assert (got.status, got.json) == (404, {"detail": "flow run notification policy not found"})
+
+    @pytest.mark.parametrize("template", ["{nope}", "{", "{0}"])
+    async def test_a_template_that_speaks_of_nothing_known_is_refused(self, any_api: Any, template: str) -> None:
+        body = {"state_names": [], "tags": [], "block_document_id": await block(any_api), "message_template": template}
+        assert (await any_api.post(self.PATH, body)).status == 422
+
+    async def test_a_block_that_does_not_exist_is_refused(self, any_api: Any) -> None:
+        body = {"state_names": [], "tags": [], "block_document_id": NOBODY}
+        assert (await any_api.post(self.PATH, body)).status == 409
+
+
+class TestAutomations:
+    async def test_one_is_kept_with_all_of_its_fields(self, any_api: Any) -> None:
+        body = {"name": "a", "trigger": TRIGGER, "actions": [{"type": "do-nothing"}], "tags": ["t"]}
+        made = await any_api.post("/automations/", body)
+        assert made.status == 201
+        assert made.json["trigger"]["match_related"] == {}
+        assert (made.json["description"], made.json["enabled"], made.json["actions_on_resolve"]) == ("", True, [])
+        path = f"/automations/{made.json['id']}"
+        assert (await any_api.get(path)).json == made.json
+        assert (await any_api.patch(path, {"enabled": False})).status == 204
+        assert (await any_api.get(path)).json["enabled"] is False
+        assert (await any_api.put(path, {"name": "b", "trigger": TRIGGER, "actions": []})).status == 204
+        replaced = (await any_api.get(path)).json
+        assert (replaced["name"], replaced["tags"], replaced["enabled"]) == ("b", [], True)
+        assert (await any_api.delete(path)).status == 204
+        for got in [
+            await any_api.get(path),
+            await any_api.delete(path),
+            await any_api.patch(path, {}),
+            await any_api.put(path, {"name": "b", "trigger": TRIGGER, "actions": []}),
+        ]:
+            assert (got.status, got.json) == (404, {"exception_message": "Automation not found"})
+
+    async def test_a_trigger_that_does_not_fit_is_refused_with_its_place(self, any_api: Any) -> None:
+        got = await any_api.post("/automations/", {"name": "a", "trigger": {"type": "event"}, "actions": []})
+        assert got.status == 422
+        assert got.json["exception_detail"][0]["loc"] == ["body", "trigger", "posture"]
+
+    async def test_they_are_found(self, any_api: Any) -> None:
+        for name, tags in (("b", ["x", "y"]), ("a", ["x"])):
+            any_api.clock.advance(seconds=1)
+            await any_api.post("/automations/", {"name": name, "trigger": TRIGGER, "actions": [], "tags": tags})
+        for body, wanted in [
+            ({}, ["a", "b"]),
+            ({"sort": "NAME_DESC"}, ["b", "a"]),
+            ({"sort": "CREATED_DESC", "limit": 1}, ["a"]),
+            ({"automations": {"name": {"any_": ["b"]}}}, ["b"]),
+            ({"automations": {"tags": {"all_": ["x", "y"]}}}, ["b"]),
+            ({"automations": {"created": {"before_": "2026-03-02T09:00:01Z"}}}, ["b"]),
+            ({"automations": {"operator": "or_", "id": {"any_": [NOBODY]}, "tags": {"any_": ["y"]}}}, ["b"]),
+        ]:
+            got = await any_api.post("/automations/filter", body)
+            assert [each["name"] for each in got.json] == wanted, body
+        assert (await any_api.post("/automations/count", b"")).json == 2
+
+    async def test_those_of_a_resource_go_when_it_is_deployed_anew(self, any_api: Any) -> None:
+        """Existing clients ask for that with each deployment, and list those of a deployment that they show."""
+        mine = "prefect.deployment.1"
+        body = {"name": "a", "trigger": TRIGGER, "actions": [], "owner_resource": mine}
+        await any_api.post("/automations/", body)
+        await any_api.post("/automations/", body | {"owner_resource": None})
+        assert [each["name"] for each in (await any_api.get(f"/automations/related-to/{mine}")).json] == ["a"]
+        got = await any_api.delete(f"/automations/owned-by/{mine}")
+        assert (got.status, got.json) == (202, None)
+        assert (await any_api.get(f"/automations/related-to/{mine}")).json == []
+        assert (await any_api.post("/automations/count", b"")).json == 1

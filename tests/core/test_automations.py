@@ -1,0 +1,63 @@
+"""Triggers of automations: what is left out, and what does not fit."""
+
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from headgate.core.automations import DEEPEST, completed
+from headgate.errors import Invalid
+
+
+def complete(trigger: Any) -> Any:
+    numbers = count(1)
+    return completed(trigger, lambda: UUID(int=next(numbers)))
+
+
+def test_an_event_trigger_has_all_of_its_fields_and_an_id_of_its_own() -> None:
+    assert complete({"posture": "Reactive", "expect": ["x"], "id": "theirs"}) == {
+        "type": "event",
+        "id": str(UUID(int=1)),
+        "match": {},
+        "match_related": {},
+        "after": [],
+        "expect": ["x"],
+        "for_each": [],
+        "posture": "Reactive",
+        "threshold": 1,
+        "within": 0.0,
+    }
+
+
+def test_triggers_in_triggers_are_completed_too() -> None:
+    inner = {"posture": "Proactive", "within": 20}
+    got = complete({"type": "compound", "require": "any", "within": 10, "triggers": [inner]})
+    assert (got["require"], got["within"], got["triggers"][0]["within"]) == ("any", 10.0, 20.0)
+    assert got["id"] != got["triggers"][0]["id"]
+    assert complete({"triggers": [inner]})["type"] == "sequence"
+
+
+def nested(depth: int) -> Any:
+    return {"type": "sequence", "triggers": [nested(depth - 1)]} if depth else {"posture": "Reactive"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "field"),
+    [
+        ({"type": "x"}, "trigger.type"),
+        ({}, "trigger.posture"),
+        ({"posture": "Sitting"}, "trigger.posture"),
+        ({"posture": "Reactive", "threshold": "1"}, "trigger.threshold"),
+        ({"posture": "Reactive", "within": -1}, "trigger.within"),
+        ({"type": "sequence", "triggers": None}, "trigger.triggers"),
+        ({"type": "sequence", "triggers": [{"posture": "Reactive"}, {}]}, "trigger.triggers[1].posture"),
+        ({"type": "compound", "require": 2, "triggers": [{"posture": "Reactive"}]}, "trigger.require"),
+        ({"type": "compound", "require": "some", "triggers": []}, "trigger.require"),
+        (nested(DEEPEST + 1), "trigger" + ".triggers[0]" * (DEEPEST + 1)),
+    ],
+)
+def test_what_does_not_fit_is_named(trigger: Any, field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        complete(trigger)
+    assert caught.value.field == field

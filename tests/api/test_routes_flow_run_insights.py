@@ -229,3 +229,36 @@ async def test_values_are_judged_by_a_schema(any_api: Any) -> None:
     assert places["list"][0]["index"] == 1
     assert (await judge({})).json["errors"]
     assert (await judge({}, {"type": "nonsense"})).status == 422
+
+
+async def test_a_suspended_run_does_not_suspend_again_where_it_did(any_api: Any) -> None:
+    """It begins from its top, in the attempt that it was in."""
+    api = any_api
+    await api.pool()
+    run = await api.deployed_run(await api.deployment(work_pool_name="pool"), state={"type": "RUNNING"})
+    details = {"pause_reschedule": True, "pause_key": "k"}
+    assert (await api.set_state(run, "PAUSED", name="Suspended", state_details=details)).json["status"] == "ACCEPT"
+    await api.post(f"/flow_runs/{run['id']}/resume")
+    policy = (await api.get(f"/flow_runs/{run['id']}")).json["empirical_policy"]
+    assert (policy["pause_keys"], policy["resuming"]) == (["k"], True)
+    for kind in ("PENDING", "RUNNING"):
+        assert (await api.set_state(run, kind)).json["status"] == "ACCEPT"
+    again = await api.set_state(run, "PAUSED", name="Suspended", state_details=details)
+    assert (again.status, again.json["status"], again.json["state"]["type"]) == (200, "REJECT", "RUNNING")
+    assert again.json["details"]["reason"] == "This suspend has already fired."
+    read = (await api.get(f"/flow_runs/{run['id']}")).json
+    assert (read["run_count"], read["empirical_policy"]["resuming"]) == (1, False)
+    await api.set_state(run, "FAILED")
+    await api.set_state(run, "SCHEDULED")
+    assert (await api.get(f"/flow_runs/{run['id']}")).json["empirical_policy"]["pause_keys"] == []
+
+
+async def test_a_pause_ends_in_time(any_api: Any, running: dict[str, Any]) -> None:
+    api = any_api
+    await api.set_state(running, "PAUSED", state_details={"pause_timeout": "2026-03-02T10:00:00Z"})
+    api.clock.advance(hours=2)
+    late = await api.post(f"/flow_runs/{running['id']}/resume")
+    assert (late.status, late.json["status"], late.json["state"]["type"]) == (201, "REJECT", "FAILED")
+    nobody = await api.run(state={"type": "RUNNING"})
+    suspended = await api.set_state(nobody, "PAUSED", name="Suspended", state_details={"pause_reschedule": True})
+    assert suspended.json["details"]["reason"] == "Cannot suspend flows without a deployment."

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
+from headgate.core import suspensions
+from headgate.core.suspensions import NEVER_PAUSED, Pausing
 from headgate.schema.deployments import InfraRetries
 from headgate.schema.states import CrashReason, StateCreate, StateDetails, StateType
 
@@ -70,6 +72,7 @@ class Current:
     restarts: int = 0
     restarts_begun: int = 0
     infra_retries: InfraRetries | None = None
+    pausing: Pausing = NEVER_PAUSED
 
     @property
     def attempts(self) -> int:
@@ -149,7 +152,17 @@ def _refused(run: Current, proposed: StateCreate) -> Decision | None:
 
 def _diverted(run: Current, proposed: StateCreate, now: datetime) -> Decision | None:
     """Legal moves that lead elsewhere than proposed, or not yet."""
+    if run.type is S.PAUSED and proposed.type is not S.CANCELLING and suspensions.is_over(run.pausing, now=now):
+        failed = StateCreate(type=S.FAILED, message="The flow was paused and never resumed.")
+        failed = structs.replace(failed, state_details=_replayable(proposed))
+        return Reject("The flow run pause has timed out and can no longer resume.", _named(failed))
     match proposed.type:
+        case S.PAUSED if refused := suspensions.refusal(run.pausing, proposed, has_deployment=run.has_deployment):
+            reason, stops = refused
+            return Abort(reason) if stops else Reject(reason)
+        case S.CANCELLING if run.type is S.PAUSED and run.pausing.suspended:
+            state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
+            return Reject("Suspended flow run has no infrastructure to terminate.", _named(state))
         case S.RUNNING if run.type in (S.SCHEDULED, S.PENDING) and run.scheduled_time and run.scheduled_time > now:
             return Wait(ceil((run.scheduled_time - now).total_seconds()), "Scheduled time is in the future")
         case S.CANCELLING if run.type in (None, S.SCHEDULED) and not run.held:
@@ -250,7 +263,7 @@ def advance(timing: Timing, before: Current, entered: StateCreate, *, at: dateti
         start_time=timing.start_time or (at if running else None),
         end_time=at if entered.type in TERMINAL else None,
         total_run_time=timing.total_run_time + max(ran, 0.0),
-        run_count=timing.run_count + running,
+        run_count=timing.run_count + (running and not before.pausing.resuming),
         restarts=0 if anew else timing.restarts + restarts,
         restarts_begun=timing.restarts_begun + (restarts and before.type is S.RUNNING),
     )

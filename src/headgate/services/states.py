@@ -12,6 +12,7 @@ from headgate.core.states import (
     HOLDS_SLOT,
     LATE,
     NAMES,
+    TERMINAL,
     Abort,
     Accept,
     Current,
@@ -24,6 +25,7 @@ from headgate.core.states import (
     keeps_lease,
     next_moment,
 )
+from headgate.core.suspensions import remembered
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.claims import fence_of
@@ -147,6 +149,7 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
                 freed[index] = run
     await _write(tx, entered)
     await tell_parents(tx, entered, runs)
+    await _remember_pauses(tx, entered, runs)
     await ledger.note(tx, now=proposals[0].now)
     return await _told(tx, answers, freed) if freed else answers
 
@@ -179,6 +182,21 @@ async def _write(tx: Tx, entered: list[Entered]) -> None:
     await rows.enter(tx, entered)
     if requeued := [each.run_id for each in entered if each.state.type is StateType.SCHEDULED]:
         await rows.rehome(tx, requeued)
+
+
+async def _remember_pauses(tx: Tx, entered: Sequence[Entered], runs: Mapping[UUID, LockedRun]) -> None:
+    """Pauses that runs went through, and whether they resume, are kept with their policies."""
+    changed = {}
+    for each in entered:
+        run = runs[each.run_id]
+        if run.policy is None:
+            continue
+        keys, resuming = run.current.pausing.keys, run.current.pausing.resuming
+        if (keys, resuming) != (frozenset(run.policy.pause_keys or ()), bool(run.policy.resuming)):
+            run.policy = structs.replace(run.policy, pause_keys=sorted(keys), resuming=resuming)
+            changed[run.id] = run.policy
+    if changed:
+        await rows.set_policies(tx, changed)
 
 
 async def tell_parents(tx: Tx, entered: list[Entered], runs: Mapping[UUID, LockedRun]) -> None:
@@ -299,6 +317,7 @@ def _entered(
         restarts=run.timing.restarts,
         restarts_begun=run.timing.restarts_begun,
         infra_retries=before.infra_retries,
+        pausing=remembered(before.pausing, before.type, proposed, was_over=before.type in TERMINAL),
     )
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))

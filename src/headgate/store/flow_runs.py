@@ -1,6 +1,6 @@
 """Rows of flow runs: the hot row, its detail and its history of states."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType, convert
 
 from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.core.suspensions import Pausing
 from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, Trace
@@ -73,6 +74,7 @@ class LockedRun:
     key_id: UUID | None = None
     is_limited: bool = False
     parent_task_run_id: UUID | None = None
+    policy: FlowRunPolicy | None = None
 
 
 class Entered(Struct, frozen=True):
@@ -292,6 +294,13 @@ def _locked(row: Row) -> LockedRun:
         restarts=row["restarts"],
         restarts_begun=row["restarts_begun"],
         infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
+        pausing=Pausing(
+            keys=frozenset(policy.pause_keys or ()),
+            resuming=bool(policy.resuming),
+            timeout=details.pause_timeout,
+            suspended=details.pause_reschedule,
+            is_child=row["parent_task_run_id"] is not None,
+        ),
     )
     state = None
     if current.type is not None:
@@ -326,6 +335,7 @@ def _locked(row: Row) -> LockedRun:
         key_id=row["key_id"],
         is_limited=bool(row["is_limited"]),
         parent_task_run_id=row["parent_task_run_id"],
+        policy=policy,
     )
 
 
@@ -359,6 +369,13 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
             rows = [*{row["id"]: row for row in rows}.values()]
         await tx.execute_many(_SQL["set_state"], rows)
         await _insert_states(tx, [(each.run_id, each.state) for each in entered])
+
+
+async def set_policies(tx: Tx, policies: Mapping[UUID, FlowRunPolicy]) -> None:
+    """Write the policies of runs."""
+    await tx.execute_many(
+        _SQL["set_policy"], [{"id": id, "empirical_policy": policy} for id, policy in sorted(policies.items())]
+    )
 
 
 async def rehome(tx: Tx, ids: Sequence[UUID]) -> None:

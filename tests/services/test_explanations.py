@@ -9,13 +9,14 @@ import pytest
 from world import World
 
 from headgate.errors import NotFound
-from headgate.schema.deployments import Deployment, DeploymentUpdate, GetScheduledRuns
+from headgate.schema.deployments import Deployment, DeploymentUpdate, GetScheduledRuns, InfraRetries
 from headgate.schema.explanations import Explanation
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunPolicy
 from headgate.schema.pauses import Pause
-from headgate.schema.states import StateCreate, StateType
+from headgate.schema.states import CrashReason, SetState, StateCreate, StateDetails, StateType
+from headgate.schema.work_pools import LaunchRate
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import deployments, explanations, flow_runs, work_pools, work_queues
+from headgate.services import deployments, explanations, flow_runs, states, work_pools, work_queues
 from headgate.services.explanations import explain
 
 
@@ -367,3 +368,54 @@ async def test_what_is_not_blocked_is_granted_and_what_is_blocked_is_not(world: 
     await world.claim(0)
     told_free = {id for id in waiting if not (await explain(world.scope, id)).gates}
     assert told_free == set(await world.granted(1000))
+
+
+# --- who else could take it, and when
+
+
+async def test_agents_that_poll_its_queue_are_named(world: World, it: Deployment) -> None:
+    """With their runs; those that poll other queues or pools are not."""
+    await world.pool("other")
+    run = await world.run(it)
+    mine, others = [UUID(int=n) for n in (1, 2, 3)], [UUID(int=n) for n in (4, 5)]
+    await world.agent_claim(agent_id=mine[0], name="all", pool="local")
+    second = await world.run(it)
+    await world.agent_claim(0, agent_id=mine[1], pool="local", queues=["default"])
+    await world.agent_claim(0, agent_id=mine[2], pool="local", match="def")
+    await world.agent_claim(0, agent_id=others[0], pool="other")
+    await world.agent_claim(0, agent_id=others[1], pool="local", match="x")
+    found = (await told(world, second)).agents
+    assert {agent.id for agent in found} == {*mine}
+    assert {(agent.name, agent.runs) for agent in found} == {("all", 1), (None, 0)}
+    assert (await told(world, run)).agents == []  # it is with one of them
+
+
+async def test_the_earliest_start_is_told_where_it_is_known(world: World, it: Deployment) -> None:
+    """What opens by itself says when; a limit, which somebody has to free, leaves it open."""
+    later = await world.run(it, due=60)
+    assert (await told(world, later)).earliest_start == world.now + timedelta(seconds=60)
+    await world.change_pool(launch_rate=LaunchRate(limit=1, seconds=90))
+    first, second = await world.runs(it, 2)
+    assert await world.granted() == [first.id]
+    assert (await told(world, second)).earliest_start == world.now + timedelta(seconds=90)
+    assert (await told(world, later)).earliest_start == world.now + timedelta(seconds=90)
+    await limit(world, it, "pool", 1)
+    assert (await told(world, second)).earliest_start is None
+
+
+async def test_a_run_that_lost_its_infrastructure_says_when_it_is_tried_again(world: World, it: Deployment) -> None:
+    """It is held by nobody, and its message says what happened."""
+    await world.change_deployment(it, infra_retries=InfraRetries(max=2, delay_seconds=40))
+    run = await world.run(it)
+    (grant,) = await world.grants()
+    details = StateDetails(crash_reason=CrashReason.LAUNCH_ERROR)
+    body = SetState(
+        state=StateCreate(type=StateType.CRASHED, message="No value for 'image'.", state_details=details),
+        fence=grant.lease.fence,
+    )
+    await states.set_state(world.scope, run.id, body)
+    found = await told(world, run)
+    assert found.state_name == "AwaitingInfraRetry"
+    assert found.state_message == "No value for 'image'. It is tried again, 1 of 2."
+    assert found.summary == "Its next attempt is due at 2026-03-02 09:00:40 UTC."
+    assert found.earliest_start == world.now + timedelta(seconds=40)

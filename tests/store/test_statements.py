@@ -90,6 +90,7 @@ def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
 SCANS = {
     "deployment_schedules.with_misfire",  # of schedules that have a misfire policy
     "claims.unqueued",  # of deployments that cancel new runs
+    "explanations.agents",  # of which there are few
     "concurrency_keys.colliding",  # of deployments whose keys have a strategy
     "concurrency_keys.pools",  # of what it found itself
     "claims.saturable",  # of runs that hold a slot

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from headgate.cli.output import ago, counted, local, span
-from headgate.schema.explanations import Explanation, Gate, Position, SeenWorker, Wait
+from headgate.core.states import AWAITING_INFRA, AWAITING_RETRY
+from headgate.schema.explanations import Explanation, Gate, Position, SeenAgent, SeenWorker, Wait
 from headgate.schema.states import State
 
 
@@ -16,6 +17,9 @@ def explanation_text(it: Explanation, *, now: datetime) -> str:
     if it.waiting and it.work_pool_name:
         workers = [_worker(worker, now) for worker in it.workers]
         lines += ["", f"Workers of {it.work_pool_name}:", *_indented(workers or ["none"])]
+    if it.agents:
+        agents = [_holder(agent.name or str(agent.id), agent, now) for agent in it.agents]
+        lines += ["", f"Agents that poll {it.work_queue_name}:", *_indented(agents)]
     if it.waits:
         lines += ["", f"{_word(it)} {span(it.waited_seconds)} beyond its time:", *_indented(_waits(it.waits))]
     return "\n".join(lines)
@@ -43,11 +47,15 @@ def _about(it: Explanation, now: datetime) -> Iterator[str]:
     of = f" of {it.deployment_name}" if it.deployment_name else ""
     yield f"flow run     {it.name}{of} ({it.flow_run_id})"
     yield f"state        {it.state_name}" + (f" for {_age(it.since, now)}" if it.since else "")
+    if it.state_message and it.state_name in (AWAITING_RETRY, AWAITING_INFRA, "Crashed", "Failed"):
+        yield f"message      {it.state_message}"
     if it.work_pool_name:
         polled = f" (last polled {ago(it.last_polled, now)})" if it.last_polled else " (never polled)"
         yield f"work queue   {it.work_pool_name}/{it.work_queue_name}" + polled * it.waiting
     if it.due_at:
         yield f"due          {local(it.due_at)} ({ago(it.due_at, now)})"
+    if it.earliest_start:
+        yield f"can start    {local(it.earliest_start)} at the earliest ({ago(it.earliest_start, now)})"
     if it.holder:
         lease = f" (lease ends {ago(it.lease_expires_at, now)})" if it.lease_expires_at else ""
         yield f"held by      worker {it.holder}{lease}"
@@ -78,9 +86,13 @@ def _place(position: Position) -> str:
 
 
 def _worker(worker: SeenWorker, now: datetime) -> str:
-    beat = f"heartbeat {ago(worker.last_heartbeat_time, now)}" if worker.last_heartbeat_time else "never heard of"
-    leaving = ", draining" if worker.draining else ""
-    return f"{worker.name}  {worker.status}{leaving}, {beat}, has {counted(worker.runs, 'run')}"
+    return _holder(worker.name, worker, now)
+
+
+def _holder(name: str, it: SeenWorker | SeenAgent, now: datetime) -> str:
+    beat = f"heartbeat {ago(it.last_heartbeat_time, now)}" if it.last_heartbeat_time else "never heard of"
+    leaving = ", draining" if it.draining else ""
+    return f"{name}  {it.status}{leaving}, {beat}, has {counted(it.runs, 'run')}"
 
 
 def _waits(waits: Sequence[Wait]) -> list[str]:

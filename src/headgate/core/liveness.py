@@ -1,8 +1,9 @@
 """Who counts as alive: statuses of workers, queues and pools, derived from times when they are read."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from headgate.schema.work_pools import UNTYPED
+from headgate.schema.work_pools import DEFAULT_AGENT_POOL, UNTYPED
 from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import WorkerStatus
 
@@ -51,3 +52,13 @@ def is_served(last_polled: datetime | None, *, online: int, draining: int, now: 
     """
     polled = polled_status(last_polled, is_paused=False, now=now) is ReadyStatus.READY
     return polled and (online == 0 or draining < online)
+
+
+def polls(named: str | None, queues: Sequence[str], prefix: str | None, *, pool: str, type: str, queue: str) -> bool:
+    """Whether an agent polls a queue of a pool: one that was started for the pool `named`, for queues by name, or by prefix.
+
+    Without a pool it finds queues by name in the default pool, and by prefix in all pools without a type.
+    """
+    by_name, by_prefix = pool == (named or DEFAULT_AGENT_POOL), named is None and prefix is not None
+    found = type == UNTYPED if by_prefix else by_name
+    return found and (not queues or queue in queues) and queue.startswith(prefix or "")

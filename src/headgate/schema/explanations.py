@@ -55,6 +55,17 @@ class SeenWorker(Struct, kw_only=True):
     draining: bool = False
 
 
+class SeenAgent(Struct, kw_only=True):
+    """An agent that polls the run's queue, and how many runs it has. Without a name it is known by its id."""
+
+    id: UUID
+    name: str | None
+    status: WorkerStatus
+    last_heartbeat_time: datetime | None
+    runs: int
+    draining: bool = False
+
+
 class Wait(Struct, kw_only=True):
     """A stretch of waiting beyond its time, under the name and with the message of the state that it waited in."""
 
@@ -68,7 +79,8 @@ class Explanation(Struct, kw_only=True):
     """Why a run waits: its gates, outermost first, or none when the next poll takes it; or who has it.
 
     `position` is there for a run that is due in a queue. `waits` are how long it waited so far beyond its time, and for
-    what; `waited_seconds` is their sum.
+    what; `waited_seconds` is their sum. `earliest_start` is when all that holds it back opens by itself; null where
+    something does not, or nobody can say when.
     """
 
     flow_run_id: UUID
@@ -86,6 +98,8 @@ class Explanation(Struct, kw_only=True):
     gates: list[Gate] = field(default_factory=list)
     position: Position | None = None
     workers: list[SeenWorker] = field(default_factory=list)
+    agents: list[SeenAgent] = field(default_factory=list)
+    earliest_start: datetime | None = None
     last_polled: datetime | None = None
     holder: str | None = None
     lease_expires_at: datetime | None = None

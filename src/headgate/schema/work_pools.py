@@ -24,6 +24,9 @@ class StorageConfiguration(Struct, kw_only=True):
     default_result_storage_block_id: UUID | None = None
 
 
+DEFAULT_AGENT_POOL = "default-agent-pool"
+"""Where agents look for queues that are named without a pool."""
+
 MOST_LAUNCHES = 1000
 """Of a launch rate; what is quicker can be said of a shorter time."""
 

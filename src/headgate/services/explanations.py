@@ -61,6 +61,7 @@ async def explain(scope: Scope, run_id: UUID) -> Explanation:
         explanation.waited_seconds = sum(wait.seconds for wait in explanation.waits)
         if explanation.waiting:
             await _add_gates(tx, explanation, located[0], situation)
+            await _add_agents(tx, explanation, located[0], situation)
         return explanation
 
     return await scope.store.read(unit)
@@ -91,11 +92,21 @@ def _bare(run: FlowRun, located: Located, situation: Situation) -> Explanation:
 async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: Situation) -> None:
     found, explanation.position = await place(tx, run, situation)
     explanation.gates = [await wire_gate(tx, gate, run, situation) for gate in found.gates]
+    # The process that holds it for a retry starts it at its time.
+    opening = [gate.until for gate in explanation.gates if gate.kind != GateKind.HELD]
+    known = [until for until in opening if until is not None]
+    explanation.earliest_start = max(known) if known and len(known) == len(opening) else None
     if explanation.gates:
         explanation.summary = as_message(explanation.gates[0].message)
     else:
         position = explanation.position or Position(ahead=0, starting=0)
         explanation.summary = none_blocks(situation.subject(run), position.ahead, more=position.more)
+
+
+async def _add_agents(tx: Tx, explanation: Explanation, run: Located, situation: Situation) -> None:
+    pool, queue = situation.pool(run), situation.queue(run)
+    if pool is not None and queue is not None:
+        explanation.agents = await rows.agents(tx, pool, queue.name, now=situation.now)
 
 
 async def wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> wire.Gate:

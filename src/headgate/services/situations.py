@@ -8,7 +8,7 @@ from uuid import UUID
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch
 from headgate.core.liveness import is_served, polled_status
 from headgate.core.reasons import Subject, sentence
-from headgate.core.states import AWAITING_RETRY
+from headgate.core.states import AWAITING_INFRA, AWAITING_RETRY
 from headgate.schema.explanations import SeenWorker
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import ReadyStatus
@@ -84,7 +84,7 @@ class Situation:
             draining=_draining(online),
             rate_seconds=pool.launch_rate.seconds if pool and pool.launch_rate else None,
             due_at=run.candidate.due_at,
-            retries=run.state_name == AWAITING_RETRY,
+            retries=run.state_name in (AWAITING_RETRY, AWAITING_INFRA),
             pauses={kind: lane.pause for kind, lane in paused if lane and lane.pause},
         )
 

@@ -10,6 +10,7 @@ from headgate.core.ranks import place
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkQueueQuery
+from headgate.schema.work_pools import DEFAULT_AGENT_POOL
 from headgate.schema.work_queues import HealthCheckPolicy, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
 from headgate.services.scope import Scope
 from headgate.store import work_pools as pool_rows
@@ -18,7 +19,7 @@ from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
 DEFAULT = "default"
-DEFAULT_POOL = "default-agent-pool"
+DEFAULT_POOL = DEFAULT_AGENT_POOL
 """Pool of queues that are created without one, as agents of old know them."""
 
 

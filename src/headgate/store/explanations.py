@@ -6,9 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from headgate.core.dispatch import Candidate, GateKind
-from headgate.core.liveness import worker_status
-from headgate.schema.explanations import Holder, SeenWorker
+from headgate.core.liveness import polls, worker_status
+from headgate.schema.explanations import Holder, SeenAgent, SeenWorker
 from headgate.store.database import Tx
+from headgate.store.lanes import Pool
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("explanations")
@@ -119,4 +120,24 @@ async def workers(tx: Tx, pool_ids: Iterable[UUID], *, now: datetime) -> dict[UU
         draining = row["drain_requested"] is not None
         seen = SeenWorker(name=row["name"], status=status, last_heartbeat_time=beat, runs=row["runs"], draining=draining)
         found.setdefault(row["work_pool_id"], []).append(seen)
+    return found
+
+
+async def agents(tx: Tx, pool: Pool, queue: str, *, now: datetime) -> list[SeenAgent]:
+    """The agents that poll a queue, the last alive first."""
+    found = []
+    for row in await tx.fetch(_SQL["agents"], {"pool": pool.name}):
+        names, prefix = row["work_queue_names"], row["work_queue_prefix"]
+        if not polls(row["work_pool_name"], names, prefix, pool=pool.name, type=pool.type, queue=queue):
+            continue
+        beat = row["last_heartbeat_time"]
+        seen = SeenAgent(
+            id=row["id"],
+            name=row["name"],
+            status=worker_status(beat, row["heartbeat_interval_seconds"], now=now),
+            last_heartbeat_time=beat,
+            runs=row["runs"],
+            draining=row["drain_requested"] is not None,
+        )
+        found.append(seen)
     return found

@@ -54,6 +54,14 @@ SELECT w.work_pool_id, w.name, w.last_heartbeat_time, w.heartbeat_interval_secon
        (SELECT count(*) FROM flow_run r WHERE r.worker_id = w.id AND r.lease_expires_at IS NOT NULL) AS runs
 FROM worker w WHERE w.work_pool_id IN :pool_ids::uuid[] ORDER BY w.last_heartbeat_time DESC, w.name
 
+-- name: agents
+-- Agents that poll a pool, or that name none, the last alive first, with how many runs each has.
+SELECT a.id, a.name, a.work_pool_name, a.work_queue_names, a.work_queue_prefix, a.last_heartbeat_time,
+       a.heartbeat_interval_seconds, a.drain_requested,
+       (SELECT count(*) FROM flow_run r WHERE r.worker_id = a.id AND r.lease_expires_at IS NOT NULL) AS runs
+FROM agent a WHERE a.work_pool_name = :pool OR a.work_pool_name IS NULL
+ORDER BY a.last_heartbeat_time DESC, a.id LIMIT 200
+
 -- name: count_due
 -- How many runs of a queue are due and held by nobody, and how many of them are Late; counted up to a limit.
 SELECT count(*) AS due, coalesce(sum(CASE WHEN state_name = 'Late' THEN 1 ELSE 0 END), 0) AS late FROM (

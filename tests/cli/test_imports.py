@@ -7,13 +7,28 @@ from command_line import Run, lines
 from scripted_api import Script
 
 from headgate.cli import imports
-from headgate.client.calls import deployments, secrets, work_pools
+from headgate.client.calls import block_types, concurrency_limits, deployments, secrets, work_pools
 from headgate.client.client import Client
 from headgate.settings import Settings
 
 POOL = {"name": "agents", "type": "prefect-agent", "base_job_template": {}, "concurrency_limit": 5}
-QUEUE = {"name": "legacy", "work_pool_name": "agents", "priority": 1}
-SECRET = {"id": "b", "name": "token", "data": {"value": "s3cret"}, "block_type": {"slug": "secret"}}
+QUEUE = {"name": "legacy", "priority": 1}
+SECRET = {
+    "id": "b",
+    "name": "token",
+    "data": {"value": "s3cret"},
+    "block_type": {"name": "Secret", "slug": "secret"},
+    "block_schema": {
+        "fields": {
+            "title": "Secret",
+            "type": "object",
+            "properties": {"value": {"type": "string"}},
+            "secret_fields": ["value"],
+        },
+        "capabilities": [],
+        "version": "3.9.1",
+    },
+}
 FLOW = {"id": "f1", "name": "hello"}
 NIGHTLY = {"name": "nightly", "flow_id": "f1", "work_pool_name": "agents", "work_queue_name": "legacy", "tags": ["a"]}
 
@@ -22,10 +37,12 @@ NIGHTLY = {"name": "nightly", "flow_id": "f1", "work_pool_name": "agents", "work
 def there(api: Client, monkeypatch: pytest.MonkeyPatch) -> tuple[Script, list[Settings]]:
     """A Prefect server with something of each kind, and the settings with which it was asked."""
     script, asked = Script(), []
-    held: dict[str, list[Any]] = {"work_pools": [POOL], "work_queues": [QUEUE], "flows": [FLOW], "deployments": [NIGHTLY]}
-    for kind in ("work_pools", "work_queues", "flows", "deployments", "variables", "automations"):
+    held: dict[str, list[Any]] = {"work_pools": [POOL], "flows": [FLOW], "deployments": [NIGHTLY]}
+    for kind in ("work_pools", "flows", "deployments", "variables", "automations"):
         script.on("POST", f"/{kind}/filter", held.get(kind, []))
+    script.on("POST", "/work_pools/agents/queues/filter", [QUEUE])
     script.on("POST", "/block_documents/filter", [SECRET], [])
+    script.on("POST", "/v2/concurrency_limits/filter", [{"name": "db", "limit": 3}])
     script.on("GET", "/collections/views/aggregate-worker-metadata", {})
 
     def connect(settings: Settings, *, patience: float) -> Client:
@@ -41,10 +58,12 @@ def test_the_plan_is_shown_and_a_dry_run_writes_nothing(there: Any, run: Run, ap
     assert (outcome.code, outcome.err) == (0, "")
     assert lines(outcome.out) == [
         "  + secret 'token'",
+        "  + concurrency limit 'db'",
+        "  + block 'secret/token'",
         "  + work pool 'agents'",
         "  + work queue 'agents/legacy'",
         "  + deployment 'hello/nightly'",
-        "Plan: 4 to create, 0 to change, 0 records as wanted already.",
+        "Plan: 6 to create, 0 to change, 0 records as wanted already.",
     ]
     assert [(each.api_url, each.api_auth_string) for each in there[1]] == [("http://there/api", "a:b")]
     assert api.send(work_pools.query()) == []
@@ -63,6 +82,8 @@ def test_a_second_import_writes_only_what_differs(there: Any, run: Run, api: Cli
     assert run("import", "prefect", "http://there/api", "--yes").code == 0
     assert [each.name for each in api.send(secrets.query())] == ["token"]
     assert api.send(work_pools.get("agents")).concurrency_limit == 5
+    assert api.send(concurrency_limits.get("db")).limit == 3
+    assert api.send(block_types.document("secret", "token", include_secrets=True)).data == {"value": "s3cret"}
     assert api.send(deployments.get_by_name("hello", "nightly")).work_queue_name == "legacy"
     script.on("POST", "/deployments/filter", [NIGHTLY | {"tags": ["b"]}])
     script.on("POST", "/block_documents/filter", [SECRET], [])
@@ -70,7 +91,7 @@ def test_a_second_import_writes_only_what_differs(there: Any, run: Run, api: Cli
     assert lines(outcome.out) == [
         "  ~ deployment 'hello/nightly'",
         '      tags: ["a"] -> ["b"]',
-        "Plan: 0 to create, 1 to change, 3 records as wanted already.",
+        "Plan: 0 to create, 1 to change, 5 records as wanted already.",
         "Updated deployment 'hello/nightly'",
     ]
 
@@ -84,11 +105,30 @@ def test_paused_until_the_cut_over(there: Any, run: Run, api: Client) -> None:
     assert not api.send(deployments.get_by_name("hello", "nightly")).paused
 
 
+def test_a_block_that_changed_is_written_anew_and_not_shown(there: Any, run: Run, api: Client) -> None:
+    script, _ = there
+    run("import", "prefect", "http://there/api", "--yes")
+    script.on("POST", "/block_documents/filter", [SECRET | {"data": {"value": "other"}}], [])
+    outcome = run("import", "prefect", "http://there/api", "--yes")
+    assert lines(outcome.out)[:2] == ["  ~ block 'secret/token'", "      data: (not shown) -> (not shown)"]
+    assert api.send(block_types.document("secret", "token", include_secrets=True)).data == {"value": "other"}
+
+
 def test_what_has_no_equivalent_is_told_with_the_plan(there: Any, run: Run) -> None:
     script, _ = there
     script.on("POST", "/automations/filter", [{"name": "alarm"}])
     outcome = run("import", "prefect", "http://there/api", "--dry-run")
-    assert lines(outcome.out)[-1] == "  ! automation 'alarm': not copied; there are none here"
+    assert lines(outcome.out)[-1] == (
+        "  ! automation 'alarm': not copied; automations are kept for clients here, and not acted on"
+    )
+
+
+def test_queues_that_cannot_be_read_are_noted_and_the_rest_comes(there: Any, run: Run) -> None:
+    script, _ = there
+    script.on("POST", "/work_pools/agents/queues/filter", {"exception_message": "Internal Server Error"}, status=500)
+    outcome = run("import", "prefect", "http://there/api", "--dry-run")
+    assert "  + work pool 'agents'" in lines(outcome.out)
+    assert lines(outcome.out)[-1] == "  ! work pool 'agents': its queues could not be read: Internal Server Error"
 
 
 def test_a_page_that_is_full_is_followed_by_the_next(there: Any, run: Run) -> None:

@@ -10,8 +10,17 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def _block(id: str, name: str | None, type: str, data: dict[str, Any]) -> dict[str, Any]:
-    return {"id": id, "name": name, "data": data, "block_type": {"slug": type}, "is_anonymous": name is None}
+def _block(id: str, name: str | None, type: str, data: dict[str, Any], **inner: dict[str, Any]) -> dict[str, Any]:
+    """A document as a server tells it; `inner` are the documents in its fields."""
+    return {
+        "id": id,
+        "name": name or f"anonymous-{id}",
+        "data": data | {field: each["data"] for field, each in inner.items()},
+        "block_type": {"name": type.title(), "slug": type},
+        "block_schema": {"fields": {"title": type}, "capabilities": ["run"], "version": "2.20"},
+        "block_document_references": {field: {"block_document": {"id": each["id"]}} for field, each in inner.items()},
+        "is_anonymous": name is None,
+    }
 
 
 def _deployment(**fields: Any) -> dict[str, Any]:
@@ -123,13 +132,14 @@ def test_all_that_stays_behind_is_noted() -> None:
             _deployment(name="orphan", flow_id="gone"),
         ],
         variables=[{"name": "No Name", "value": 1}],
-        block_documents=[_block("1", "bucket", "s3", {}), _block("2", None, "s3", {})],
+        block_documents=[_block("1", "bucket", "s3", {}) | {"name": "Bad Name"}],
         automations=[{"name": "alarm"}],
         notifications=[{}, {}],
     )
     notes = translate(held).notes
     assert [note.partition(":")[0] for note in notes] == [
         "variable 'No Name'",
+        "block s3/Bad Name",
         "work pool 'push'",
         "work pool 'push'",
         "work queue 'push/default'",
@@ -138,8 +148,51 @@ def test_all_that_stays_behind_is_noted() -> None:
         "deployment 'orphan'",
         "automation 'alarm'",
         "notification policies",
-        "block s3/bucket",
     ]
+
+
+def test_blocks_come_after_those_that_they_refer_to_and_anonymous_ones_only_where_they_are_used() -> None:
+    login = _block("b2", "login", "creds", {"token": "x"})
+    bucket = _block("b1", "bucket", "s3", {"path": "p"}, credentials=login)
+    used, unused = _block("b3", None, "process", {"env": {}}), _block("b4", None, "process", {})
+    raw = _deployment(infrastructure_document_id="b3", storage_document_id="b1")
+    found = _translate(raw, bucket, login, used, unused)
+    assert [each.full_name for each in found.manifest.blocks] == ["creds/login", "s3/bucket", "process/anonymous-b3"]
+    copied = found.manifest.blocks[1]
+    assert copied.data == {"path": "p", "credentials": {"$block": "creds/login"}}
+    [schema] = copied.schemas
+    assert (schema.type.name, schema.fields, schema.capabilities, schema.version) == ("S3", {"title": "s3"}, ["run"], "2.20")
+    [spec] = found.manifest.deployments
+    assert (spec.infrastructure_block, spec.storage_block) == ("process/anonymous-b3", "s3/bucket")
+
+
+def test_schemas_that_a_blocks_fields_refer_to_come_before_its_own() -> None:
+    block = _block("b1", "mine", "outer", {})
+    block["block_schema"]["fields"] = {
+        "block_schema_references": {"a": {"block_schema_checksum": "s1"}, "b": [{"block_schema_checksum": "s2"}, {}]}
+    }
+    inner = {"block_type": {"name": "In", "slug": "in"}, "version": "1", "fields": {}}
+    deeper = {"block_schema_references": {"c": {"block_schema_checksum": "s2"}}}
+    schemas = [
+        inner | {"checksum": "s1", "fields": deeper},
+        inner | {"checksum": "s2", "block_type": {"name": "Deep", "slug": "deep"}},
+    ]
+    [spec] = translate(Holdings(block_documents=[block], block_schemas=schemas)).manifest.blocks
+    assert [each.type.slug for each in spec.schemas] == ["deep", "in", "outer"]
+
+
+def test_limits_of_both_kinds_come_and_those_of_deployments_with_their_deployments() -> None:
+    held = Holdings(
+        concurrency_limits=[
+            {"name": "db", "limit": 3, "active": False, "slot_decay_per_second": 0.5},
+            {"name": "tag:both", "limit": 4},
+            {"name": "deployment:d1", "limit": 9},
+        ],
+        tag_limits=[{"tag": "both", "concurrency_limit": 4}, {"tag": "old", "concurrency_limit": 2}],
+    )
+    limits = {each.name: each for each in translate(held).manifest.concurrency_limits}
+    assert {name: each.limit for name, each in limits.items()} == {"db": 3, "tag:both": 4, "tag:old": 2}
+    assert (limits["db"].active, limits["db"].slot_decay_per_second) == (False, 0.5)
 
 
 def test_a_type_whose_template_nobody_knows_is_noted() -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headgate.cli.changes import make, pending, plan_lines, record_of
+from headgate.cli.changes import pending, plan_lines, record_of
 from headgate.cli.find import find_pool
+from headgate.cli.making import Maker
 from headgate.cli.manifest_file import manifest_in
 from headgate.cli.options import DryRun, InSession, Output, Yes
 from headgate.cli.output import UsageError, confirm, error_line, print_json, warning_line
@@ -18,6 +19,7 @@ from headgate.cli.project import find_file, read_project
 from headgate.client.client import Client
 from headgate.core.manifests import Change, compare
 from headgate.errors import HeadgateError
+from headgate.schema.manifests import Manifest
 
 File = Annotated[
     Path | None,
@@ -50,13 +52,15 @@ def apply(
         )
         for line in warnings:
             warning_line(line)
-        return carry_out(client, compare(manifest, read_present(client)), dry_run=dry_run, yes=yes, output=output)
+        return carry_out(client, manifest, dry_run=dry_run, yes=yes, output=output)
 
 
 def carry_out(
-    client: Client, changes: Sequence[Change], *, dry_run: bool, yes: bool, output: str, notes: Sequence[str] = ()
+    client: Client, manifest: Manifest, *, dry_run: bool, yes: bool, output: str, notes: Sequence[str] = ()
 ) -> int:
-    """Show the changes, ask, make them; the exit code. `notes` are told with the plan."""
+    """Show what is to change, ask, change it; the exit code. `notes` are told with the plan."""
+    present = read_present(client, blocks=bool(manifest.blocks))
+    changes = compare(manifest, present)
     quiet = output == "json"
     if not quiet:
         for line in [*plan_lines(changes), *notes]:
@@ -75,7 +79,7 @@ def carry_out(
         elif not quiet:
             print(f"{change.action.capitalize()}d {change.kind} {change.name!r}")
 
-    well = make(client, changes, done=done)
+    well = Maker(client, present).make(changes, done=done)
     if quiet:
         records = [record_of(change, errors.get(change.kind + change.name)) for change in changes]
         print_json({"changes": records, "notes": notes, "applied": True})

@@ -17,10 +17,10 @@ Overwrite = Annotated[bool, Parameter(name="--overwrite", help="Replace the file
 def export(
     *, file: File = "headgate.yaml", overwrite: Overwrite = False, output: Output = "table", session: InSession
 ) -> None:
-    """Write variables, work pools with their queues, and deployments with their schedules to a file.
+    """Write variables, concurrency limits, work pools with queues, and deployments with schedules to a file.
 
     The file says what is to be so, without ids and history: `headgate apply` brings this or another server to it.
-    Secrets are not written: they cannot be read back.
+    Secrets are not written: they cannot be read back. Neither are blocks, which may hold some.
 
     For example:
         headgate export
@@ -37,5 +37,10 @@ def export(
         print(text, end="")
         return
     write(text, Path(file), overwrite=overwrite)
-    what = ((manifest.variables, "variable"), (manifest.work_pools, "work pool"), (manifest.deployments, "deployment"))
-    print(f"Wrote {file}: {', '.join(counted(len(listed), noun) for listed, noun in what)}")
+    what = (
+        (manifest.variables, "variable"),
+        (manifest.concurrency_limits, "concurrency limit"),
+        (manifest.work_pools, "work pool"),
+        (manifest.deployments, "deployment"),
+    )
+    print(f"Wrote {file}: {', '.join(counted(len(each), noun) for each, noun in what if each) or 'nothing'}")

@@ -1,6 +1,7 @@
 """`headgate import`: what another server holds, copied into this one, with the differences shown first."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from cyclopts import App, Parameter
 from msgspec import structs
@@ -8,13 +9,11 @@ from msgspec import structs
 from headgate.cli.apply import carry_out
 from headgate.cli.options import DryRun, InSession, Output, Yes
 from headgate.cli.pool_templates import installed_template
-from headgate.cli.present import read_present
 from headgate.cli.session import open_client
-from headgate.client.calls import listings
+from headgate.client.calls import collections, listings
 from headgate.client.client import Client
-from headgate.core.manifests import compare
 from headgate.core.prefect_import import WORKER_TYPES, Holdings, translate
-from headgate.errors import Forbidden, NotFound
+from headgate.errors import Forbidden, HeadgateError, NotFound
 
 app = App(name="import")
 
@@ -68,33 +67,47 @@ def prefect(
     for deployment in found.manifest.deployments if paused else ():
         deployment.wanted.paused = True
     with session.client() as here:
-        changes = compare(found.manifest, read_present(here))
         notes = [f"  ! {note}" for note in found.notes] if output == "table" else found.notes
-        return carry_out(here, changes, dry_run=dry_run, yes=yes, output=output, notes=notes)
+        return carry_out(here, found.manifest, dry_run=dry_run, yes=yes, output=output, notes=notes)
 
 
 def read_holdings(there: Client) -> Holdings:
     """All that an import looks at of the other server."""
-    queues: dict[str, list[dict[str, Any]]] = {}
-    for queue in _all(there, "/work_queues"):
-        queues.setdefault(queue["work_pool_name"], []).append(queue)
+    pools = _all(there, "/work_pools")
+    queues, notes = _queues(there, [pool["name"] for pool in pools])
     return Holdings(
-        work_pools=_all(there, "/work_pools"),
+        work_pools=pools,
         work_queues=queues,
         flows=_all(there, "/flows"),
         deployments=_all(there, "/deployments"),
         variables=_all(there, "/variables"),
+        concurrency_limits=_some(there, "/v2/concurrency_limits"),
+        tag_limits=_some(there, "/concurrency_limits"),
+        block_schemas=_some(there, "/block_schemas"),
         block_documents=_blocks(there),
         automations=_some(there, "/automations"),
         notifications=_some(there, "/flow_run_notification_policies"),
         templates=_templates(there),
+        notes=notes,
     )
 
 
-def _all(there: Client, path: str, **more: Any) -> list[dict[str, Any]]:
+def _queues(there: Client, pools: list[str]) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """The queues of each pool, and a note on each pool whose queues that server fails to list: one bad name does it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    notes = []
+    for pool in pools:
+        try:
+            found[pool] = _all(there, "/work_pools/{pool}/queues", at={"pool": pool})
+        except HeadgateError as error:
+            notes.append(f"work pool {pool!r}: its queues could not be read: {error}")
+    return found, notes
+
+
+def _all(there: Client, path: str, *, at: dict[str, str | UUID] | None = None, **more: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
-        page = there.send(listings.page(path, offset=len(found), limit=_PAGE, **more))
+        page = there.send(listings.page(path, at=at, offset=len(found), limit=_PAGE, **more))
         found += page
         if len(page) < _PAGE:
             return found
@@ -110,7 +123,7 @@ def _some(there: Client, path: str) -> list[dict[str, Any]]:
 
 def _blocks(there: Client) -> list[dict[str, Any]]:
     """Documents with their secrets, the anonymous ones too: infrastructure of deployments is often among those."""
-    anonymous = {"block_documents": {"is_anonymous": {"eq_": True}}}
+    anonymous: dict[str, Any] = {"block_documents": {"is_anonymous": {"eq_": True}}}
     return [
         *_all(there, "/block_documents", include_secrets=True),
         *_all(there, "/block_documents", include_secrets=True, **anonymous),
@@ -121,7 +134,7 @@ def _templates(there: Client) -> dict[str, dict[str, Any]]:
     """Base job templates by type: ours where the type is installed here, else the other server's."""
     theirs = {
         type: metadata.get("default_base_job_configuration") or {}
-        for types in there.send(listings.worker_metadata()).values()
+        for types in there.send(collections.view("aggregate-worker-metadata")).values()
         for type, metadata in types.items()
     }
     return theirs | {type: ours for type in WORKER_TYPES.values() if (ours := installed_template(type))}

@@ -13,7 +13,7 @@ from headgate.cli.plan import Destination, Plan, Surroundings, make_plan
 from headgate.cli.project import Project, Raw, check_keys, entry_of, section
 from headgate.errors import ConfigError, HeadgateError
 from headgate.schema.deployments import DeploymentScheduleCreate, DeploymentUpdate
-from headgate.schema.manifests import DeploymentSpec, Manifest, PoolSpec, QueueSpec, VariableSpec
+from headgate.schema.manifests import DeploymentSpec, LimitSpec, Manifest, PoolSpec, QueueSpec, VariableSpec
 
 S = TypeVar("S", bound=Struct)
 
@@ -31,7 +31,9 @@ def manifest_in(
     """
     pools = [_pool(raw, where) for where, raw in _items(project, "work_pools")]
     manifest = Manifest(
-        variables=[_spec(VariableSpec, raw, where) for where, raw in _items(project, "variables")], work_pools=pools
+        variables=[_spec(VariableSpec, raw, where) for where, raw in _items(project, "variables")],
+        concurrency_limits=[_spec(LimitSpec, raw, where) for where, raw in _items(project, "concurrency_limits")],
+        work_pools=pools,
     )
     described = {pool.name: Destination(pool.name, pool.type, _template(pool, template_of)) for pool in pools}
     around = Surroundings(
@@ -102,6 +104,7 @@ def text_of(manifest: Manifest) -> str:
     """The manifest as YAML that reads back as itself."""
     content = {
         "variables": [msgspec.to_builtins(each) for each in manifest.variables],
+        "concurrency_limits": [msgspec.to_builtins(each) for each in manifest.concurrency_limits],
         "work_pools": [_pool_entry(each) for each in manifest.work_pools],
         "deployments": [deployment_entry(each) for each in manifest.deployments],
     }

@@ -91,7 +91,7 @@ class DeploymentEntry(Struct, kw_only=True):
     parameter_openapi_schema: dict[str, Any] | None = None
 
 
-SECTIONS = ("variables", "work_pools")
+SECTIONS = ("variables", "concurrency_limits", "work_pools")
 """What a file may hold besides deployments: `headgate apply` goes by them, `headgate deploy` does not."""
 
 _PROJECT_KEYS = ("name", "prefect-version", "build", "push", "pull", "definitions", "deployments", *SECTIONS)

@@ -11,8 +11,19 @@ from msgspec import UNSET, Struct
 from headgate.core.redeploy import match_schedules
 from headgate.core.schedules import describe, same_timing
 from headgate.errors import Conflict
+from headgate.schema.block_documents import BlockDocument
+from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
 from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentUpdate
-from headgate.schema.manifests import DeploymentSpec, Manifest, PoolSpec, QueueSpec, SecretSpec, VariableSpec
+from headgate.schema.manifests import (
+    BlockSpec,
+    DeploymentSpec,
+    LimitSpec,
+    Manifest,
+    PoolSpec,
+    QueueSpec,
+    SecretSpec,
+    VariableSpec,
+)
 from headgate.schema.secrets import Secret
 from headgate.schema.variables import Variable
 from headgate.schema.work_pools import WorkPool
@@ -20,16 +31,18 @@ from headgate.schema.work_queues import WorkQueue
 
 T = TypeVar("T")
 
-Spec = VariableSpec | SecretSpec | PoolSpec | QueueSpec | DeploymentSpec
+Spec = VariableSpec | SecretSpec | LimitSpec | BlockSpec | PoolSpec | QueueSpec | DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What a system holds now of what a manifest may name: variables, secrets and pools by name, queues by pool and
-    name, deployments by their flow's and their own name."""
+    """What a system holds now of what a manifest may name: variables, secrets, limits and pools by name, blocks by
+    `type/name`, queues by pool and name, deployments by their flow's and their own name."""
 
     variables: Mapping[str, Variable] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    concurrency_limits: Mapping[str, GlobalConcurrencyLimit] = field(default_factory=dict)
+    blocks: Mapping[str, BlockDocument] = field(default_factory=dict)
     work_pools: Mapping[str, WorkPool] = field(default_factory=dict)
     work_queues: Mapping[tuple[str, str], WorkQueue] = field(default_factory=dict)
     deployments: Mapping[tuple[str, str], Deployment] = field(default_factory=dict)
@@ -71,12 +84,14 @@ def compare(wanted: Manifest, present: Present) -> list[Change]:
     changes = [_variable(spec, present.variables.get(spec.name)) for spec in wanted.variables]
     # A secret that is there stays: whether it has the same value cannot be seen.
     changes += [_change("secret", spec.name, spec, present.secrets.get(spec.name), lambda _: ()) for spec in wanted.secrets]
+    changes += [_limit(spec, present.concurrency_limits.get(spec.name)) for spec in wanted.concurrency_limits]
+    changes += [_block(spec, present) for spec in wanted.blocks]
     for pool in wanted.work_pools:
         changes.append(_pool(pool, present.work_pools.get(pool.name)))
         # The first of them first: a queue that takes a priority moves those from there on down.
         queues = sorted(pool.work_queues, key=by_priority)
         changes += [_queue(pool, queue, present.work_queues.get((pool.name, queue.name))) for queue in queues]
-    changes += [_deployment(spec, present.deployments.get((spec.flow_name, spec.name))) for spec in wanted.deployments]
+    changes += [_deployment(spec, present) for spec in wanted.deployments]
     return changes
 
 
@@ -88,6 +103,52 @@ def _variable_differences(now: Variable, spec: VariableSpec) -> Iterator[FieldCh
     if not _same(now.value, spec.value):  # an empty text is a value of its own
         yield FieldChange("value", now.value, spec.value)
     yield from _differences(now, spec, ("tags",))
+
+
+_LIMIT_FIELDS = ("limit", "active", "slot_decay_per_second")
+
+
+def _limit(spec: LimitSpec, now: GlobalConcurrencyLimit | None) -> Change:
+    return _change("concurrency limit", spec.name, spec, now, lambda now: _differences(now, spec, _LIMIT_FIELDS))
+
+
+HIDDEN = "(not shown)"
+"""What stands for a block's data in a plan: there may be secrets in it."""
+
+
+def _block(spec: BlockSpec, present: Present) -> Change:
+    ids = {name: block.id for name, block in present.blocks.items()}
+
+    def differences(now: BlockDocument) -> Iterator[FieldChange]:
+        if stored_data(now) != with_references(spec.data, ids):
+            yield FieldChange("data", HIDDEN, HIDDEN)
+
+    return _change("block", spec.full_name, spec, present.blocks.get(spec.full_name), differences)
+
+
+def with_references(data: Mapping[str, Any], ids: Mapping[str, UUID]) -> dict[str, Any]:
+    """A block's data as the API takes it: what stands for another document names it by its id.
+
+    One that is not there yet has none, and differs from any.
+    """
+    return {name: _reference(value, ids) for name, value in data.items()}
+
+
+def _reference(value: Any, ids: Mapping[str, UUID]) -> Any:
+    match value:
+        case {"$block": str(name)} if len(value) == 1:
+            return {"$ref": {"block_document_id": str(ids.get(name))}}
+        case _:
+            return value
+
+
+def stored_data(document: BlockDocument) -> dict[str, Any]:
+    """A document's data in the same form, its other documents not in full."""
+    inner = {
+        name: {"$ref": {"block_document_id": str(reference["block_document"]["id"])}}
+        for name, reference in document.block_document_references.items()
+    }
+    return document.data | inner
 
 
 _POOL_FIELDS = ("description", "is_paused", "concurrency_limit", "launch_rate", "base_job_template")
@@ -115,8 +176,23 @@ def by_priority(spec: QueueSpec) -> float:
     return float("inf") if spec.priority is UNSET else spec.priority
 
 
-def _deployment(spec: DeploymentSpec, now: Deployment | None) -> Change:
-    return _change("deployment", spec.full_name, spec, now, lambda now: _deployment_differences(now, spec))
+def _deployment(spec: DeploymentSpec, present: Present) -> Change:
+    now = present.deployments.get((spec.flow_name, spec.name))
+
+    def differences(now: Deployment) -> Iterator[FieldChange]:
+        yield from _deployment_differences(now, spec)
+        for field_name, block in blocks_of(spec):
+            found = present.blocks.get(block)
+            if found is None or getattr(now, field_name) != found.id:
+                yield FieldChange(field_name, getattr(now, field_name), block)
+
+    return _change("deployment", spec.full_name, spec, now, differences)
+
+
+def blocks_of(spec: DeploymentSpec) -> list[tuple[str, str]]:
+    """The deployment's fields that hold a block's id, each with the block's full name."""
+    named = (("infrastructure_document_id", spec.infrastructure_block), ("storage_document_id", spec.storage_block))
+    return [(field_name, block) for field_name, block in named if block is not None]
 
 
 def _change(kind: str, name: str, spec: Spec, now: Any, differences: Callable[[Any], Iterable[FieldChange]]) -> Change:
@@ -209,6 +285,11 @@ def manifest_of(present: Present, flow_names: Mapping[UUID, str]) -> Manifest:
         queues[pool].append(_taken(QueueSpec, queue, _QUEUE_FIELDS))
     return Manifest(
         variables=[_taken(VariableSpec, each, ("value", "tags")) for each in _by_name(present.variables)],
+        concurrency_limits=[
+            _taken(LimitSpec, each, _LIMIT_FIELDS)
+            for each in _by_name(present.concurrency_limits)
+            if not each.name.startswith(OF_A_DEPLOYMENT)
+        ],
         work_pools=[
             _taken(PoolSpec, pool, (*_POOL_FIELDS, "type"), work_queues=sorted(queues[pool.name], key=by_priority))
             for pool in _by_name(present.work_pools)
@@ -218,6 +299,10 @@ def manifest_of(present: Present, flow_names: Mapping[UUID, str]) -> Manifest:
             for _, each in sorted(present.deployments.items())
         ],
     )
+
+
+OF_A_DEPLOYMENT = "deployment:"
+"""What the names of deployments' own limits begin with; those come with their deployments."""
 
 
 def _by_name(records: Mapping[str, T]) -> list[T]:

@@ -12,9 +12,20 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from headgate.core.manifests import OF_A_DEPLOYMENT
 from headgate.core.templates import overlay
+from headgate.schema.block_types import BlockTypeCreate
 from headgate.schema.deployments import ConcurrencyOptions, DeploymentScheduleCreate, DeploymentUpdate
-from headgate.schema.manifests import DeploymentSpec, Manifest, PoolSpec, QueueSpec, SecretSpec, VariableSpec
+from headgate.schema.manifests import (
+    BlockSpec,
+    DeploymentSpec,
+    LimitSpec,
+    Manifest,
+    PoolSpec,
+    QueueSpec,
+    SecretSpec,
+    VariableSpec,
+)
 from headgate.schema.work_pools import UNTYPED
 
 Raw = Mapping[str, Any]
@@ -35,10 +46,15 @@ class Holdings:
     flows: Sequence[Raw] = ()
     deployments: Sequence[Raw] = ()
     variables: Sequence[Raw] = ()
+    concurrency_limits: Sequence[Raw] = ()
+    tag_limits: Sequence[Raw] = ()
+    block_schemas: Sequence[Raw] = ()
     block_documents: Sequence[Raw] = ()
     automations: Sequence[Raw] = ()
     notifications: Sequence[Raw] = ()
     templates: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    """On what could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,8 @@ def translate(held: Holdings, *, to_workers: bool = False) -> Import:
     manifest = Manifest(
         variables=[*work.variables()],
         secrets=[*work.secrets()],
+        concurrency_limits=[*work.limits()],
+        blocks=[*work.blocks()],
         work_pools=[*work.pools()],
         deployments=[*work.deployments()],
     )
@@ -71,7 +89,7 @@ class _Translation:
         self._flows = {str(flow["id"]): str(flow["name"]) for flow in held.flows}
         self._types = {str(pool["name"]): str(pool["type"]) for pool in held.work_pools}
         self.new_pools: dict[str, PoolSpec] = {}
-        self.notes: list[str] = []
+        self.notes = [*held.notes]
 
     def _note(self, what: str, text: str) -> None:
         self.notes.append(f"{what}: {text}")
@@ -94,6 +112,59 @@ class _Translation:
                 value = (block.get("data") or {}).get("value")
                 text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
                 yield from self._spec(SecretSpec, f"block secret/{block['name']}", {"name": block["name"], "value": text})
+
+    def limits(self) -> Iterator[LimitSpec]:
+        """Those of tags are among the others where the server has both; 2.x has them apart."""
+        limits = {str(each["name"]): each for each in self._held.concurrency_limits}
+        tags = {f"tag:{each['tag']}": {"limit": each["concurrency_limit"]} for each in self._held.tag_limits}
+        for name, each in (tags | limits).items():
+            if not name.startswith(OF_A_DEPLOYMENT):
+                values = {"name": name, **_chosen(each, ("limit", "active", "slot_decay_per_second"))}
+                yield from self._spec(LimitSpec, f"concurrency limit {name!r}", values)
+
+    def blocks(self) -> Iterator[BlockSpec]:
+        """Those with names, and those that deployments refer to; what others refer to comes before them."""
+        for id in _in_order(self._blocks, self._wanted_blocks()):
+            block = self._blocks[id]
+            inner = block.get("block_document_references") or {}
+            values = {
+                **_chosen(block, ("name", "is_anonymous")),
+                "schemas": self._schemas({**(block.get("block_schema") or {}), "block_type": block.get("block_type")}),
+                "data": (block.get("data") or {}) | {field: {"$block": self._named(ref)} for field, ref in inner.items()},
+            }
+            yield from self._spec(BlockSpec, f"block {_full_name(block)}", values)
+
+    def _schemas(self, own: Raw) -> list[dict[str, Any]]:
+        """A schema, after those that its fields refer to."""
+        known = {str(schema.get("checksum")): schema for schema in self._held.block_schemas}
+        found: dict[str, Raw] = {}
+
+        def visit(checksum: str, schema: Raw) -> None:
+            for inner in _checksums(schema):
+                if inner in known and inner not in found:
+                    visit(inner, known[inner])
+            found[checksum] = schema
+
+        visit("", own)
+        return [
+            {
+                "type": _chosen(schema.get("block_type") or {}, BlockTypeCreate.__struct_fields__),
+                **_chosen(schema, ("fields", "capabilities", "version")),
+            }
+            for schema in found.values()
+        ]
+
+    def _wanted_blocks(self) -> list[str]:
+        referred = [str(each.get(field)) for each in self._held.deployments for field in _DOCUMENTS]
+        named = [id for id, block in self._blocks.items() if not block.get("is_anonymous")]
+        return [*named, *(id for id in referred if id in self._blocks)]
+
+    def _named(self, reference: Raw) -> str:
+        return _full_name(self._blocks[str(reference["block_document"]["id"])])
+
+    def _block_of(self, raw: Raw, field: str) -> str | None:
+        block = self._blocks.get(str(raw.get(field)))
+        return None if block is None else _full_name(block)
 
     def pools(self) -> Iterator[PoolSpec]:
         for pool in self._held.work_pools:
@@ -137,16 +208,17 @@ class _Translation:
                 "schedules": [*self._schedules(raw, what)],
             }
             for update in self._spec(DeploymentUpdate, what, {k: v for k, v in wanted.items() if v is not None}):
-                yield from self._spec(
-                    DeploymentSpec, what, {"flow_name": flow, "name": raw["name"], "wanted": msgspec.to_builtins(update)}
-                )
+                values = {"flow_name": flow, "name": raw["name"], "wanted": msgspec.to_builtins(update)}
+                for spec in self._spec(DeploymentSpec, what, values):
+                    spec.infrastructure_block, spec.storage_block = (self._block_of(raw, field) for field in _DOCUMENTS)
+                    yield spec
 
     def _place(self, raw: Raw, what: str) -> tuple[str | None, str | None, dict[str, Any]]:
         """The deployment's pool, queue and job variables, its infrastructure block among them where it has one."""
         pool, queue = raw.get("work_pool_name"), raw.get("work_queue_name")
         own = raw.get("job_variables") or raw.get("infra_overrides") or {}
         if raw.get("storage_document_id"):
-            self._note(what, "its storage block is not copied: the code has to be where its runs are")
+            self._note(what, "workers of headgate fetch no code from its storage block; agents of 2.x do")
         block = self._blocks.get(str(raw.get("infrastructure_document_id")))
         if block is None or self._types.get(str(pool), UNTYPED) != UNTYPED:
             return pool, queue, own
@@ -191,14 +263,14 @@ class _Translation:
     def rest(self) -> None:
         """Notes on the kinds that are not copied at all."""
         for each in self._held.automations:
-            self._note(f"automation {each.get('name')!r}", "not copied; there are none here")
+            self._note(
+                f"automation {each.get('name')!r}", "not copied; automations are kept for clients here, and not acted on"
+            )
         if self._held.notifications:
-            self._note("notification policies", f"{len(self._held.notifications)} not copied; there are none here")
-        for block in self._held.block_documents:
-            type = _block_type(block)
-            if type != SECRET and type not in WORKER_TYPES and not block.get("is_anonymous"):
-                self._note(f"block {type}/{block['name']}", "not copied; save it again with its own tool")
+            self._note("notification policies", f"{len(self._held.notifications)} not copied; nobody is notified here")
 
+
+_DOCUMENTS = ("infrastructure_document_id", "storage_document_id")
 
 _DEPLOYMENT_FIELDS = (
     "version",
@@ -222,6 +294,33 @@ def with_defaults(template: dict[str, Any], values: Mapping[str, Any]) -> tuple[
         properties[name] = {**properties[name], "default": values[name]}
     unknown = sorted(values.keys() - properties.keys())
     return {**template, "variables": {**variables, "properties": properties}} if template else {}, unknown
+
+
+def _in_order(blocks: Mapping[str, Raw], wanted: Sequence[str]) -> list[str]:
+    """The ids of blocks, each after those that it refers to."""
+    done: dict[str, None] = {}
+
+    def visit(id: str) -> None:
+        if id not in done and id in blocks:
+            for reference in (blocks[id].get("block_document_references") or {}).values():
+                visit(str(reference["block_document"]["id"]))
+            done[id] = None
+
+    for id in wanted:
+        visit(id)
+    return list(done)
+
+
+def _checksums(schema: Raw) -> Iterator[str]:
+    """Those of the schemas that a schema's fields refer to."""
+    references = (schema.get("fields") or {}).get("block_schema_references") or {}
+    for each in references.values():
+        for reference in each if isinstance(each, list) else [each]:
+            yield str(reference.get("block_schema_checksum"))
+
+
+def _full_name(block: Raw) -> str:
+    return f"{_block_type(block)}/{block['name']}"
 
 
 def _block_type(block: Raw) -> str:

@@ -1,9 +1,11 @@
 """Manifests: what a system is to hold, as a file or another server describes it. What is left out is left alone."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from headgate.schema.block_types import BlockTypeCreate, Slug
+from headgate.schema.concurrency_limits import Decay
 from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.flows import Name
 from headgate.schema.secrets import SecretValue
@@ -50,12 +52,49 @@ class SecretSpec(Struct, kw_only=True):
     value: SecretValue
 
 
+class LimitSpec(Struct, kw_only=True):
+    """A concurrency limit under a name; `tag:<tag>` is a tag's."""
+
+    name: Name
+    limit: Limit
+    active: bool | UnsetType = UNSET
+    slot_decay_per_second: Decay | UnsetType = UNSET
+
+
+class BlockSchemaSpec(Struct, kw_only=True):
+    """A block type and its schema."""
+
+    type: BlockTypeCreate
+    fields: dict[str, Any]
+    capabilities: list[str] = field(default_factory=list)
+    version: str
+
+
+class BlockSpec(Struct, kw_only=True):
+    """A block document; files have none. The last of `schemas` is its own, those before it are what its fields refer to.
+
+    In `data`, `{"$block": "type/name"}` stands for another document.
+    """
+
+    schemas: Annotated[list[BlockSchemaSpec], Meta(min_length=1)]
+    name: Slug
+    data: dict[str, Any]
+    is_anonymous: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """`type/name`."""
+        return f"{self.schemas[-1].type.slug}/{self.name}"
+
+
 class DeploymentSpec(Struct, kw_only=True):
-    """A deployment by its flow's name and its own, and what is to be so of it."""
+    """A deployment by its flow's name and its own, and what is to be so of it; its blocks by `type/name`."""
 
     flow_name: Name
     name: Name
     wanted: DeploymentUpdate
+    infrastructure_block: str | None = None
+    storage_block: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -68,5 +107,7 @@ class Manifest(Struct, kw_only=True):
 
     variables: list[VariableSpec] = field(default_factory=list)
     secrets: list[SecretSpec] = field(default_factory=list)
+    concurrency_limits: list[LimitSpec] = field(default_factory=list)
+    blocks: list[BlockSpec] = field(default_factory=list)
     work_pools: list[PoolSpec] = field(default_factory=list)
     deployments: list[DeploymentSpec] = field(default_factory=list)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from fake_api import FakeApi
 
 from headgate.client.client import Client
+from headgate.client.transport import Request, Response
 from headgate.clock import FrozenClock
 from headgate.errors import NotFound, Unavailable
 from headgate.flows import log_shipper
@@ -73,6 +75,26 @@ def test_a_run_is_reported_running_and_completed_with_its_fence(api: FakeApi, ex
     assert api.states(run.id) == ["Running", "Completed"]
     assert {proposal.fence for proposal in api.proposals} == {1}
     assert len({proposal.state.state_details.transition_id for proposal in api.proposals}) == 2
+
+
+def test_a_server_that_takes_one_delay_of_whole_seconds_gets_the_longest(
+    api: FakeApi, execute: Executed, program: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect's servers: all that they know of delays of retries is one whole number."""
+    told: list[Any] = []
+    send = api.send
+
+    def strict(request: Request) -> Response:
+        if request.method == "PATCH":
+            told.append(msgspec.json.decode(request.body or b"")["empirical_policy"]["retry_delay"])
+            if isinstance(told[-1], list):
+                return Response(422, b'{"detail":"Input should be a valid integer"}')
+        return send(request)
+
+    monkeypatch.setattr(api, "send", strict)
+    program("from headgate import flow\n@flow(retries=2, retry_delay_seconds=[0.5, 2.5])\ndef go(): ...")
+    assert execute(api.add_run("flows_under_test.py:go")) == EXIT_REPORTED
+    assert told == [[0.5, 2.5], 3.0]
 
 
 def test_a_no_op_flow_costs_no_call_too_many(api: FakeApi, execute: Executed, program: Write) -> None:

@@ -3,14 +3,18 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from headgate.client.calls import claims, deployments, flow_runs, flows, logs
 from headgate.client.client import Client
+from headgate.errors import Invalid
 from headgate.schema.claims import HeldLease, LeaseRenewalResponse
 from headgate.schema.deployments import Deployment
-from headgate.schema.flow_runs import FlowRun, FlowRunUpdate
+from headgate.schema.flow_runs import FlowRun, FlowRunPolicy, FlowRunUpdate
 from headgate.schema.logs import LogCreate
 from headgate.schema.states import OrchestrationResult, SetState, State, StateCreate, StateDetails
 
@@ -96,8 +100,13 @@ class ApiReporter:
         return Assignment(run, flow.name, deployment)
 
     def update(self, changes: FlowRunUpdate) -> None:
-        """One call."""
-        self._client.send(flow_runs.update(self._id, changes))
+        """One call, or a second one, to a server that takes delays of retries only as one number of whole seconds."""
+        try:
+            self._client.send(flow_runs.update(self._id, changes))
+        except Invalid:
+            if not _has_delays(changes):
+                raise
+            self._client.send(flow_runs.update(self._id, _with_one_delay(changes)))
 
     def propose(self, state: StateCreate) -> OrchestrationResult:
         """One call; its transition id lets the server know a repetition."""
@@ -126,3 +135,16 @@ class ApiReporter:
 
 
 _HASTE = 5.0
+
+
+def _has_delays(changes: FlowRunUpdate) -> bool:
+    return isinstance(changes.empirical_policy, FlowRunPolicy) and isinstance(changes.empirical_policy.retry_delay, list)
+
+
+def _with_one_delay(changes: FlowRunUpdate) -> FlowRunUpdate:
+    """The longest of the delays, rounded up."""
+    policy = changes.empirical_policy
+    assert isinstance(policy, FlowRunPolicy)
+    assert isinstance(policy.retry_delay, list)
+    longest = float(ceil(max(policy.retry_delay, default=0.0)))
+    return replace(changes, empirical_policy=replace(policy, retry_delay=longest))

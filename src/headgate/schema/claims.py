@@ -30,6 +30,10 @@ def fence_of(claim: str | None, flow_run_id: UUID) -> int | None:
     return int(fence) if id == str(flow_run_id) and fence.isdecimal() else None
 
 
+NO_FENCE = 0
+"""In the place of a fence, of a run from a server that gives none: claims count from 1."""
+
+
 class Lease(Struct, kw_only=True):
     """Until when the holder owns the run, and the number that its writes must carry."""
 

@@ -58,7 +58,7 @@ class WorkPool(Struct, kw_only=True):
     launch_rate: LaunchRate | None = None
 
 
-class WorkPoolCreate(PauseNote, kw_only=True):
+class WorkPoolCreate(PauseNote, kw_only=True, omit_defaults=True):  # other servers refuse keys that they do not know
     """Body that creates a pool; its `default` queue is made with it."""
 
     name: Name

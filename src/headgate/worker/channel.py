@@ -1,4 +1,7 @@
-"""The worker's line to the API: says once when it is cut and once when it is back, and can insist on a call."""
+"""The worker's line to the API: says once when it is cut and once when it is back, and can insist on a call.
+
+It alone knows whether a server of ours is at the other end, or one of Prefect's.
+"""
 
 import asyncio
 import logging
@@ -10,7 +13,8 @@ from headgate.client.call import Call
 from headgate.client.client import AsyncClient
 from headgate.client.transport import Request, Response
 from headgate.clock import monotonic
-from headgate.errors import HeadgateError, Unavailable
+from headgate.errors import HeadgateError, NotFound, Unavailable
+from headgate.worker.prefect_server import POLL_SECONDS, PrefectServer, is_other_side
 from headgate.worker.waiting import pauses
 
 T = TypeVar("T")
@@ -38,12 +42,13 @@ class Channel:
         self._starting = False
         self._monotonic = monotonic
         self._cut_at: float | None = None
+        self._other: PrefectServer | None = None
 
     async def send(self, call: Call[T], *, within: float | None = None) -> T:
         """The answer to one try of at most `within` seconds; otherwise like `AsyncClient.send`."""
         try:
             async with asyncio.timeout(within):
-                answer = await self._client.send(call)
+                answer = await self._answer(call)
         except Exception as error:
             if is_transient(error):
                 self._note_cut(error)
@@ -74,6 +79,23 @@ class Channel:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
+
+    async def _answer(self, call: Call[T]) -> T:
+        """Of a server that turns out to know no leases or claims: in its own protocol, then and ever after."""
+        if self._other is not None:
+            return await self._other.send(call)
+        try:
+            return await self._client.send(call)
+        except NotFound:
+            if not await is_other_side(self._client, call):
+                raise
+        self._logger.info(
+            "The server is one of Prefect's, which knows no claims: it is asked for work every %g s, runs are claimed by "
+            "proposing Pending, and they are not taken over if this process dies.",
+            POLL_SECONDS,
+        )
+        self._other = PrefectServer(self._client, logger=self._logger)
+        return await self._other.send(call)
 
     def _note_cut(self, error: BaseException) -> None:
         if self._cut_at is None:

@@ -12,7 +12,7 @@ from headgate.core.templates import Layer, check_references, render, validate_va
 from headgate.errors import Invalid
 from headgate.flows.loading import directories_of
 from headgate.flows.reporter import Assignment
-from headgate.schema.claims import Grant
+from headgate.schema.claims import NO_FENCE, Grant
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun
 from headgate.settings import Settings, database_url, env_name
@@ -43,7 +43,10 @@ def prepare(
     command = deployment.command if deployment is not None else None
     env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}
     # A command does not report for itself, so it gets no fence: the worker holds it.
-    env |= {PARAMETERS: json.dumps(run.parameters)} if command else {FENCE: str(grant.lease.fence)}
+    if command:
+        env[PARAMETERS] = json.dumps(run.parameters)
+    elif grant.lease.fence != NO_FENCE:
+        env[FENCE] = str(grant.lease.fence)
     directory = _configured_directory(configuration)
     if command and deployment is not None:
         directory = code_directory(deployment, run, directory)

@@ -17,6 +17,7 @@ from msgspec import inspect as types
 from headgate.client import calls
 from headgate.client.call import Call
 from headgate.schema.claims import ClaimRequest
+from headgate.schema.events import RESOURCE
 from headgate.schema.schedules import Schedule
 
 DOCUMENT = msgspec.json.decode((Path(__file__).parents[2] / "openapi.json").read_bytes())
@@ -56,6 +57,8 @@ def _builtins(type: types.Type) -> Any:
     match type:
         case types.StructType(cls=cls) if cls is Schedule:
             return {"cron": "0 9 * * *"}  # one of three fields, which the type cannot say
+        case types.DictType(value_type=types.StrType()):
+            return {RESOURCE: "text"}  # the label without which nothing is a resource
         case types.StructType(fields=fields):
             required = [field for field in fields if field.required]
             return {field.encode_name: _builtins(field.type) for field in required}

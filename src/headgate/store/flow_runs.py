@@ -278,30 +278,7 @@ async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
 def _locked(row: Row) -> LockedRun:
     policy = convert(row["empirical_policy"], FlowRunPolicy)
     details = convert(row["state_details"] or {}, StateDetails)
-    delays = policy.retry_delay if policy.retry_delay is not None else policy.retry_delay_seconds
-    current = Current(
-        type=_TYPES.get(row["state_type"]),
-        name=row["state_name"],
-        timestamp=row["state_timestamp"],
-        scheduled_time=details.scheduled_time,
-        transition_id=details.transition_id,
-        has_deployment=row["deployment_id"] is not None,
-        run_count=row["run_count"],
-        retries=policy.retries if policy.retries is not None else policy.max_retries,
-        retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
-        fence=row["fence"],
-        held=row["lease_expires_at"] is not None,
-        restarts=row["restarts"],
-        restarts_begun=row["restarts_begun"],
-        infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
-        pausing=Pausing(
-            keys=frozenset(policy.pause_keys or ()),
-            resuming=bool(policy.resuming),
-            timeout=details.pause_timeout,
-            suspended=details.pause_reschedule,
-            is_child=row["parent_task_run_id"] is not None,
-        ),
-    )
+    current = _current(row, policy, details)
     state = None
     if current.type is not None:
         state = State(
@@ -336,6 +313,33 @@ def _locked(row: Row) -> LockedRun:
         is_limited=bool(row["is_limited"]),
         parent_task_run_id=row["parent_task_run_id"],
         policy=policy,
+    )
+
+
+def _current(row: Row, policy: FlowRunPolicy, details: StateDetails) -> Current:
+    delays = policy.retry_delay if policy.retry_delay is not None else policy.retry_delay_seconds
+    return Current(
+        type=_TYPES.get(row["state_type"]),
+        name=row["state_name"],
+        timestamp=row["state_timestamp"],
+        scheduled_time=details.scheduled_time,
+        transition_id=details.transition_id,
+        has_deployment=row["deployment_id"] is not None,
+        run_count=row["run_count"],
+        retries=policy.retries if policy.retries is not None else policy.max_retries,
+        retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
+        fence=row["fence"],
+        held=row["lease_expires_at"] is not None,
+        restarts=row["restarts"],
+        restarts_begun=row["restarts_begun"],
+        infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
+        pausing=Pausing(
+            keys=frozenset(policy.pause_keys or ()),
+            resuming=bool(policy.resuming),
+            timeout=details.pause_timeout,
+            suspended=details.pause_reschedule,
+            is_child=row["parent_task_run_id"] is not None,
+        ),
     )
 
 

@@ -204,7 +204,7 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
         infrastructure_document_id=a_flow().id,
         enforce_parameter_schema=False,
     )
-    bare = a_deployment(flow, "bare", command="echo 'hi'")
+    bare = a_deployment(flow, "bare", command="echo 'hi'", parameter_openapi_schema={})
     for deployment in (full, bare):
         assert await database.write(lambda tx, it=deployment: deployments.insert(tx, it))  # type: ignore[misc]
     assert not await database.write(lambda tx: deployments.insert(tx, a_deployment(flow, ODD)))
@@ -221,7 +221,12 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
     for deployment in (full, bare):
         found = await database.read(lambda tx, it=deployment: deployments.get(tx, it.id, now=NOW))  # type: ignore[misc]
         assert found
-        assert msgspec.structs.replace(found, status=None, global_concurrency_limit=None) == deployment
+        assert (found.schedule, found.is_schedule_active) == (
+            found.schedules[-1].schedule if found.schedules else None,
+            not found.paused,
+        )
+        derived = {name: getattr(deployment, name) for name in ("status", "schedule", "is_schedule_active")}
+        assert msgspec.structs.replace(found, global_concurrency_limit=None, **derived) == deployment
     by_name = await database.read(lambda tx: deployments.get_by_name(tx, flow.name, ODD, now=NOW))
     assert by_name
     assert by_name.id == full.id

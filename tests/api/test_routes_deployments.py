@@ -138,7 +138,6 @@ async def test_what_a_deployment_refers_to_must_exist(
         ({"schedules": [{"schedule": {}}]}, ["schedules", 0, "schedule"]),
         ({"schedules": [{"schedule": {**HOURLY, "interval": 5}}]}, ["schedules", 0, "schedule"]),
         ({"schedules": [{"schedule": {**HOURLY, "extra": 1}}]}, ["schedules", 0, "schedule", "extra"]),
-        ({"schedules": [{"schedule": HOURLY, "slug": "a"}, {"schedule": DAILY, "slug": "a"}]}, ["schedules", 1, "slug"]),
         ({"schedules": [{"schedule": HOURLY, "max_scheduled_runs": 0}]}, ["schedules", 0, "max_scheduled_runs"]),
         ({"concurrency_options": {"collision_strategy": "PUSH"}}, ["concurrency_options", "collision_strategy"]),
     ],

@@ -133,3 +133,63 @@ class TestAutomations:
         assert (got.status, got.json) == (202, None)
         assert (await any_api.get(f"/automations/related-to/{mine}")).json == []
         assert (await any_api.post("/automations/count", b"")).json == 1
+
+
+ACTIONS = [
+    ({"type": "do-nothing"}, {"type": "do-nothing"}),
+    (
+        {"type": "run-deployment", "deployment_id": NOBODY, "parameters": {"a": 1}},
+        {
+            "type": "run-deployment",
+            "source": "selected",
+            "deployment_id": NOBODY,
+            "parameters": {"a": 1},
+            "job_variables": None,
+            "schedule_after": 0.0,
+        },
+    ),
+    (
+        {"type": "pause-work-queue", "source": "inferred"},
+        {"type": "pause-work-queue", "source": "inferred", "work_queue_id": None},
+    ),
+    (
+        {"type": "change-flow-run-state", "state": "FAILED"},
+        {"type": "change-flow-run-state", "name": None, "state": "FAILED", "message": None, "force": False},
+    ),
+]
+
+
+@pytest.mark.parametrize(("action", "whole"), ACTIONS)
+async def test_an_action_has_all_of_its_fields(any_api: Any, action: dict[str, Any], whole: dict[str, Any]) -> None:
+    body = {"name": "a", "trigger": TRIGGER, "actions": [], "actions_on_resolve": [action]}
+    made = (await any_api.post("/automations/", body)).json
+    assert made["actions_on_resolve"] == [whole]
+    assert (await any_api.put(f"/automations/{made['id']}", body | {"actions": [action]})).status == 204
+    assert (await any_api.get(f"/automations/{made['id']}")).json["actions"] == [whole]
+
+
+@pytest.mark.parametrize(
+    ("action", "field"),
+    [
+        ({"type": "nope"}, "type"),
+        ({}, "type"),
+        ({"type": "run-deployment"}, "deployment_id"),
+        ({"type": "run-deployment", "deployment_id": "x"}, "deployment_id"),
+        ({"type": "pause-work-pool", "source": "inferred", "work_pool_id": NOBODY}, "work_pool_id"),
+        ({"type": "pause-work-pool", "source": "other"}, "source"),
+        ({"type": "change-flow-run-state"}, "state"),
+        ({"type": "change-flow-run-state", "state": "NOPE"}, "state"),
+        ({"type": "send-notification", "block_document_id": NOBODY}, "body"),
+    ],
+)
+async def test_an_action_that_is_not_whole_is_refused(api: Any, action: dict[str, Any], field: str) -> None:
+    got = await api.post("/automations/", {"name": "a", "trigger": TRIGGER, "actions": [{"type": "do-nothing"}, action]})
+    assert got.status == 422
+    assert got.json["exception_detail"][0]["loc"] == ["body", "actions", 1, field]
+
+
+async def test_events_must_be_able_to_stay_away(api: Any) -> None:
+    for within, status in ((9, 422), (10, 201)):
+        trigger = TRIGGER | {"posture": "Proactive", "within": within}
+        got = await api.post("/automations/", {"name": "a", "trigger": trigger, "actions": []})
+        assert got.status == status, got.json

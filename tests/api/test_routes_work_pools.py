@@ -312,3 +312,27 @@ async def test_a_pool_explains_itself(api: Any) -> None:
     assert (queue["name"], queue["due"], queue["served"]) == ("default", 1, False)
     assert (queue["oldest"]["flow_run_id"], queue["oldest"]["gate"]["kind"]) == (run["id"], "no worker")
     assert (await api.get("/work_pools/nowhere/explain")).status == 404
+
+
+@pytest.mark.parametrize("name", [" ", "''", "' '", '""'])
+async def test_a_name_is_more_than_spaces_and_quotes(api: Any, name: str) -> None:
+    got = await api.post("/work_pools/", {"name": name, "type": "process"})
+    assert got.status == 422
+    assert got.json["exception_detail"][0]["loc"] == ["body", "name"]
+    assert "name cannot be an empty string" in got.json["exception_detail"][0]["msg"]
+
+
+async def test_the_words_that_clients_look_for_stand_in_a_templates_refusal(api: Any) -> None:
+    await api.pool()
+    halved: dict[str, Any] = {"job_configuration": {}}
+    undeclared = {"job_configuration": {"a": {"b": "{{ other }}"}}, "variables": {"properties": {"c": {}}}}
+    for template, words in (
+        (halved, "must contain both a `job_configuration` key and a `variables` key."),
+        (undeclared, "uses the following undeclared variable(s): other."),
+    ):
+        for got in (
+            await api.post("/work_pools/", {"name": "new", "base_job_template": template}),
+            await api.patch("/work_pools/pool", {"base_job_template": template}),
+        ):
+            assert got.status == 422
+            assert words in got.json["exception_detail"][0]["msg"]

@@ -28,7 +28,7 @@ async def test_a_queue_is_made_in_its_pool(api: Any) -> None:
         "created": "2026-03-02T09:00:00Z",
         "updated": "2026-03-02T09:00:00Z",
         "name": "q",
-        "description": None,
+        "description": "",
         "is_paused": False,
         "concurrency_limit": None,
         "priority": 2,
@@ -119,7 +119,7 @@ async def test_the_default_queue_stays(api: Any) -> None:
     assert (await api.patch(f"/work_queues/{pool['default_queue_id']}", {"name": "x"})).status == 409
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/status"), ("PATCH", ""), ("DELETE", "")])
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("PATCH", ""), ("DELETE", "")])
 async def test_an_unknown_queue_is_told(api: Any, some_id: Any, method: str, path: str) -> None:
     got = await api.send(method, f"/work_queues/{some_id}{path}", {} if method == "PATCH" else b"")
     assert (got.status, got.json) == (404, {"detail": "Work Queue not found."})
@@ -213,5 +213,13 @@ async def test_a_queues_runs_are_listed_bare(api: Any) -> None:
 
 
 async def test_runs_of_a_queue_that_is_not_there(api: Any, some_id: Any) -> None:
-    got = await api.post(f"/work_queues/{some_id}/get_runs", {})
-    assert (got.status, got.json) == (404, {"detail": "Work Queue not found."})
+    for got in (await api.post(f"/work_queues/{some_id}/get_runs", {}), await api.get(f"/work_queues/{some_id}/status")):
+        assert (got.status, got.json) == (404, {"exception_message": "Work Queue not found."})
+
+
+async def test_a_poll_shows_a_page_at_most(api: Any) -> None:
+    pool = await api.pool()
+    for path in ("/work_pools/pool/get_scheduled_flow_runs", f"/work_queues/{pool['default_queue_id']}/get_runs"):
+        assert (await api.post(path, {"limit": 200})).status == 200
+        got = await api.post(path, {"limit": 201})
+        assert (got.status, got.json) == (422, {"detail": "Invalid limit: must be less than or equal to 200."})

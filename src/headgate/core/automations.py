@@ -9,6 +9,8 @@ from headgate.errors import Invalid
 _POSTURES = ("Reactive", "Proactive")
 _REQUIRED = ("any", "all")
 DEEPEST = 20
+SHORTEST_PROACTIVE = 10
+"""Seconds that events must be able to stay away."""
 
 
 def completed(
@@ -46,6 +48,12 @@ def _event(trigger: Mapping[str, Any], id: str, at: str) -> dict[str, Any]:
     if not isinstance(threshold, int) or isinstance(threshold, bool):
         raise Invalid("The threshold is a whole number.", field=f"{at}.threshold", value=threshold)
     within = _seconds(trigger.get("within", 0), f"{at}.within")
+    if posture == "Proactive" and (within or 0) < SHORTEST_PROACTIVE:
+        raise Invalid(
+            f"`within` for Proactive triggers must be greater than or equal to {SHORTEST_PROACTIVE} seconds.",
+            field=f"{at}.within",
+            value=within,
+        )
     return {
         "type": "event",
         "id": id,

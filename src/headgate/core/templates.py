@@ -28,7 +28,7 @@ from headgate.core.placeholders import (
     whole,
 )
 from headgate.core.rendering import Origin, Origins, Rendering, resolve
-from headgate.core.template_lint import advise, defaults_of, lint, properties_of
+from headgate.core.template_lint import Finding, advise, defaults_of, lint, properties_of
 from headgate.errors import Invalid
 
 BY_NAME = "env"
@@ -102,8 +102,20 @@ def check(template: Mapping[str, Any]) -> None:
     """
     for finding in lint(template):
         if finding.is_error:
-            words = f"base job template: {finding.pointer} {finding.reason}"
+            words = f"{_words_of_old(finding)}base job template: {finding.pointer} {finding.reason}"
             raise Invalid(words, field=f"base_job_template.{finding.dotted}", value=finding.value)
+
+
+def _words_of_old(finding: Finding) -> str:
+    """What existing clients and their tests look for in the message, before our own words."""
+    if len(finding.path) == 1:
+        return "The `base_job_template` must contain both a `job_configuration` key and a `variables` key. "
+    if finding.path[0] == "job_configuration" and "no such variable" in finding.reason:
+        return (
+            "The variables specified in the job configuration template must be present as properties in the variables "
+            f"schema. Your job configuration uses the following undeclared variable(s): {finding.value}. "
+        )
+    return ""
 
 
 def validate_variables(template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None) -> None:

@@ -1,9 +1,12 @@
 """Use cases of automations: kept as clients wish, and not evaluated."""
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec.structs import asdict
 
+from headgate.core.automation_actions import completed_action
 from headgate.core.automations import completed
 from headgate.errors import NotFound
 from headgate.ids import uuid7
@@ -24,10 +27,19 @@ async def create(scope: Scope, body: AutomationCreate) -> Automation:
     now = scope.now
     given = asdict(body)
     owner = given.pop("owner_resource")
-    given["trigger"] = completed(body.trigger, lambda: uuid7(now))
+    given |= _completed(body, now)
     automation = Automation(id=uuid7(now), created=now, updated=now, **given)
     await scope.store.write(lambda tx: rows.insert(tx, automation, owner))
     return automation
+
+
+def _completed(body: AutomationUpdate, now: datetime) -> dict[str, Any]:
+    """The trigger and the actions with all of their fields."""
+    lists = {name: getattr(body, name) for name in ("actions", "actions_on_trigger", "actions_on_resolve")}
+    return {"trigger": completed(body.trigger, lambda: uuid7(now))} | {
+        name: [completed_action(each, at=f"{name}[{index}]") for index, each in enumerate(actions)]
+        for name, actions in lists.items()
+    }
 
 
 async def get(scope: Scope, id: UUID) -> Automation:
@@ -53,7 +65,7 @@ async def count(scope: Scope, query: AutomationQuery) -> int:
 async def replace(scope: Scope, id: UUID, body: AutomationUpdate) -> None:
     """Have an automation be as the body says."""
     now = scope.now
-    given = asdict(body) | {"trigger": completed(body.trigger, lambda: uuid7(now)), "updated": now}
+    given = asdict(body) | _completed(body, now) | {"updated": now}
 
     async def unit(tx: Tx) -> None:
         automation = _found(await rows.get(tx, id))

@@ -9,7 +9,7 @@ from headgate.core import schedules as rules
 from headgate.core.pauses import pause_after
 from headgate.core.redeploy import match_schedules
 from headgate.core.templates import validate_variables
-from headgate.errors import Invalid, NotFound
+from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, DeploymentSchedule, DeploymentScheduleCreate, DeploymentScheduleUpdate
 from headgate.schema.pauses import PauseNote
@@ -22,7 +22,7 @@ from headgate.store.database import Tx
 
 
 def check(wanted: Sequence[DeploymentScheduleCreate]) -> None:
-    """`Invalid` for a schedule that cannot fire, or a slug that is given twice."""
+    """`Invalid` for a schedule that cannot fire; `Conflict` for a slug that is given twice."""
     slugs: set[str] = set()
     for index, want in enumerate(wanted):
         try:
@@ -30,7 +30,7 @@ def check(wanted: Sequence[DeploymentScheduleCreate]) -> None:
         except Invalid as error:
             raise Invalid(str(error), field=f"schedules[{index}].schedule.{error.field}", value=error.value) from None
         if want.slug is not None and want.slug in slugs:
-            raise Invalid("Two schedules have the same slug.", field=f"schedules[{index}].slug", value=want.slug)
+            raise _taken(want.slug)
         slugs |= {want.slug} if want.slug else set()
 
 
@@ -142,9 +142,9 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
     async def unit(tx: Tx) -> tuple[list[DeploymentSchedule], UUID | None]:
         deployment = await _locked(scope, tx, deployment_id)
         taken = {schedule.slug for schedule in deployment.schedules if schedule.slug}
-        for index, want in enumerate(body):
+        for want in body:
             if want.slug in taken:
-                raise Invalid("The deployment has a schedule of that slug.", field=f"[{index}].slug", value=want.slug)
+                raise _taken(want.slug)
         await check_job_variables(scope, tx, deployment, body, field="")
         made = await insert(scope, tx, deployment_id, body)
         await scheduling.materialise_deployment(scope, tx, deployment)
@@ -164,7 +164,7 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
         deployment, schedule = await _schedule(scope, tx, deployment_id, id)
         taken = {other.slug for other in deployment.schedules if other.slug and other.id != id}
         if body.slug in taken:
-            raise Invalid("The deployment has a schedule of that slug.", field="slug", value=body.slug)
+            raise _taken(body.slug)
         _apply(body, schedule, scope)
         if body.job_variables is not UNSET:
             await check_job_variables(scope, tx, deployment, [schedule])
@@ -208,6 +208,10 @@ async def delete(scope: Scope, deployment_id: UUID, id: UUID) -> None:
         await rows.delete(tx, id)
 
     await scope.store.write(unit)
+
+
+def _taken(slug: object) -> Conflict:
+    return Conflict(f"Schedule slugs must be unique within a deployment; {slug!r} is there already.")
 
 
 async def _locked(scope: Scope, tx: Tx, id: UUID) -> Deployment:

@@ -31,6 +31,7 @@ from headgate.schema.pauses import PauseNote
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_queues import WorkQueue
 from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
+from headgate.services.hydration import hydrated
 from headgate.services.pages import numbered
 from headgate.services.scope import Scope
 from headgate.store import deployments as rows
@@ -188,6 +189,7 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
     if body.labels is not UNSET:
         deployment.labels = deployment.labels | body.labels
     if body.parameters is not UNSET or body.parameter_openapi_schema is not UNSET:
+        deployment.parameters = await hydrated(tx, deployment.parameters, of="deployment")
         _check_parameters(deployment)
     if deployment.concurrency_key is not None and _concerns_key(body):
         expression = deployment.concurrency_key.expression

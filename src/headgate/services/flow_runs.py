@@ -14,7 +14,7 @@ from headgate.core.names import run_name
 from headgate.core.parameters import check_parameters
 from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance, estimated_start_delta
 from headgate.core.templates import validate_variables
-from headgate.errors import Conflict, HeadgateError, Invalid, NotFound
+from headgate.errors import BadRequest, Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.deployments import Deployment, KeyStrategy
 from headgate.schema.filters import FlowRunPageQuery, FlowRunQuery
@@ -30,6 +30,7 @@ from headgate.schema.flow_runs import (
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.services import key_collisions, pages, task_states, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
+from headgate.services.hydration import hydrated
 from headgate.services.scope import Scope
 from headgate.services.task_states import ChildState
 from headgate.store import deployments as deployment_rows
@@ -191,6 +192,8 @@ async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deploy
     if flow_id is None or (creation.flow_id and creation.flow_id not in flows):
         raise Conflict(f"There is no flow with id {creation.flow_id}.")
     parameters = (deployment.parameters if deployment else {}) | (body.parameters or {})
+    if creation.flow_id is None:
+        parameters = await hydrated(tx, parameters, of="flow run")
     if deployment is not None:
         _check_parameters(deployment, body, parameters)
     run = new_run(flow_id, creation.now, body, deployment=deployment, parameters=parameters)
@@ -238,6 +241,11 @@ async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> 
     """Send the run to another queue than its deployment's, made if need be."""
     pool_name = creation.work_pool_name or run.work_pool_name
     if pool_name is None:
+        if creation.flow_id is None:
+            raise BadRequest(
+                f"Cannot create flow run in work queue {name!r}: deployment {creation.deployment_id} has no work pool. "
+                "Leave work_queue_name out, or give the deployment a pool."
+            )
         return
     pool = await pool_rows.lock(tx, pool_name)
     if pool is None:
@@ -281,7 +289,7 @@ def new_run(
         parent_task_run_id=body.parent_task_run_id,
         infrastructure_document_id=body.infrastructure_document_id
         or (deployment.infrastructure_document_id if deployment else None),
-        job_variables=body.job_variables,
+        job_variables=body.job_variables or {},
     )
     _begin(run, body.state or StateCreate(type=StateType.SCHEDULED), at=now)
     return run

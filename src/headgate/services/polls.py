@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import structs
 
 from headgate.core import patience
+from headgate.schema.filters import Page
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
 from headgate.schema.work_queues import GetQueueRuns
@@ -20,9 +21,8 @@ from headgate.store import flow_runs as run_rows
 from headgate.store import work_queues as queue_rows
 from headgate.store.claims import Lanes
 from headgate.store.database import Tx
+from headgate.store.paging import size_of
 from headgate.store.work_pools import LockedPool
-
-_MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ async def _poll(
     await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=now)
     span = after or EVER, before or now + timedelta(days=36_500)
     queues = [queue.lane for queue in polled.queues.values()]
-    room = _MOST if limit is None else min(limit, _MOST)
+    room = size_of(Page(limit=limit))
     admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room, now=now)
     if not admitted.runs:
         next_due = await rows.next_due(tx, pool.id, after=span[1]) if waits else None

@@ -7,7 +7,7 @@ from msgspec.structs import asdict
 
 from headgate.core import templates
 from headgate.core.pauses import pause_after
-from headgate.errors import Conflict, Forbidden
+from headgate.errors import Conflict, Forbidden, Invalid
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
@@ -33,6 +33,8 @@ async def create(scope: Scope, body: WorkPoolCreate) -> WorkPool:
 async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
     if body.name.lower().startswith(RESERVED):
         raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
+    if not body.name.strip("'\" "):
+        raise Invalid("name cannot be an empty string, nor spaces and quotes alone", field="name", value=body.name)
     now = scope.now
     queue_id = uuid7(now)
     pool = WorkPool(

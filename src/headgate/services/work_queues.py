@@ -49,7 +49,7 @@ async def insert(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate) 
         created=now,
         updated=now,
         name=body.name,
-        description=body.description,
+        description=body.description or "",
         is_paused=body.is_paused,
         concurrency_limit=body.concurrency_limit,
         work_pool_id=pool.id,

@@ -37,7 +37,7 @@ async def read_work_queue_by_id(scope: Scope, id: UUID) -> WorkQueue:
     return await work_queues.get(scope, id)
 
 
-@router.get("/{id}/status")
+@router.get("/{id}/status", error_key="exception_message")
 async def read_work_queue_status(scope: Scope, id: UUID) -> WorkQueueStatusDetail:
     """A queue's health."""
     return await work_queues.status(scope, id)
@@ -49,7 +49,7 @@ async def read_work_queue_concurrency_status(scope: Scope, id: UUID, body: Queue
     return await occupancy.of_queue(scope, id, body or QueueOccupancyQuery())
 
 
-@router.post("/{id}/get_runs")
+@router.post("/{id}/get_runs", error_key="exception_message")
 async def poll_work_queue(scope: Scope, id: UUID, body: GetQueueRuns | None) -> list[FlowRun]:
     """Runs of a queue that could start now, without claiming them."""
     return await polls.poll_queue(scope, id, body or GetQueueRuns())

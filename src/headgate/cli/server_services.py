@@ -70,7 +70,7 @@ def status(*, output: Output = "table", session: InSession) -> int:
     return 0 if pid else 1
 
 
-@app.command(alias="list")
+@app.command
 def ls(*, output: Output = "table", session: InSession) -> None:
     """List the background jobs, and which server leads at each, since when.
 

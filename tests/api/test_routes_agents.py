@@ -21,6 +21,7 @@ async def test_a_claim_makes_an_agent_known(api: Any) -> None:
         "cancel": [],
         "drain": False,
         "held": [],
+        "strays": [],
         "pools": [{"name": "p", "type": "prefect-agent", "base_job_template": {}, "paused": False}],
     }
     got = await api.get(f"/agents/{AGENT}")

@@ -1,5 +1,6 @@
 """What the `/filter` grammar means, said again in plain Python over records in memory, one by one."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +112,14 @@ def holds(f: Any, value: Any) -> bool | None:
     raise AssertionError(f)
 
 
+def wild(value: str | None, f: NameFilter) -> bool:
+    """As a name, but `%` stands for any text and `_` for any character."""
+    parts = {"%": ".*", "_": "."}
+    pattern = "".join(parts.get(c, re.escape(c)) for c in (f.like_ or "").lower())
+    found = value is not None and re.search(pattern, value.lower(), re.DOTALL) is not None
+    return combined([among(value, f.any_), None if f.like_ is None else found])
+
+
 def worded(value: str | None, f: NameFilter | QueueNameFilter | TextFilter) -> bool:
     match f:
         case NameFilter():
@@ -172,6 +181,8 @@ class Reference:
             "flow_runs.next_scheduled_start_time": lambda run, f: holds(f, run.next_scheduled_start_time),
             "deployments.is_schedule_active": lambda it, f: None if f.eq_ is None else it.paused is not f.eq_,
             "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),
+            "variables.name": lambda variable, f: wild(variable.name, f),
+            "variables.value": lambda variable, f: wild(None if variable.value is None else str(variable.value), f),
             "workers.status": lambda worker, f: holds(f, self._status(worker)),
             "agents.status": lambda agent, f: holds(f, self._status(agent)),
             "logs.text": lambda line, f: searched(f"{line.message} {line.name}".lower(), f.query.lower().split()),

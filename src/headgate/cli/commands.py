@@ -63,8 +63,16 @@ Global options:
 Exit codes: 0 done, 1 failed or refused, 2 the command line is wrong."""
 
 
+_LONGEST = 12
+"""Names over so many characters have a line of their own."""
+
+
+def _beside(name: str, width: int) -> str:
+    return f"{name:<{width}}" if len(name) <= _LONGEST else f"{name}\n  {'':<{width}}"
+
+
 def root_help() -> str:
     """What `headgate --help` prints."""
-    width = max(map(len, COMMANDS)) + 2
-    lines = (f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items())
+    width = max(len(name) for name in COMMANDS if len(name) <= _LONGEST) + 2
+    lines = (f"  {_beside(name, width)}{command.help}" for name, command in COMMANDS.items())
     return _ROOT_HELP.format(commands="\n".join(lines))

@@ -76,8 +76,8 @@ def _of_runs(tx: Tx, selected: Selected, source: Source, p: Params) -> str:
     f = selected.filter
     condition = event_condition(f, source, p, tx.dialect)
     since = max((time for time in (f.occurred.since, selected.runs_since) if time), default=None)
-    if since is not None:  # a state's id is never older than its time
-        condition += f" AND s.id >= {p.one(first_at(since), 'uuid')}"
+    if since is not None:  # by the id, too, which is never older than the time and is what is indexed
+        condition += f" AND s.timestamp >= {p.one(since, 'timestamptz')} AND s.id >= {p.one(first_at(since), 'uuid')}"
     if (runs := runs_meant(f)) is not None:
         condition += f" AND s.flow_run_id IN {p.many([*runs], 'uuid')}"
     return source.select(condition)

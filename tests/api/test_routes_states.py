@@ -29,6 +29,8 @@ async def in_state(api: Any, kind: str, **fields: Any) -> dict[str, Any]:
 
 
 CLAIMED_TWICE = "This run is in a PENDING state and cannot transition to a PENDING state."
+NOT_RUNNING = "Cannot pause flows that are not currently running."
+PAUSED = "This run cannot transition to the PENDING state from the PAUSED state."
 CANCELLING = "Cannot transition flows that are cancelling to a state other than Cancelled."
 
 
@@ -37,6 +39,10 @@ CANCELLING = "Cannot transition flows that are cancelling to a state other than 
     [
         ("SCHEDULED", "PENDING", 201, "ACCEPT", None, "PENDING"),
         ("SCHEDULED", "RUNNING", 201, "ACCEPT", None, "RUNNING"),
+        ("SCHEDULED", "PAUSED", 200, "REJECT", NOT_RUNNING, "SCHEDULED"),
+        ("PENDING", "PAUSED", 200, "REJECT", NOT_RUNNING, "PENDING"),
+        ("PAUSED", "PAUSED", 200, "REJECT", NOT_RUNNING, "PAUSED"),
+        ("PAUSED", "PENDING", 200, "REJECT", PAUSED, "PAUSED"),
         (
             "SCHEDULED",
             "CANCELLING",
@@ -75,10 +81,7 @@ async def test_a_proposal_is_answered_as_existing_clients_expect(
     assert got.json["details"] == details
     now = (await api.get(f"/flow_runs/{run['id']}")).json
     assert (now["state_type"], now["state"]["type"]) == (then, then)
-    if answer in ("ACCEPT", "REJECT"):
-        assert got.json["state"] == now["state"]
-    else:
-        assert got.json["state"] is None
+    assert got.json["state"] == now["state"]
 
 
 async def test_a_replay_gets_the_state_that_the_first_call_made(api: Any) -> None:
@@ -97,6 +100,71 @@ async def test_a_claimed_run_may_be_called_submitting(api: Any) -> None:
     run = await in_state(api, "PENDING")
     got = await api.set_state(run, "PENDING", name="Submitting")
     assert (got.status, got.json["state"]["name"]) == (201, "Submitting")
+    again = await api.set_state(run, "PENDING", name="Submitting")
+    assert (again.status, again.json["status"], again.json["details"]["reason"]) == (200, "ABORT", CLAIMED_TWICE)
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        ("SCHEDULED", None),
+        ("PENDING", "Only scheduled flows can be marked late."),
+        ("FAILED", "Only scheduled flows can be marked late."),
+    ],
+)
+async def test_scheduled_runs_can_be_late_once(api: Any, start: str, reason: str | None) -> None:
+    run = await in_state(api, start)
+    got = await api.set_state(run, "SCHEDULED", name="Late")
+    assert got.json["details"].get("reason") == reason
+    assert got.json["status"] == ("REJECT" if reason else "ACCEPT")
+    again = await api.set_state(run, "SCHEDULED", name="Late")
+    assert again.json["details"]["reason"] == (reason or "This flow run is already marked late.")
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_run_that_ends_before_it_began_began_at_its_end(any_api: Any, force: bool) -> None:
+    api = any_api
+    run = await api.run(state={"type": "SCHEDULED"})
+    api.clock.advance(seconds=30)
+    await api.set_state(run, "CANCELLING", force=force)
+    now = (await api.get(f"/flow_runs/{run['id']}")).json
+    assert (now["state_type"], now["start_time"], now["end_time"]) == ("CANCELLED", *["2026-03-02T09:00:30Z"] * 2)
+    assert (now["run_count"], now["estimated_start_time_delta"]) == (0, 30.0)
+
+
+async def test_what_ran_a_run_again_is_told_in_its_policy(any_api: Any) -> None:
+    api = any_api
+    await api.pool()
+    made = await api.deployment(work_pool_name="pool")
+    run = await api.deployed_run(made, empirical_policy={"retries": 2})
+
+    async def policy(*states: str, **fields: Any) -> Any:
+        for kind in states:
+            await api.set_state(run, kind, **fields)
+        got = (await api.get(f"/flow_runs/{run['id']}")).json["empirical_policy"]
+        return got["retry_type"], got["pause_keys"], got["resuming"]
+
+    assert await policy("RUNNING", "PAUSED", state_details={"pause_key": "k"}) == (None, ["k"], False)
+    assert await policy("RUNNING") == (None, ["k"], False)
+    assert await policy("FAILED") == ("in_process", [], False)  # its pauses fire again
+    assert await policy("RUNNING") == ("in_process", [], False)
+    assert await policy("FAILED") == (None, [], False)
+    assert await policy("SCHEDULED") == ("reschedule", [], False)
+    _, keys, _ = await policy("RUNNING", "PAUSED")
+    assert len(keys) == 1  # a pause that names no key has one of its own
+    assert await policy("SCHEDULED") == ("reschedule", [], False)
+    assert await policy("PAUSED", force=True, state_details={"pause_key": "k"}) == ("reschedule", [], False)
+
+
+async def test_a_pause_forgets_what_an_earlier_attempt_was_given(any_api: Any) -> None:
+    api = any_api
+    run = await api.run(state={"type": "RUNNING"})
+    for key in ("k-schema", "k-response", "other"):
+        await api.post(f"/flow_runs/{run['id']}/input", {"key": key, "value": "1"})
+    keyset = {"schema": "k-schema", "response": "k-response"}
+    await api.set_state(run, "PAUSED", state_details={"run_input_keyset": keyset})
+    left = await api.post(f"/flow_runs/{run['id']}/input/filter", {"prefix": ""})
+    assert [each["key"] for each in left.json] == ["other"]
 
 
 async def test_starting_before_the_time_waits(api: Any) -> None:
@@ -262,7 +330,8 @@ class TestLimits:
         assert (got.status, got.json["status"], got.json["details"]["reason"]) == (201, "REJECT", reason)
         state = got.json["state"]
         assert (state["type"], state["name"]) == ("SCHEDULED", "AwaitingConcurrencySlot")
-        assert state["state_details"]["scheduled_time"] == "2026-03-02T09:00:30Z"
+        # Its own time: polls hand it out when there is a slot, and not before.
+        assert state["state_details"]["scheduled_time"] == "2026-03-02T09:00:00Z"
         await api.set_state(first, "CANCELLED")
         assert (await api.set_state(second, "PENDING")).json["status"] == "ACCEPT"
 

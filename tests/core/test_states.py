@@ -1,7 +1,7 @@
 """Every pair of states has one answer, and the figures of a run follow from the states that it went through."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -41,10 +41,10 @@ EVERY: tuple[StateType | None, ...] = (None, *S)
 TABLE = """
             SCHEDULED PENDING RUNNING PAUSED CANCELLING COMPLETED FAILED CRASHED CANCELLED
 None                A        A       A      A        C          A        A      A        A
-SCHEDULED           A        A       A      A        C          A        A      A        A
-PENDING             A        x       A      A        A          A        A      A        A
+SCHEDULED           A        A       A      k        C          A        A      A        A
+PENDING             A        x       A      k        A          A        A      A        A
 RUNNING             A        x       A      A        A          A        A      A        A
-PAUSED              A        A       A      A        A          A        A      A        A
+PAUSED              A        k       A      k        A          A        A      A        A
 CANCELLING          k        k       k      k        k          k        k      k        A
 COMPLETED           A        x       x      x        x          x        x      x        x
 FAILED              A        x       x      x        x          x        x      x        x
@@ -119,7 +119,11 @@ def test_each_pair_has_the_answer_of_the_table(start: StateType | None, to: Stat
 
 @pytest.mark.parametrize(("start", "to", "mark"), CELLS)
 def test_force_is_accepted_from_everywhere_to_everywhere(start: StateType | None, to: StateType, mark: str) -> None:
+    """But for runs that are to stop and have nothing that could be stopped."""
     decision = answer(current(start, has_deployment=False), to, force=True)
+    if mark == "C":
+        assert mark_of(decision) == "C"
+        return
     assert isinstance(decision, Accept)
     assert decision.state.type is to
 
@@ -296,6 +300,24 @@ def test_a_retry_keeps_what_the_failure_said_and_can_be_replayed() -> None:
     assert instead.state_details.transition_id == transition
 
 
+@pytest.mark.parametrize(
+    ("name", "has_process", "mark"), [(AWAITING_RETRY, True, "A"), (AWAITING_RETRY, False, "C"), (LATE, True, "C")]
+)
+def test_a_retry_in_a_process_that_its_client_named_can_be_stopped(name: str, has_process: bool, mark: str) -> None:
+    run = current(S.SCHEDULED, name=name, has_process=has_process)
+    assert mark_of(answer(run, S.CANCELLING)) == mark_of(answer(run, S.CANCELLING, force=True)) == mark
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_result_is_not_lost_to_another_report_that_the_run_completed(force: bool) -> None:
+    done = current(S.COMPLETED, has_result=True)
+    for data in (None, {"type": "unpersisted"}):
+        assert not isinstance(answer(done, S.COMPLETED, data=data, force=force), Accept)
+    assert isinstance(answer(done, S.COMPLETED, data={"type": "reference"}, force=True), Accept)
+    assert answer(done, S.SCHEDULED) == Reject("Run is already COMPLETED.")
+    assert isinstance(answer(done, S.SCHEDULED, force=True), Accept)
+
+
 @pytest.mark.parametrize("start", [S.SCHEDULED, S.PENDING, S.PAUSED])
 def test_only_a_failure_of_running_code_is_retried(start: StateType) -> None:
     assert retry(current(start, run_count=1, retries=5)) is None
@@ -358,18 +380,18 @@ def test_the_run_time_is_the_sum_of_all_running_spans(history: list[Any]) -> Non
 
 
 @given(HISTORIES)
-def test_a_run_started_with_its_first_running_state_and_counts_them(history: list[Any]) -> None:
+def test_a_run_started_with_its_first_running_state_or_its_end_and_counts_them(history: list[Any]) -> None:
     timing, _, entries = live(history)
-    starts = [at for kind, at in entries if kind is S.RUNNING]
+    starts = [at for kind, at in entries if kind is S.RUNNING or kind in TERMINAL]
     assert timing.start_time == (starts[0] if starts else None)
-    assert timing.run_count == len(starts)
+    assert timing.run_count == sum(kind is S.RUNNING for kind, _ in entries)
 
 
 @given(HISTORIES)
 def test_only_a_final_state_ends_a_run(history: list[Any]) -> None:
     timing, _, entries = live(history)
-    kind, at = entries[-1]
-    assert timing.end_time == (at if kind in TERMINAL else None)
+    ends = [*takewhile(lambda entry: entry[0] in TERMINAL, reversed(entries))]
+    assert timing.end_time == (ends[-1][1] if ends else None)
 
 
 @given(HISTORIES)

@@ -38,7 +38,10 @@ _BROKEN = {
             SELECT 1 FROM flow_run_state s WHERE s.flow_run_id = r.id AND s.id = r.state_id AND s.type = r.state_type
                 AND s.name = r.state_name AND NOT EXISTS (
                     SELECT 1 FROM flow_run_state l WHERE l.flow_run_id = r.id AND l.id > s.id))""",
-    "a run that ran has a start": "SELECT count(*) FROM flow_run WHERE (run_count > 0) <> (start_time IS NOT NULL)",
+    "a run that ran has a start, and one that ended": """
+        SELECT count(*) FROM flow_run WHERE start_time IS NULL AND (run_count > 0 OR end_time IS NOT NULL)
+            OR start_time IS NOT NULL AND run_count = 0 AND NOT EXISTS (
+                SELECT 1 FROM flow_run_state s WHERE s.flow_run_id = flow_run.id AND s.timestamp = start_time)""",
     "a run has its detail": """
         SELECT count(*) FROM flow_run r LEFT JOIN flow_run_detail d ON d.flow_run_id = r.id WHERE d.name IS NULL""",
     "a run that waits can be reached": """

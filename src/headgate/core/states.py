@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, structs
@@ -25,11 +26,11 @@ _ANY_END = TERMINAL | {S.CANCELLING}
 
 NEXT: Mapping[StateType | None, frozenset[StateType]] = {
     None: frozenset(S),
-    S.SCHEDULED: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.PAUSED}) | _ANY_END,
+    S.SCHEDULED: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING}) | _ANY_END,
     # PENDING again only under another name (`Submitting`): a second claim is refused.
-    S.PENDING: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.PAUSED}) | _ANY_END,
+    S.PENDING: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING}) | _ANY_END,
     S.RUNNING: frozenset({S.SCHEDULED, S.RUNNING, S.PAUSED}) | _ANY_END,
-    S.PAUSED: frozenset({S.SCHEDULED, S.PENDING, S.RUNNING, S.PAUSED}) | _ANY_END,
+    S.PAUSED: frozenset({S.SCHEDULED, S.RUNNING}) | _ANY_END,
     S.CANCELLING: frozenset({S.CANCELLED}),
     S.COMPLETED: frozenset({S.SCHEDULED}),
     S.FAILED: frozenset({S.SCHEDULED}),
@@ -73,6 +74,10 @@ class Current:
     restarts_begun: int = 0
     infra_retries: InfraRetries | None = None
     pausing: Pausing = NEVER_PAUSED
+    has_process: bool = False
+    """Whether a client said in which process or job it runs."""
+    has_result: bool = False
+    """Whether its state leads to a result that was kept."""
 
     @property
     def attempts(self) -> int:
@@ -122,7 +127,11 @@ def decide(run: Current, proposed: StateCreate, *, now: datetime, force: bool = 
     if transition is not None and transition == run.transition_id:
         return Reject("This run has already made this state transition.")
     if force:
-        return Accept(_with_scheduled_time(run, proposed, now))
+        return (
+            _kept_result(run, proposed)
+            or _without_process(run, proposed)
+            or Accept(_with_scheduled_time(run, proposed, now))
+        )
     if run.held and fence is None and run.type is S.SCHEDULED and proposed.type is S.PENDING:
         return Abort("This run is held by the process that is to retry it.")
     return _refused(run, proposed) or _diverted(run, proposed, now) or Accept(_with_scheduled_time(run, proposed, now))
@@ -136,18 +145,40 @@ def _refused(run: Current, proposed: StateCreate) -> Decision | None:
     """Moves that the table does not have."""
     to = proposed.type
     if run.type is S.CANCELLING and to is not S.CANCELLED:
-        if to is S.CANCELLING:
-            return Reject("This run is being cancelled already.")
         return Reject("Cannot transition flows that are cancelling to a state other than Cancelled.")
     if to not in NEXT[run.type]:
         if run.type in TERMINAL and to is not S.PENDING:
             return Abort(f"Run is already in terminal state {run.type}.")
+        if to is S.PAUSED:
+            return Reject(suspensions.not_running(proposed))
+        if run.type is S.PAUSED:
+            return Reject(f"This run cannot transition to the {to} state from the {run.type} state.")
         return Abort(f"This run is in a {run.type} state and cannot transition to a {to} state.")
-    if run.type is S.PENDING and to is S.PENDING and proposed.name == NAMES[S.PENDING]:
+    if run.type is S.PENDING and to is S.PENDING and proposed.name in (NAMES[S.PENDING], run.name):
         return Abort("This run is in a PENDING state and cannot transition to a PENDING state.")
-    if run.type in TERMINAL and not run.has_deployment:
+    return _not_again(run, proposed) or _not_late(run, proposed)
+
+
+def _not_again(run: Current, proposed: StateCreate) -> Decision | None:
+    """What speaks against a run's going on that is over, or whose process left it."""
+    if run.type is S.COMPLETED and run.has_result:
+        return Reject("Run is already COMPLETED.")
+    if run.has_deployment:
+        return None
+    if run.type in TERMINAL:
         return Abort("Cannot reschedule a run without an associated deployment.")
+    if run.type is S.PAUSED and run.pausing.suspended and proposed.type in (S.SCHEDULED, S.RUNNING):
+        return Reject(f"Cannot reschedule a {(proposed.name or proposed.type).lower()} flow run without a deployment.")
     return None
+
+
+def _not_late(run: Current, proposed: StateCreate) -> Decision | None:
+    """What speaks against calling a run late."""
+    if proposed.type is not S.SCHEDULED or proposed.name != LATE:
+        return None
+    if run.type not in (None, S.SCHEDULED):
+        return Reject("Only scheduled flows can be marked late.")
+    return Reject("This flow run is already marked late.") if run.name == LATE else None
 
 
 def _diverted(run: Current, proposed: StateCreate, now: datetime) -> Decision | None:
@@ -160,18 +191,42 @@ def _diverted(run: Current, proposed: StateCreate, now: datetime) -> Decision | 
         case S.PAUSED if refused := suspensions.refusal(run.pausing, proposed, has_deployment=run.has_deployment):
             reason, stops = refused
             return Abort(reason) if stops else Reject(reason)
-        case S.CANCELLING if run.type is S.PAUSED and run.pausing.suspended:
-            state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
-            return Reject("Suspended flow run has no infrastructure to terminate.", _named(state))
+        case S.CANCELLING:
+            return _without_process(run, proposed)
         case S.RUNNING if run.type in (S.SCHEDULED, S.PENDING) and run.scheduled_time and run.scheduled_time > now:
             return Wait(ceil((run.scheduled_time - now).total_seconds()), "Scheduled time is in the future")
-        case S.CANCELLING if run.type in (None, S.SCHEDULED) and not run.held:
-            state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
-            return Reject("Scheduled flow run has no infrastructure to terminate.", _named(state))
         case S.FAILED if run.type is S.RUNNING and run.attempts <= run.retries:
             return Reject("Retrying", _retry(run, proposed, now))
         case S.CRASHED if run.type in (S.PENDING, S.RUNNING) and (policy := _restarts(run, proposed)) is not None:
             return Reject("Trying again on other infrastructure", _restart(run, policy, proposed, now))
+    return None
+
+
+def _without_process(run: Current, proposed: StateCreate) -> Decision | None:
+    """A run that is to stop and has nothing that could be stopped has stopped."""
+    if proposed.type is not S.CANCELLING:
+        return None
+    in_process = run.held or (run.has_process and run.name == AWAITING_RETRY)
+    if run.type in (None, S.SCHEDULED) and not in_process:
+        reason = "Scheduled flow run has no infrastructure to terminate."
+    elif run.type is S.PAUSED and run.pausing.suspended:
+        reason = "Suspended flow run has no infrastructure to terminate."
+    else:
+        return None
+    state = StateCreate(type=S.CANCELLED, message=proposed.message, state_details=_replayable(proposed))
+    return Reject(reason, _named(state))
+
+
+def has_result(data: Any) -> bool:
+    """Whether a state's data leads to a result that was kept."""
+    return isinstance(data, dict) and bool(data) and data.get("type") != "unpersisted"
+
+
+def _kept_result(run: Current, proposed: StateCreate) -> Decision | None:
+    """A result is not lost to a second report of the same end."""
+    if run.type is proposed.type is S.COMPLETED and run.has_result and not has_result(proposed.data):
+        lost = "Cannot overwrite a COMPLETED state that carries persisted result data with one that does not."
+        return Reject(lost)
     return None
 
 
@@ -248,20 +303,21 @@ class Timing:
 def advance(timing: Timing, before: Current, entered: StateCreate, *, at: datetime) -> Timing:
     """The figures after the run entered a state at `at`.
 
-    The start is that of the first Running state; the run time is the sum over all Running states; the end is that of
-    the final state, and is taken back when a run leaves it. A run that is rescheduled on purpose may be restarted as
-    often as a new one.
+    The start is that of the first Running state, or the end where a run ends without one; the run time is the sum over
+    all Running states; the end is that of the first of the final states in a row, and is taken back when a run leaves
+    them. A run that is rescheduled on purpose may be restarted as often as a new one.
     """
     scheduled = entered.state_details.scheduled_time if entered.state_details else None
     running = entered.type is S.RUNNING and not goes_on(before, entered)
     ran = (at - before.timestamp).total_seconds() if before.type is S.RUNNING and before.timestamp else 0.0
     restarts = entered.type is S.SCHEDULED and entered.name == AWAITING_INFRA
     anew = entered.type is S.SCHEDULED and before.type in TERMINAL
+    over = entered.type in TERMINAL
     return Timing(
         expected_start_time=timing.expected_start_time or (scheduled if entered.type is S.SCHEDULED else None) or at,
         due_at=scheduled if entered.type is S.SCHEDULED else None,
-        start_time=timing.start_time or (at if running else None),
-        end_time=at if entered.type in TERMINAL else None,
+        start_time=timing.start_time or (at if running or over else None),
+        end_time=(timing.end_time or at) if over else None,
         total_run_time=timing.total_run_time + max(ran, 0.0),
         run_count=timing.run_count + (running and not before.pausing.resuming),
         restarts=0 if anew else timing.restarts + restarts,

@@ -67,7 +67,8 @@ def decide(
     """Answer a proposal. `cached` is the latest state under the cache key of a Running state that may be answered from
     the cache; `draw` is a random number from 0 up to 1, for the jitter of a retry's delay.
     """
-    proposed = _with_times(task, proposed if proposed.name else structs.replace(proposed, name=NAMES[proposed.type]), now)
+    proposed = proposed if proposed.name else structs.replace(proposed, name=NAMES[proposed.type])
+    proposed = _with_times(task if not force else Task(), proposed, now)
     if force:
         return Accept(proposed)
     background = bool(proposed.state_details and proposed.state_details.deferred)
@@ -186,14 +187,9 @@ def _with_times(task: Task, proposed: StateCreate, now: datetime) -> StateCreate
 
 
 def advance_task(timing: Timing, before: State | None, entered: StateCreate, *, at: datetime) -> Timing:
-    """The figures after a task run entered a state at `at`: as for flow runs, but what is over counts its runs anew, and
-    a run that ends without having run started then.
-    """
+    """The figures after a task run entered a state at `at`: as for flow runs, but what is over counts its runs anew."""
     over = before is not None and before.type in TERMINAL
     if over and entered.type not in TERMINAL:
         timing = replace(timing, run_count=0)
     current = Current(type=before.type if before else None, timestamp=before.timestamp if before else None)
-    after = advance(timing, current, entered, at=at)
-    if entered.type in TERMINAL and after.start_time is None:
-        after = replace(after, start_time=at)
-    return after
+    return advance(timing, current, entered, at=at)

@@ -140,7 +140,7 @@ class OrchestrationDetails(Struct, kw_only=True, omit_defaults=True):
 
 
 class OrchestrationResult(Struct, kw_only=True):
-    """The answer to a proposal, with the state that the run is in now (null with ABORT).
+    """The answer to a proposal, with the state that the run is in now.
 
     `fence` is there when a lease was asked for and given.
     """

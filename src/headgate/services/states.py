@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct, structs
 
 from headgate.core.states import (
+    AWAITING_RETRY,
     HOLDS_SLOT,
     LATE,
     NAMES,
@@ -22,10 +23,11 @@ from headgate.core.states import (
     advance,
     decide,
     goes_on,
+    has_result,
     keeps_lease,
     next_moment,
 )
-from headgate.core.suspensions import remembered
+from headgate.core.suspensions import Pausing, remembered
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.claims import fence_of
@@ -44,6 +46,7 @@ from headgate.services.answers import answer
 from headgate.services.scope import Scope
 from headgate.services.task_states import ChildState
 from headgate.store import concurrency_keys as key_rows
+from headgate.store import flow_run_inputs as input_rows
 from headgate.store import flow_runs as rows
 from headgate.store.database import Command, TryAgain, Tx
 from headgate.store.flow_runs import Entered, LockedRun
@@ -191,12 +194,19 @@ async def _remember_pauses(tx: Tx, entered: Sequence[Entered], runs: Mapping[UUI
         run = runs[each.run_id]
         if run.policy is None:
             continue
-        keys, resuming = run.current.pausing.keys, run.current.pausing.resuming
-        if (keys, resuming) != (frozenset(run.policy.pause_keys or ()), bool(run.policy.resuming)):
-            run.policy = structs.replace(run.policy, pause_keys=sorted(keys), resuming=resuming)
+        policy, now = run.policy, run.current.pausing
+        known = frozenset(policy.pause_keys or ()), bool(policy.resuming), policy.retry_type
+        if (now.keys, now.resuming, now.retry_type) != known:
+            run.policy = structs.replace(
+                policy, pause_keys=sorted(now.keys), resuming=now.resuming, retry_type=now.retry_type
+            )
             changed[run.id] = run.policy
     if changed:
         await rows.set_policies(tx, changed)
+    for each in entered:
+        # What an earlier attempt was given at the same place must not answer this one.
+        if each.state.type is StateType.PAUSED and (keyset := each.state.state_details.run_input_keyset):
+            await input_rows.delete_keys(tx, each.run_id, keyset.values())
 
 
 async def tell_parents(tx: Tx, entered: list[Entered], runs: Mapping[UUID, LockedRun]) -> None:
@@ -249,6 +259,8 @@ def _keeps_time(proposal: Proposal) -> bool:
 
 def _in_its_time(run: LockedRun, proposal: Proposal) -> StateCreate:
     details = proposal.state.state_details or StateDetails()
+    if details.scheduled_time is not None and proposal.lapsed_before is None:
+        return proposal.state
     details = structs.replace(details, scheduled_time=run.current.scheduled_time)
     return structs.replace(proposal.state, state_details=details)
 
@@ -317,12 +329,29 @@ def _entered(
         restarts=run.timing.restarts,
         restarts_begun=run.timing.restarts_begun,
         infra_retries=before.infra_retries,
-        pausing=remembered(before.pausing, before.type, proposed, was_over=before.type in TERMINAL),
+        pausing=_pausing(before, proposed, run.state, proposal, status),
+        has_process=before.has_process,
+        has_result=has_result(proposed.data),
     )
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))
     event = StateChanged(run.id, before.type, proposed.type, run.state.name)
     return Answered(answer(run.state, status, reason, fence=fence if claimed else None), event, run.work_pool_id)
+
+
+def _pausing(
+    before: Current, proposed: StateCreate, state: State, proposal: Proposal, status: OrchestrationStatus
+) -> Pausing:
+    retries = status is OrchestrationStatus.REJECT and proposed.name == AWAITING_RETRY
+    return remembered(
+        before.pausing,
+        before.type,
+        proposed,
+        was_over=before.type in TERMINAL,
+        retries=retries,
+        key=str(state.id),
+        force=proposal.force,
+    )
 
 
 def _fence_again(run: LockedRun, proposal: Proposal) -> int | None:
@@ -335,5 +364,4 @@ def _kept(
     run: LockedRun, status: OrchestrationStatus, reason: str, *, delay: int | None = None, fence: int | None = None
 ) -> Answered:
     # With WAIT, too: its time is exact, the delay is in whole seconds.
-    state = None if status is OrchestrationStatus.ABORT else run.state
-    return Answered(answer(state, status, reason, delay=delay, fence=fence))
+    return Answered(answer(run.state, status, reason, delay=delay, fence=fence))

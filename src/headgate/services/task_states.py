@@ -132,7 +132,7 @@ def _answer(run: TaskRun, decision: Decision, proposal: Proposal, flow_run: Encl
     match decision:
         case Accept(state):
             enter(run, state, now=proposal.now)
-            if flow_run is not None and state.type is StateType.RUNNING:
+            if flow_run is not None and state.type is StateType.RUNNING and not proposal.body.force:
                 run.flow_run_run_count = flow_run.run_count
             return Answered(answer(run.state, OrchestrationStatus.ACCEPT, None), True)
         case Reject(reason, StateCreate() as state):
@@ -143,7 +143,7 @@ def _answer(run: TaskRun, decision: Decision, proposal: Proposal, flow_run: Encl
         case Wait(seconds, reason):
             return Answered(answer(run.state, OrchestrationStatus.WAIT, reason, delay=seconds), False)
         case Abort(reason):
-            return Answered(answer(None, OrchestrationStatus.ABORT, reason), False)
+            return Answered(answer(run.state, OrchestrationStatus.ABORT, reason), False)
     raise AssertionError(decision)
 
 

@@ -1,5 +1,6 @@
 """Rows of flow runs' inputs."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from headgate.schema.flow_run_inputs import FlowRunInput, FlowRunInputQuery
@@ -43,3 +44,8 @@ async def list_some(tx: Tx, flow_run_id: UUID, query: FlowRunInputQuery) -> list
 async def delete(tx: Tx, flow_run_id: UUID, key: str) -> bool:
     """Delete; False when there is none."""
     return await tx.execute(_SQL["delete"], {"flow_run_id": flow_run_id, "key": key}) > 0
+
+
+async def delete_keys(tx: Tx, flow_run_id: UUID, keys: Iterable[str]) -> None:
+    """Delete those of a run that have one of these keys."""
+    await tx.execute(_SQL["delete_keys"], {"flow_run_id": flow_run_id, "keys": [*keys]})

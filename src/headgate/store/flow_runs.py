@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, convert
 
-from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
+from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta, has_result
 from headgate.core.suspensions import Pausing
 from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
@@ -333,13 +333,20 @@ def _current(row: Row, policy: FlowRunPolicy, details: StateDetails) -> Current:
         restarts=row["restarts"],
         restarts_begun=row["restarts_begun"],
         infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
-        pausing=Pausing(
-            keys=frozenset(policy.pause_keys or ()),
-            resuming=bool(policy.resuming),
-            timeout=details.pause_timeout,
-            suspended=details.pause_reschedule,
-            is_child=row["parent_task_run_id"] is not None,
-        ),
+        pausing=_pausing(policy, details, is_child=row["parent_task_run_id"] is not None),
+        has_process=row["infrastructure_pid"] is not None,
+        has_result=has_result(row["data"]),
+    )
+
+
+def _pausing(policy: FlowRunPolicy, details: StateDetails, *, is_child: bool) -> Pausing:
+    return Pausing(
+        keys=frozenset(policy.pause_keys or ()),
+        resuming=bool(policy.resuming),
+        timeout=details.pause_timeout,
+        suspended=details.pause_reschedule,
+        is_child=is_child,
+        retry_type=policy.retry_type,
     )
 
 

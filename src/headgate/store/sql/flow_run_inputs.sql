@@ -16,3 +16,6 @@ ORDER BY created, id LIMIT :limit
 
 -- name: delete
 DELETE FROM flow_run_input WHERE flow_run_id = :flow_run_id AND key = :key
+
+-- name: delete_keys
+DELETE FROM flow_run_input WHERE flow_run_id = :flow_run_id AND key IN :keys::text[]

@@ -89,7 +89,8 @@ SELECT id FROM flow_run WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
 SELECT r.id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
        r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
        r.fence, r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
-       COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, d.parent_task_run_id, e.infra_retries,
+       COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, d.parent_task_run_id,
+       d.infrastructure_pid, e.infra_retries,
        e.concurrency_limit IS NOT NULL AS is_limited, s.state_details, s.message, s.data
 FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, convert
 
-from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta, has_result
+from headgate.core.states import Current, Timing, has_result
 from headgate.core.suspensions import Pausing
 from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
@@ -18,6 +18,7 @@ from headgate.store import task_runs
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
 from headgate.store.paging import page
+from headgate.store.run_rows import run_of
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("flow_runs")
@@ -90,30 +91,9 @@ class Entered(Struct, frozen=True):
 
 
 def _flow_run(row: Row, now: datetime) -> FlowRun:
-    values = dict(row)
-    due_at, at = values.pop("due_at"), values.pop("state_timestamp")
-    message, details, data = values.pop("state_message"), values.pop("state_details"), values.pop("state_data")
-    run = FlowRun(**values)
-    run.empirical_policy = convert(row["empirical_policy"], FlowRunPolicy)
-    run.created_by = convert(row["created_by"], CreatedBy) if row["created_by"] else None
-    run.next_scheduled_start_time = due_at
-    timing = Timing(run.expected_start_time, due_at, run.start_time, run.end_time, run.total_run_time, run.run_count)
-    if run.state_type is not None:
-        run.state_type = StateType(run.state_type)
-    current = Current(type=run.state_type, timestamp=at)
-    run.estimated_run_time = estimated_run_time(timing, current, now=now)
-    run.estimated_start_time_delta = estimated_start_delta(timing, current, now=now)
-    if details is not None and run.state_id and run.state_type:
-        run.state = State(
-            id=run.state_id,
-            type=run.state_type,
-            name=run.state_name or "",
-            timestamp=at,
-            message=message,
-            data=data,
-            state_details=convert(details, StateDetails),
-        )
-    return run
+    policy = convert(row["empirical_policy"], FlowRunPolicy)
+    created_by = convert(row["created_by"], CreatedBy) if row["created_by"] else None
+    return run_of(FlowRun, row, now=now, empirical_policy=policy, created_by=created_by)
 
 
 async def insert(tx: Tx, new: Sequence[NewRun]) -> set[UUID]:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec import convert
 
-from headgate.core.states import Current, Timing, estimated_run_time, estimated_start_delta
 from headgate.core.task_states import Enclosing
 from headgate.schema.filters import Selection, TaskRunQuery, TaskRunSort
 from headgate.schema.states import State, StateDetails, StateType
@@ -16,6 +15,7 @@ from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
 from headgate.store.paging import page
 from headgate.store.run_history import run_seconds
+from headgate.store.run_rows import run_of
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("task_runs")
@@ -42,28 +42,7 @@ def key_of(run: TaskRun) -> Key:
 
 
 def _task_run(row: Row, now: datetime) -> TaskRun:
-    values = dict(row)
-    due_at, at = values.pop("due_at"), values.pop("state_timestamp")
-    message, details, data = values.pop("state_message"), values.pop("state_details"), values.pop("state_data")
-    run = TaskRun(**values)
-    run.empirical_policy = convert(row["empirical_policy"], TaskRunPolicy)
-    run.next_scheduled_start_time = due_at
-    run.state_type = StateType(run.state_type) if run.state_type else None
-    timing = Timing(run.expected_start_time, due_at, run.start_time, run.end_time, run.total_run_time, run.run_count)
-    current = Current(type=run.state_type, timestamp=at)
-    run.estimated_run_time = estimated_run_time(timing, current, now=now)
-    run.estimated_start_time_delta = estimated_start_delta(timing, current, now=now)
-    if details is not None and run.state_id and run.state_type:
-        run.state = State(
-            id=run.state_id,
-            type=run.state_type,
-            name=run.state_name or "",
-            timestamp=at,
-            message=message,
-            data=data,
-            state_details=convert(details, StateDetails),
-        )
-    return run
+    return run_of(TaskRun, row, now=now, empirical_policy=convert(row["empirical_policy"], TaskRunPolicy))
 
 
 async def list_page(tx: Tx, query: TaskRunQuery, *, now: datetime) -> list[TaskRun]:

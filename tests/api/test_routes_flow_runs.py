@@ -68,10 +68,10 @@ async def test_a_change_keeps_what_is_left_out_and_a_null_clears(api: Any) -> No
     }
     assert (await api.patch(path, {"infrastructure_pid": "28369"})).status == 204
     assert (await api.patch(path, {"flow_version": "2", "empirical_policy": policy})).status == 204
-    assert (await api.patch(path, {"name": "renamed", "parameters": {"n": 1}, "job_variables": {"x": 1}})).status == 204
+    assert (await api.patch(path, {"name": "renamed", "parameters": {"n": 1}})).status == 204
     changed = (await api.get(path)).json
     assert (changed["infrastructure_pid"], changed["flow_version"], changed["tags"]) == ("28369", "2", ["a"])
-    assert (changed["name"], changed["parameters"], changed["job_variables"]) == ("renamed", {"n": 1}, {"x": 1})
+    assert (changed["name"], changed["parameters"]) == ("renamed", {"n": 1})
     assert changed["empirical_policy"] == policy
     await api.patch(path, {"infrastructure_pid": None, "flow_version": None, "name": None})
     changed = (await api.get(path)).json
@@ -157,7 +157,7 @@ async def test_runs_are_filtered(api: Any) -> None:
         ({"state": {"operator": "and_", "type": {"any_": ["FAILED"]}, "name": {"any_": ["Scheduled"]}}}, []),
         ({"flow_version": {"any_": ["2"]}}, [2]),
         ({"start_time": {"before_": "2026-03-02T09:00:00Z"}}, [1]),
-        ({"start_time": {"after_": "2026-03-02T09:00:01Z"}}, []),
+        ({"start_time": {"after_": "2026-03-02T09:00:01Z"}}, [2]),  # it has not begun: when it is to
         ({"start_time": {"is_null_": True}}, [2]),
         ({"end_time": {"after_": "2026-03-02T09:00:10", "is_null_": None}}, [1]),
         ({"end_time": {"is_null_": True}}, [2]),
@@ -259,3 +259,44 @@ async def test_a_run_explains_itself(api: Any) -> None:
 async def test_what_is_not_there_cannot_be_explained(api: Any) -> None:
     got = await api.get("/flow_runs/019cad25-6000-7000-8000-000000000000/explain")
     assert (got.status, got.json) == (404, {"detail": "Flow run not found"})
+
+
+async def test_policies_of_older_names_count_where_the_newer_are_not_given(any_api: Any) -> None:
+    api = any_api
+    old = await api.run(empirical_policy={"max_retries": 3, "retry_delay_seconds": 2})
+    policy = (await api.get(f"/flow_runs/{old['id']}")).json["empirical_policy"]
+    assert (policy["retries"], policy["retry_delay"]) == (3, 2)
+    both = await api.run(empirical_policy={"max_retries": 3, "retries": 0, "retry_delay_seconds": 2, "retry_delay": 0})
+    assert (both["empirical_policy"]["retries"], both["empirical_policy"]["retry_delay"]) == (0, 0)
+
+
+async def test_job_variables_are_changed_of_deployed_runs_that_wait(api: Any) -> None:
+    await api.pool()
+    run = await api.deployed_run(await api.deployment(work_pool_name="pool"))
+    path = f"/flow_runs/{run['id']}"
+    assert (await api.patch(path, {"job_variables": {"name": "x"}})).status == 204
+    assert (await api.get(path)).json["job_variables"] == {"name": "x"}
+    await api.set_state(run, "PENDING")
+    late = await api.patch(path, {"job_variables": {}, "name": "other"})
+    assert (late.status, late.json["detail"]) == (400, "Job variables for a flow run in state PENDING cannot be updated")
+    assert (await api.get(path)).json["name"] == run["name"]
+    assert (await api.patch(path, {"name": "other"})).status == 204
+    alone = await api.run(state={"type": "SCHEDULED"})
+    refused = await api.patch(f"/flow_runs/{alone['id']}", {"job_variables": {"a": 1}})
+    assert (refused.status, refused.json["detail"]) == (400, "A deployment for the flow run could not be found")
+
+
+async def test_runs_that_have_not_begun_are_found_by_when_they_are_to(any_api: Any) -> None:
+    api = any_api
+    times = [("waits", "SCHEDULED", "2026-03-03T09:00:00Z"), ("runs", "RUNNING", None)]
+    for name, kind, time in times:
+        await api.run(name=name, state={"type": kind, "state_details": {"scheduled_time": time}})
+
+    async def found(**bounds: Any) -> list[str]:
+        query = {"flow_runs": {"start_time": bounds}, "sort": "NAME_ASC"}
+        return [each["name"] for each in (await api.post("/flow_runs/filter", query)).json]
+
+    assert await found(after_="2026-03-02T00:00:00Z") == ["runs", "waits"]
+    assert await found(after_="2026-03-02T12:00:00Z") == ["waits"]
+    assert await found(before_="2026-03-02T12:00:00Z") == ["runs"]
+    assert await found(is_null_=True) == ["waits"]

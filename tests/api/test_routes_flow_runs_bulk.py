@@ -28,7 +28,9 @@ async def test_states_are_set_as_existing_clients_ask(api: Any) -> None:
     body = {"flow_runs": {"id": {"any_": [run["id"]]}}, "state": {"type": "RUNNING"}, "force": False, "limit": 50}
     got = await api.post("/flow_runs/bulk_set_state", body)
     assert got.status == 200
-    assert got.json["results"] == [{"flow_run_id": run["id"], "status": "ACCEPT", "details": {"type": "accept_details"}}]
+    state = (await api.get(f"/flow_runs/{run['id']}")).json["state"]
+    answer = {"status": "ACCEPT", "state": state, "details": {"type": "accept_details"}}
+    assert got.json["results"] == [{"flow_run_id": run["id"], **answer}]
     assert {key: got.json[key] for key in ("matched", "changed", "refused", "next")} == {
         "matched": 1,
         "changed": 1,

@@ -254,3 +254,28 @@ async def test_tagged_tasks_run_in_the_slots_of_their_tags(any_api: Any, running
     third = await made(api, flow_run_id=running["id"], dynamic_key="3", tags=["db"])
     assert (await propose(api, third, "RUNNING")).json["status"] == "ABORT"
     assert (await propose(api, third, "RUNNING", force=True)).json["status"] == "ACCEPT"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"empirical_policy": {"retry_delay": [1] * 51}}, ["empirical_policy", "retry_delay"]),
+        ({"empirical_policy": {"retry_jitter_factor": -0.5}}, ["empirical_policy", "retry_jitter_factor"]),
+        ({"cache_key": "x" * 2001}, ["cache_key"]),
+    ],
+)
+async def test_policies_and_keys_beyond_measure_are_refused(
+    api: Any, running: dict[str, Any], body: dict[str, Any], field: list[str]
+) -> None:
+    got = await api.post("/task_runs/", {"flow_run_id": running["id"], "task_key": "k", "dynamic_key": "0", **body})
+    assert (got.status, got.json["exception_detail"][0]["loc"]) == (422, ["body", *field])
+
+
+async def test_a_task_run_that_begins_scheduled_has_a_time(any_api: Any, running: dict[str, Any]) -> None:
+    api = any_api
+    body = {"flow_run_id": running["id"], "task_key": "k", "dynamic_key": "0", "state": {"type": "SCHEDULED"}}
+    made = (await api.post("/task_runs/", body)).json
+    assert made["next_scheduled_start_time"] == made["state"]["state_details"]["scheduled_time"] == "2026-03-02T09:00:00Z"
+    policy = {"max_retries": 2, "retry_delay_seconds": 3}
+    old = (await api.post("/task_runs/", body | {"dynamic_key": "1", "empirical_policy": policy})).json
+    assert (old["empirical_policy"]["retries"], old["empirical_policy"]["retry_delay"]) == (2, 3)

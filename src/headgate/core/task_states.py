@@ -30,6 +30,9 @@ RETRYING, RERUNNING, CACHED, NOT_READY = "Retrying", "Rerunning", "Cached", "Not
 MAX_CACHE_KEY = 2000
 """Longest cache key, in characters."""
 
+MAX_DELAYS = 50
+"""Most delays that a policy may list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Enclosing:

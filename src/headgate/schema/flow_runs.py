@@ -45,6 +45,13 @@ class FlowRunPolicy(Struct, kw_only=True):
     resuming: bool | None = False
     retry_type: RetryType | None = None
 
+    def __post_init__(self) -> None:
+        # The names of yesterday count where those of today are not given.
+        if self.max_retries and self.retries is None:
+            self.retries = self.max_retries
+        if self.retry_delay_seconds and self.retry_delay is None:
+            self.retry_delay = self.retry_delay_seconds
+
 
 class FlowRun(Struct, kw_only=True):
     """One execution of a flow. Durations are in seconds."""

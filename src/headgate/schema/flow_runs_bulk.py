@@ -17,7 +17,7 @@ from headgate.schema.filters import (
     WorkQueueFilter,
 )
 from headgate.schema.flow_runs import DeploymentFlowRunCreate
-from headgate.schema.states import OrchestrationDetails, OrchestrationStatus, StateCreate
+from headgate.schema.states import OrchestrationDetails, OrchestrationStatus, State, StateCreate
 
 MOST = 10_000
 """How many runs one call concerns, at most."""
@@ -104,10 +104,11 @@ class BulkOutcome(Struct, kw_only=True):
 
 
 class SetStateResult(Struct, kw_only=True):
-    """The answer to the proposal for one run."""
+    """The answer to the proposal for one run, with the state that it is in now."""
 
     flow_run_id: UUID
     status: OrchestrationStatus
+    state: State | None = None
     details: OrchestrationDetails
 
 

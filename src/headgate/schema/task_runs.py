@@ -23,6 +23,13 @@ class TaskRunPolicy(Struct, kw_only=True):
     retry_delay: Delay | list[Delay] | None = None
     retry_jitter_factor: float | None = None
 
+    def __post_init__(self) -> None:
+        # The names of yesterday count where those of today are not given.
+        if self.max_retries and self.retries is None:
+            self.retries = self.max_retries
+        if self.retry_delay_seconds and self.retry_delay is None:
+            self.retry_delay = self.retry_delay_seconds
+
 
 class TaskRun(Struct, kw_only=True):
     """One execution of a task, within a flow run or by itself. Durations are in seconds."""

@@ -100,7 +100,11 @@ async def _misfit(scope: Scope, flow_run_id: UUID, keyset: Mapping[str, str], ru
         violations = list_violations(schema, run_input, field="schema")
     except Invalid as error:
         return f"Invalid schema: {error}"
-    return f"Reason: {violations[0].reason}" if violations else None
+    if not violations:
+        return None
+    place = violations[0].dotted
+    at = f" for field {place!r}" if place else ""
+    return f"Reason: Validation failed{at}. Failure reason: {violations[0].reason}"
 
 
 async def _resume_with(

@@ -361,6 +361,8 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
 
     async def unit(tx: Tx) -> UUID | None:
         run = await _locked(tx, id, scope)
+        if isinstance(body.job_variables, dict):
+            _check_waits(run)
         for name in FlowRunUpdate.__struct_fields__:
             value = getattr(body, name)
             if value is not UNSET and name != _TRACE and not (name == "name" and value is None):
@@ -372,6 +374,14 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
         return run.work_pool_id
 
     scope.wakeups.wake([await scope.store.write(unit)])  # a claim passes over runs that are locked just then
+
+
+def _check_waits(run: FlowRun) -> None:
+    """`BadRequest` for a run whose job variables have been used, or never will be."""
+    if run.state_type is not StateType.SCHEDULED:
+        raise BadRequest(f"Job variables for a flow run in state {run.state_type} cannot be updated")
+    if run.deployment_id is None:
+        raise BadRequest("A deployment for the flow run could not be found")
 
 
 def _trace(body: FlowRunUpdate) -> Trace | None | UnsetType:

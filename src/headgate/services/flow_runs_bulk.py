@@ -144,7 +144,7 @@ async def _propose(scope: Scope, body: BulkSetState, run_id: UUID) -> _Answer:
     except NotFound:
         return _Answer(_GONE)
     result, entered = answered.result, answered.entered is not None
-    told = SetStateResult(flow_run_id=run_id, status=result.status, details=result.details)
+    told = SetStateResult(flow_run_id=run_id, status=result.status, state=result.state, details=result.details)
     return _Answer(None if entered else result.details.reason or result.status, told)
 
 

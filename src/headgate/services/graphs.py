@@ -53,7 +53,7 @@ async def dependencies(scope: Scope, flow_run_id: UUID) -> list[Dependency]:
 async def _tasks(tx: Tx, scope: Scope, flow_run_id: UUID) -> tuple[FlowRun, Sequence[TaskRun]]:
     run = await run_rows.get(tx, flow_run_id, now=scope.now)
     if run is None:
-        raise NotFound("Flow run not found")
+        raise NotFound(f"Flow run with id {flow_run_id} not found")
     tasks = await rows.of_flow_run(tx, flow_run_id, limit=MAX_NODES + 1, now=scope.now)
     if len(tasks) > MAX_NODES:
         raise Unprocessable(f"The graph of flow run {flow_run_id} has more than {MAX_NODES} nodes.")

@@ -10,10 +10,11 @@ from uuid import UUID
 from msgspec import UNSET, structs
 
 from headgate.core.names import run_name
-from headgate.errors import Conflict, NotFound
+from headgate.core.task_states import MAX_CACHE_KEY, MAX_DELAYS
+from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import Selection, TaskRunPageQuery, TaskRunQuery
-from headgate.schema.states import State, StateCreate, StateType
+from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.task_runs import TaskRun, TaskRunCreate, TaskRunPage, TaskRunPolicy, TaskRunReport, TaskRunUpdate
 from headgate.services import pages, task_states
 from headgate.services.scope import Scope
@@ -117,12 +118,13 @@ def _merged(run: TaskRun | None, id: UUID, report: Report, state: State, now: da
 
 async def create(scope: Scope, body: TaskRunCreate) -> tuple[TaskRun, bool]:
     """Create a task run, Pending unless it says otherwise; answers the one of its keys, and whether it is new."""
+    _check(body)
 
     async def unit(tx: Tx) -> tuple[TaskRun, bool]:
         labels = await _labels(tx, body.flow_run_id, scope.now)
         run = _new(body, labels | (body.labels or {}), scope.now)
         key = key_of(run)
-        task_states.enter(run, body.state or StateCreate(type=StateType.PENDING), now=scope.now)
+        task_states.enter(run, _first_state(body, scope.now), now=scope.now)
         if await rows.insert(tx, run):
             await rows.insert_states(tx, [(run.id, run.state)] if run.state else [])
             return run, True
@@ -133,6 +135,30 @@ async def create(scope: Scope, body: TaskRunCreate) -> tuple[TaskRun, bool]:
         return found, False
 
     return await scope.store.write(unit)
+
+
+def _first_state(body: TaskRunCreate, now: datetime) -> StateCreate:
+    """The state to begin in; one that waits has a time."""
+    state = body.state or StateCreate(type=StateType.PENDING)
+    details = state.state_details or StateDetails()
+    if state.type is not StateType.SCHEDULED or details.scheduled_time is not None:
+        return state
+    return structs.replace(state, state_details=structs.replace(details, scheduled_time=now))
+
+
+def _check(body: TaskRunCreate) -> None:
+    """`Invalid` for what no policy or key may be."""
+    policy = body.empirical_policy or TaskRunPolicy()
+    if isinstance(policy.retry_delay, list) and len(policy.retry_delay) > MAX_DELAYS:
+        count = len(policy.retry_delay)
+        message = f"Can not configure more than {MAX_DELAYS} retry delays per task; there are {count}."
+        raise Invalid(message, field="empirical_policy.retry_delay", value=policy.retry_delay)
+    if policy.retry_jitter_factor is not None and policy.retry_jitter_factor < 0:
+        message = f"`retry_jitter_factor` must be >= 0, not {policy.retry_jitter_factor}."
+        raise Invalid(message, field="empirical_policy.retry_jitter_factor", value=policy.retry_jitter_factor)
+    if body.cache_key and len(body.cache_key) > MAX_CACHE_KEY:
+        message = f"Cache key exceeded maximum allowed length of {MAX_CACHE_KEY} characters."
+        raise Invalid(message, field="cache_key", value=body.cache_key)
 
 
 async def _labels(tx: Tx, flow_run_id: UUID | None, now: datetime) -> dict[str, Any]:

@@ -163,12 +163,14 @@ def tags(column: str, f: TagsFilter | None, p: Params) -> str | None:
     return joined([every or None, some or None, none or None], f.operator)
 
 
-def _times(column: str, f: TimeFilter | None, p: Params) -> str | None:
+def _times(column: str, f: TimeFilter | None, p: Params, *, instead: str | None = None) -> str | None:
+    """`instead`: the column that bounds go by where the first is null."""
     if f is None:
         return None
 
     def bound(sign: str, time: datetime | None) -> str | None:
-        return f"{column} {sign} {p.one(time, 'timestamptz')}" if time is not None else None
+        found = f"COALESCE({column}, {instead})" if instead else column
+        return f"{found} {sign} {p.one(time, 'timestamptz')}" if time is not None else None
 
     return joined([bound("<=", f.before_), bound(">=", f.after_), _null(column, f.is_null_)])
 
@@ -207,7 +209,7 @@ def flow_run_condition(f: FlowRunFilter | None, p: Params) -> str:
             _name("q.name", f.work_queue_name, p),
             _state("r", f.state, p),
             _name("d.flow_version", f.flow_version, p),
-            _times("r.start_time", f.start_time, p),
+            _times("r.start_time", f.start_time, p, instead="r.expected_start_time"),
             _times("r.end_time", f.end_time, p),
             _times("r.expected_start_time", f.expected_start_time, p),
             _times("r.due_at", f.next_scheduled_start_time, p),

@@ -35,13 +35,13 @@ async def read_flow_run_lateness(scope: Scope, body: Selection | None) -> float 
     return await run_history.mean_lateness(scope, body or Selection())
 
 
-@router.get("/{id}/graph")
+@router.get("/{id}/graph", error_key="exception_message")
 async def read_flow_run_dependencies(scope: Scope, id: UUID) -> list[Dependency]:
     """A run's task runs, each with those whose results it took."""
     return await graphs.dependencies(scope, id)
 
 
-@router.get("/{id}/graph-v2")
+@router.get("/{id}/graph-v2", error_key="exception_message")
 async def read_flow_run_graph(scope: Scope, id: UUID, since: datetime | None = None) -> Graph:
     """A run's graph; `since` leaves out what had ended by then."""
     return await graphs.graph(scope, id, since=since)

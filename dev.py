@@ -28,6 +28,7 @@ USAGE = """Usage: python3 dev.py COMMAND [ARGUMENTS]
   check   install, then check format, lint, types, floors and tests, as CI does
           [--fast] leaves out the tests that start real processes; other arguments go to pytest
   bench   install, then measure Headgate side by side with the peer (bench --help tells its options)
+  pages   install, then open the peer's web pages in a browser, against our API
   lock    write the lock files anew; needs uv, which gets the arguments, such as --upgrade"""
 
 
@@ -85,6 +86,13 @@ def bench(rest: Sequence[str]) -> int:
     return become([str(PYTHON), "-m", "bench", *rest])
 
 
+def pages(rest: Sequence[str]) -> int:
+    """Install what the tests need, then become `bench.pages`."""
+    install(DEVELOPMENT_LOCK)
+    os.chdir(ROOT)
+    return become([str(PYTHON), "-m", "bench.pages", *rest])
+
+
 def lock(rest: Sequence[str]) -> int:
     """Write both lock files anew, for every platform and Python that the project supports."""
     if shutil.which("uv") is None:
@@ -96,7 +104,13 @@ def lock(rest: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"demo": demo, "check": check, "bench": bench, "lock": lock}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "demo": demo,
+    "check": check,
+    "bench": bench,
+    "pages": pages,
+    "lock": lock,
+}
 
 
 def install(lock: Path) -> None:

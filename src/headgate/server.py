@@ -127,7 +127,13 @@ def app_of(scope: Scope) -> ASGIApp:
             header=lambda name: connection.headers.get(name),
         )
 
-    return create_app(routers=ROUTERS, make_scope=make_scope, settings=scope.settings, sockets=SOCKETS)
+    return create_app(
+        routers=ROUTERS,
+        make_scope=make_scope,
+        settings=scope.settings,
+        sockets=SOCKETS,
+        origins=scope.settings.allowed_origins,
+    )
 
 
 async def open_store(settings: Settings, *, wait_seconds: float = 0.0) -> Database:

@@ -67,6 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
     ] = None
     server_api_max_body_bytes: Annotated[int, _s("Largest request body.", ge=1)] = 10_000_000
+    server_cors_allowed_origins: Annotated[
+        str | None,
+        _s("Sites whose pages may call the API, with commas between, such as `https://ui.example`; `*`: any. Unset: none."),
+    ] = None
     server_csrf_protection_enabled: Annotated[
         bool, _s("Ask for a CSRF token, of `GET /csrf-token`, with every call that changes something.")
     ] = False
@@ -198,6 +202,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, _s("How long before its time an agent may start a run's infrastructure.", ge=0, le=31_536_000)
     ] = 10.0
     runner_process_limit: Annotated[int, _s("Runs that `serve` starts at a time, at most.", ge=1)] = 5
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The sites of `server_cors_allowed_origins`."""
+        return [each.strip().rstrip("/") for each in (self.server_cors_allowed_origins or "").split(",") if each.strip()]
 
     @property
     def home_path(self) -> Path:

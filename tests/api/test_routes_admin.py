@@ -1,10 +1,14 @@
 """Routes about the server itself, and what every route has in common."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from headgate.client.transport import Request
+from headgate.server import app_of, call_app
+from headgate.services.scope import Scope
 from headgate.settings import Settings
 
 
@@ -107,3 +111,10 @@ class TestWithASmallLimitOfBodies:
 
     async def test_one_below_it_is_taken(self, api: Any) -> None:
         assert (await api.post("/flows/", {"name": "x", "labels": {"short": "y" * 100}})).status == 201
+
+
+async def test_pages_of_sites_that_the_settings_name_may_call(scope: Scope) -> None:
+    app = app_of(replace(scope, settings=Settings(server_cors_allowed_origins="https://ui.example, https://b.example")))
+    for origin, allowed in (("https://ui.example", "https://ui.example"), ("https://c.example", None)):
+        got = await call_app(app, Request("GET", "/api/health", None, {"origin": origin}, 5.0))
+        assert got.headers.get("access-control-allow-origin") == allowed

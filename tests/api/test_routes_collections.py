@@ -22,6 +22,7 @@ async def test_the_worker_types_of_this_environment_are_listed_with_their_templa
         "default_base_job_configuration",
     }
     assert process["type"] == "process"
+    assert process["logo_url"].startswith("data:image/"), "existing pages leave out types without a picture"
     templates.check(process["default_base_job_configuration"])
     made = await api.post(
         "/work_pools/", {"name": "p", "type": "process", "base_job_template": process["default_base_job_configuration"]}

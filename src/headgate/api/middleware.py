@@ -106,7 +106,7 @@ def refuse_foreign_writes(method: str, headers: dict[bytes, bytes], *, origins: 
     site = headers.get(b"sec-fetch-site")
     ours = site in (b"same-origin", b"none") if site else origin.partition(b"://")[2] == headers.get(b"host")
     if not ours:
-        raise Forbidden(f"Pages of {name} may not write here; allow that origin in the server's settings.")
+        raise Forbidden(f"Pages of {name} may not write here; allow that origin by HEADGATE_SERVER_CORS_ALLOWED_ORIGINS.")
 
 
 def _accepts_gzip(scope: Scope) -> bool:

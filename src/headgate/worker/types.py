@@ -94,6 +94,13 @@ class Running(Protocol):
         """
 
 
+LOGO = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath d='M2 14V2h2v5h8V2h2v12h-2V9H4v5z'/%3E%3C/svg%3E"
+)
+"""A gate. Existing pages leave out types without a picture."""
+
+
 class WorkerType(Protocol):
     """One kind of infrastructure. An entry point names a callable without arguments that gives one."""
 
@@ -131,6 +138,7 @@ def described() -> dict[str, dict[str, WorkerMetadata]]:
         package = packages[name]
         collection = found.setdefault(OWN_COLLECTION if package == "headgate" else package, {})
         collection[kind.type] = WorkerMetadata(
+            logo_url=LOGO,
             type=kind.type,
             display_name=kind.display_name,
             description=kind.description,

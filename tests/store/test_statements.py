@@ -116,6 +116,7 @@ SCANS = {
     "retention.count_old_lines",  # for a person who asks
     "work_pools.untyped",  # of pools
     *("leaders.list", "leaders.give_back"),  # of which there are as many as jobs
+    *("task_workers.attending", "task_workers.leave"),  # of those that are connected
     "csrf_tokens.delete_expired",  # of which each client has one
     *("concurrency_limits.names", "concurrency_limits.select_leases"),  # a page, or a condition, follows
     "block_schemas.capabilities",  # of which there are few
@@ -153,6 +154,7 @@ async def parents(database: Database) -> dict[str, Any]:
     pool, queue = await save_pool(database)
     deployment = a_deployment(flow)
     await database.write(lambda tx: deployments.insert(tx, deployment))
+    task_run = uuid7(NOW)
     blocks = {f"block_{kind}_id": uuid7(NOW) for kind in ("type", "schema", "document")} | {"parent_id": uuid7(NOW)}
 
     async def insert_blocks(tx: Tx) -> None:
@@ -161,10 +163,12 @@ async def parents(database: Database) -> dict[str, Any]:
             for key in (f"block_{kind}_id", *(("parent_id",) if kind == "document" else ())):
                 filled = {each: value(each, statement, blocks, blocks[key]) for each in names_of(statement)}
                 await tx.execute(statement, filled | ({"name": key} if kind == "document" else {}))
+        insert = load_statements("task_runs")["insert"]
+        await tx.execute(insert, {each: value(each, insert, {"id": task_run}, task_run) for each in names_of(insert)})
 
     await database.write(insert_blocks)
     own = {"flow_id": flow.id, "work_pool_id": pool.id, "work_queue_id": queue.id, "deployment_id": deployment.id}
-    return own | blocks | {"document_id": blocks["block_document_id"]}
+    return own | blocks | {"document_id": blocks["block_document_id"], "task_run_id": task_run}
 
 
 def names_of(statement: Statement) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from headgate.ids import uuid7
 from headgate.schema.filters import Selection, TaskRunPageQuery, TaskRunQuery
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.task_runs import TaskRun, TaskRunCreate, TaskRunPage, TaskRunPolicy, TaskRunReport, TaskRunUpdate
-from headgate.services import pages, task_states
+from headgate.services import pages, task_states, task_workers
 from headgate.services.scope import Scope
 from headgate.store import flow_runs as flow_run_rows
 from headgate.store import task_runs as rows
@@ -127,6 +127,7 @@ async def create(scope: Scope, body: TaskRunCreate) -> tuple[TaskRun, bool]:
         task_states.enter(run, _first_state(body, scope.now), now=scope.now)
         if await rows.insert(tx, run):
             await rows.insert_states(tx, [(run.id, run.state)] if run.state else [])
+            await task_workers.enqueue(tx, [run], now=scope.now)
             return run, True
         known = (await rows.ids_by_key(tx, [key])).get(key)
         found = await rows.get(tx, known, now=scope.now) if known else None
@@ -134,7 +135,10 @@ async def create(scope: Scope, body: TaskRunCreate) -> tuple[TaskRun, bool]:
             raise Conflict(f"There is a task run with id {run.id} already, of other keys.")
         return found, False
 
-    return await scope.store.write(unit)
+    run, is_new = await scope.store.write(unit)
+    if is_new and task_workers.waits(run):
+        task_workers.announce(scope, [run.task_key])
+    return run, is_new
 
 
 def _first_state(body: TaskRunCreate, now: datetime) -> StateCreate:

@@ -2,7 +2,7 @@
 flow runs within others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from random import random
@@ -25,7 +25,7 @@ from headgate.schema.states import (
     StateType,
 )
 from headgate.schema.task_runs import TaskRun, TaskRunPolicy
-from headgate.services import tag_limits
+from headgate.services import tag_limits, task_workers
 from headgate.services.answers import answer
 from headgate.services.scope import Scope
 from headgate.store import task_runs as rows
@@ -45,15 +45,19 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer to a proposal, and whether the task run entered a state."""
+    """The answer to a proposal, whether the task run entered a state, and the task if it waits for a task worker by now."""
 
     result: OrchestrationResult
     entered: bool
+    waiting: str | None = None
 
 
 async def set_state(scope: Scope, id: UUID, body: SetState) -> Answered:
     """Answer one proposal."""
-    return await scope.store.submit(PROPOSE, Proposal(id, body, scope.now, random(), scope))
+    answered = await scope.store.submit(PROPOSE, Proposal(id, body, scope.now, random(), scope))
+    if answered.waiting is not None:
+        task_workers.announce(scope, [answered.waiting])
+    return answered
 
 
 async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:
@@ -71,12 +75,13 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         decision = await _in_slots(tx, run, each, await _decide(tx, run, each, flow_runs))
         ran = run.state_type is StateType.RUNNING
         answered = _answer(run, decision, each, flow_runs.get(run.flow_run_id) if run.flow_run_id else None)
-        answers.append(answered)
+        answers.append(replace(answered, waiting=run.task_key) if answered.entered and task_workers.waits(run) else answered)
         if answered.entered and run.state:
             states.append((run.id, run.state))
             if ran and run.tags and run.state_type is not StateType.RUNNING:
                 await tag_limits.give_back_in(each.scope, tx, run.tags, run.id)
     await _write(tx, {id: runs[id] for id, _ in states}, states)
+    await task_workers.enqueue(tx, {id: runs[id] for id, _ in states}.values(), now=now)
     return answers
 
 

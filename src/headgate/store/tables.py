@@ -349,6 +349,28 @@ task_run = Table(
     info={FILL_FACTOR: 70},
 )
 
+# Task runs that were put off and that no task worker has taken yet: with a row here, so that all others cost nothing.
+waiting_task = Table(
+    "waiting_task",
+    metadata,
+    parent_column("task_run_id", "task_run.id", primary_key=True),
+    Column("task_key", Text, nullable=False),
+    Column("created", Timestamp, nullable=False),
+    # One task worker has been offered it until then.
+    Column("offered_until", Timestamp, nullable=False),
+    Index("ix_waiting_task_key", "task_key", "created", "task_run_id"),
+)
+
+# A row for each connection of a task worker, to whichever server.
+task_worker = Table(
+    "task_worker",
+    metadata,
+    id_column(),
+    Column("identifier", Text, nullable=False),
+    Column("task_keys", Json, nullable=False),
+    Column("last_seen", Timestamp, nullable=False),
+)
+
 task_run_state = Table(
     "task_run_state",
     metadata,

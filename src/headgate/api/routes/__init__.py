@@ -24,6 +24,7 @@ from headgate.api.routes import (
     saved_searches,
     secrets,
     task_runs,
+    task_workers,
     ui,
     variables,
     work_pools,
@@ -45,6 +46,7 @@ ROUTERS = (
     ui.router,
     task_runs.router,
     task_runs.states_router,
+    task_workers.router,
     work_pools.router,
     work_pools.queues_router,
     work_queues.router,
@@ -67,4 +69,4 @@ ROUTERS = (
     block_documents.router,
 )
 
-SOCKETS = (*worker_channel.SOCKETS, *logs.SOCKETS, *events.SOCKETS)
+SOCKETS = (*worker_channel.SOCKETS, *logs.SOCKETS, *events.SOCKETS, *task_workers.SOCKETS)

@@ -325,6 +325,14 @@ CREATE UNIQUE INDEX uq_task_run_alone ON task_run (task_key, dynamic_key) WHERE 
 
 CREATE UNIQUE INDEX uq_task_run_key ON task_run (flow_run_id, task_key, dynamic_key) WHERE flow_run_id IS NOT NULL;
 
+CREATE TABLE task_worker (
+    id UUID NOT NULL,
+    identifier TEXT NOT NULL,
+    task_keys JSON NOT NULL,
+    last_seen TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (id)
+);
+
 CREATE TABLE task_run_state (
     task_run_id UUID NOT NULL,
     id UUID NOT NULL,
@@ -430,6 +438,17 @@ CREATE TABLE worker (
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
 );
+
+CREATE TABLE waiting_task (
+    task_run_id UUID NOT NULL,
+    task_key TEXT NOT NULL,
+    created TIMESTAMPTZ NOT NULL,
+    offered_until TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (task_run_id),
+    FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_waiting_task_key ON waiting_task (task_key, created, task_run_id);
 
 CREATE TABLE block_document (
     id UUID NOT NULL,

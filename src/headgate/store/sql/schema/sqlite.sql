@@ -323,6 +323,14 @@ CREATE UNIQUE INDEX uq_task_run_alone ON task_run (task_key, dynamic_key) WHERE 
 
 CREATE UNIQUE INDEX uq_task_run_key ON task_run (flow_run_id, task_key, dynamic_key) WHERE flow_run_id IS NOT NULL;
 
+CREATE TABLE task_worker (
+    id UUID_TEXT NOT NULL,
+    identifier TEXT NOT NULL,
+    task_keys JSON_TEXT NOT NULL,
+    last_seen TIMESTAMP_INT NOT NULL,
+    PRIMARY KEY (id)
+);
+
 CREATE TABLE task_run_state (
     task_run_id UUID_TEXT NOT NULL,
     id UUID_TEXT NOT NULL,
@@ -428,6 +436,17 @@ CREATE TABLE worker (
     CONSTRAINT uq_worker_pool_name UNIQUE (work_pool_id, name),
     FOREIGN KEY(work_pool_id) REFERENCES work_pool (id) ON DELETE CASCADE
 );
+
+CREATE TABLE waiting_task (
+    task_run_id UUID_TEXT NOT NULL,
+    task_key TEXT NOT NULL,
+    created TIMESTAMP_INT NOT NULL,
+    offered_until TIMESTAMP_INT NOT NULL,
+    PRIMARY KEY (task_run_id),
+    FOREIGN KEY(task_run_id) REFERENCES task_run (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_waiting_task_key ON waiting_task (task_key, created, task_run_id);
 
 CREATE TABLE block_document (
     id UUID_TEXT NOT NULL,

@@ -30,12 +30,16 @@ class HeadgateError(Exception):
 
 
 class Invalid(HeadgateError):
-    """A value breaks a rule. `field` is its path, such as `schedules[0].cron`; `value` is what was given."""
+    """A value breaks a rule. `field` is its path, such as `schedules[0].cron`; `value` is what was given.
 
-    def __init__(self, message: str, *, field: str | None = None, value: Any = None) -> None:
+    `detail` are the words in which existing clients read it, where they look for some.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, value: Any = None, detail: str | None = None) -> None:
         super().__init__(message)
         self.field = field
         self.value = value
+        self.detail = detail
 
 
 class Unprocessable(Invalid):

@@ -191,3 +191,11 @@ async def test_a_field_of_a_claim_that_cannot_be_is_named(api: Any, body: dict[s
     got = await api.post("/work_pools/pool/claim", body)
     assert got.status == 422, got.json
     assert got.json["exception_detail"][0]["loc"] == ["body", *loc]
+
+
+async def test_a_worker_may_have_any_name(any_api: Any) -> None:
+    await any_api.pool()
+    path = "/work_pools/pool/workers"
+    for name, status in (("site/50% <a&b>", 204), ("x" * 255, 204), ("", 422), ("x" * 256, 422)):
+        assert (await any_api.post(f"{path}/heartbeat", {"name": name})).status == status
+    assert {each["name"] for each in (await any_api.post(f"{path}/filter", {})).json} == {"site/50% <a&b>", "x" * 255}

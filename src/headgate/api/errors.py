@@ -58,6 +58,8 @@ class ValidationProblem(msgspec.Struct, kw_only=True):
     exception_message: str
     exception_detail: list[FieldProblem]
     request_body: Any = None
+    detail: str | msgspec.UnsetType = msgspec.UNSET
+    """The same in the words of existing servers, where clients read those."""
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -179,7 +181,12 @@ def _invalid(error: Invalid, raw: bytes) -> Reply:
             path = _parts(error.field or "")
             value = _value_at(parsed, path) if error.value is None and path else error.value
             problem = FieldProblem(type="value_error", loc=["body", *path], msg=str(error), input=value)
-    body = ValidationProblem(exception_message="Invalid request received.", exception_detail=[problem], request_body=parsed)
+    body = ValidationProblem(
+        exception_message="Invalid request received.",
+        exception_detail=[problem],
+        request_body=parsed,
+        detail=error.detail or msgspec.UNSET,
+    )
     return Reply(422, _JSON.encode(body))
 
 

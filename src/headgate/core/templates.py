@@ -31,6 +31,7 @@ from headgate.core.rendering import Origin, Origins, Rendering, resolve
 from headgate.core.template_lint import Finding, advise, defaults_of, lint, properties_of
 from headgate.errors import Invalid
 
+_WHERE_TO_SET = "set it in job_variables or as a default of the work pool"
 BY_NAME = "env"
 """The variable that layers set name by name."""
 
@@ -118,10 +119,16 @@ def _words_of_old(finding: Finding) -> str:
     return ""
 
 
-def validate_variables(template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None) -> None:
-    """Raise Invalid, naming the variable, for the first of `list_misfits`."""
+def validate_variables(
+    template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None, doing: str | None = None
+) -> None:
+    """Raise Invalid, naming the variable, for the first of `list_misfits`.
+
+    Its `detail` begins with what the caller is `doing`, such as "creating flow run".
+    """
     for misfit in list_misfits(template, *layers, references=references):
-        raise Invalid(misfit.message, field=misfit.field, value=misfit.value)
+        detail = doing and f"Error {doing}: {misfit.words_of_old}"
+        raise Invalid(misfit.message, field=misfit.field, value=misfit.value, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,7 @@ class Misfit(Placed):
     reason: str
     value: Any
     is_unknown: bool = False
+    advice: str = ""
 
     @property
     def field(self) -> str:
@@ -142,7 +150,14 @@ class Misfit(Placed):
         """The place and the reason, in a sentence."""
         if self.is_unknown:
             return f"job variable {self.reason}"
-        return f"job variable {self.pointer}: {self.reason}" if self.path else f"job variables: {self.reason}"
+        words = f"job variable {self.pointer}: {self.reason}" if self.path else f"job variables: {self.reason}"
+        return f"{words}; {self.advice}" if self.advice else words
+
+    @property
+    def words_of_old(self) -> str:
+        """The same as existing clients and their tests know it."""
+        place = f" for field {self.dotted!r}" if self.path else ""
+        return f"Validation failed{place}. Failure reason: {self.reason}"
 
 
 def list_misfits(template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None) -> list[Misfit]:
@@ -161,8 +176,7 @@ def list_misfits(template: Mapping[str, Any], *layers: Layer, references: Mappin
     for violation in json_schema.list_violations(template.get("variables", {}), values, field="base_job_template.variables"):
         told = violation if references is None else _without_secrets(violation, at(written, violation.path))
         if not violation.path:
-            flaw = f"{told.reason}; set it in job_variables or as a default of the work pool"
-            found.append(Misfit((), flaw, dict(given)))
+            found.append(Misfit((), told.reason, dict(given), advice=_WHERE_TO_SET))
         elif _is_judged(violation, given, written, launched=references is not None):
             found.append(Misfit(told.path, told.reason, told.value))
     return found

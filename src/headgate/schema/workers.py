@@ -7,8 +7,6 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from headgate.schema.flows import Name
-
 Interval = Annotated[float, Meta(ge=0, le=31_622_400)]
 """Seconds, up to a year."""
 
@@ -41,5 +39,6 @@ class Worker(Struct, kw_only=True):
 class WorkerHeartbeat(Struct, kw_only=True):
     """Body of the heartbeat that existing clients send."""
 
-    name: Name
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    """Whatever its owner calls it: what stands in a path elsewhere may stand here."""
     heartbeat_interval_seconds: Interval | None = None

@@ -34,6 +34,7 @@ from headgate.services import deployment_schedules, scheduling, work_pools, work
 from headgate.services.hydration import hydrated
 from headgate.services.pages import numbered
 from headgate.services.scope import Scope
+from headgate.store import block_documents as document_rows
 from headgate.store import deployments as rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
@@ -136,10 +137,20 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
     _check(body)
 
     async def unit(tx: Tx) -> UUID | None:
-        await _change(scope, tx, id, body)
+        try:
+            await _change(scope, tx, id, body)
+        except Invalid as error:
+            raise _as_update_refused(error) from None
         return (await _get(scope, tx, id)).work_pool_id
 
     scope.wakeups.wake([await scope.store.write(unit)])
+
+
+def _as_update_refused(error: Invalid) -> Exception:
+    """What a change answers that was refused: for parameters a `Conflict`, as existing clients know it."""
+    if (error.field or "").partition(".")[0] == "parameters":
+        return Conflict(f"Error updating deployment: {error}")
+    return error
 
 
 async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> None:
@@ -178,6 +189,7 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
     for name in _PLAIN:
         if (value := getattr(body, name)) is not UNSET:
             setattr(deployment, name, value)
+    await _check_documents(tx, body)
     if isinstance(body.entrypoint, str):
         deployment.command = None
     if isinstance(body.command, str):
@@ -198,6 +210,16 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
     if variables is not UNSET:
         deployment.job_variables = variables or {}
     await _choose_queue(scope, tx, deployment, body)
+
+
+async def _check_documents(tx: Tx, body: DeploymentUpdate) -> None:
+    """`Conflict` for a block document that is not there."""
+    named = {"storage": body.storage_document_id, "infrastructure": body.infrastructure_document_id}
+    given = {kind: id for kind, id in named.items() if isinstance(id, UUID)}
+    found = await document_rows.get_many(tx, {*given.values()}) if given else {}
+    for kind, id in given.items():
+        if id not in found:
+            raise Conflict(f"Error creating deployment. Could not find {kind} block with id: {id}. Save the block first.")
 
 
 def _concerns_key(body: DeploymentUpdate) -> bool:
@@ -226,7 +248,7 @@ async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: Depl
         return
     pool = await work_queues.locked_pool(tx, wanted_pool) if wanted_pool else await work_pools.ensure_default(scope, tx)
     if pool.base_job_template:
-        templates.validate_variables(pool.base_job_template, deployment.job_variables)
+        templates.validate_variables(pool.base_job_template, deployment.job_variables, doing="creating deployment")
     queue = await work_queues.ensure(scope, tx, pool, wanted_queue or work_queues.DEFAULT)
     deployment.work_pool_id, deployment.work_pool_name = pool.id, pool.name
     deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name

@@ -203,7 +203,7 @@ async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deploy
     if body.work_queue_name or creation.work_pool_name:
         await _choose_queue(tx, creation, run, body.work_queue_name or work_queues.DEFAULT)
     if body.job_variables and run.work_pool_name:
-        await _check_job_variables(tx, run, deployment)
+        await _check_job_variables(tx, run, deployment, doing="creating flow run")
     key = set_key(run, deployment) if deployment is not None else None
     return NewRun(run, priority=body.priority, holds_slot=run.state_type in HOLDS_SLOT, key_id=key)
 
@@ -229,12 +229,12 @@ def _check_parameters(deployment: Deployment, body: DeploymentFlowRunCreate, par
         raise Conflict(f"Error creating flow run: {error}") from None
 
 
-async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | None) -> None:
+async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | None, *, doing: str) -> None:
     """`Invalid` for what the pool's template does not expose or does not allow."""
     pool = await pool_rows.get(tx, run.work_pool_name or "", now=run.created)
     if pool is not None and pool.base_job_template:
         of_deployment = deployment.job_variables if deployment else {}
-        validate_variables(pool.base_job_template, of_deployment, run.job_variables or {})
+        validate_variables(pool.base_job_template, of_deployment, run.job_variables or {}, doing=doing)
 
 
 async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> None:
@@ -369,7 +369,7 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
                 setattr(run, name, value)
         if body.job_variables and run.work_pool_name:
             of_deployment = await deployment_rows.get(tx, run.deployment_id, now=scope.now) if run.deployment_id else None
-            await _check_job_variables(tx, run, of_deployment)
+            await _check_job_variables(tx, run, of_deployment, doing="updating flow run")
         await rows.update_detail(tx, run, trace=_trace(body))
         return run.work_pool_id
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for the package `bench`
 sys.path.insert(0, str(Path(__file__).parent))
 
 from real_system import System

@@ -300,3 +300,21 @@ async def test_runs_that_have_not_begun_are_found_by_when_they_are_to(any_api: A
     assert await found(after_="2026-03-02T12:00:00Z") == ["waits"]
     assert await found(before_="2026-03-02T12:00:00Z") == ["runs"]
     assert await found(is_null_=True) == ["waits"]
+
+
+async def test_labels_come_down_from_flows_and_deployments(any_api: Any) -> None:
+    api = any_api
+    flow = (await api.post("/flows/", {"name": "labelled", "labels": {"team": "a", "x": 1}})).json
+    alone = (await api.post("/flow_runs/", {"flow_id": flow["id"], "labels": {"x": 2}})).json
+    assert alone["labels"] == {"team": "a", "x": 2, "prefect.flow.id": flow["id"]}
+    body = {"name": "d", "flow_id": flow["id"], "labels": {"y": 3}}
+    made = (await api.post("/deployments/", body)).json
+    assert made["labels"] == {"team": "a", "x": 1, "y": 3, "prefect.flow.id": flow["id"]}
+    run = (await api.post(f"/deployments/{made['id']}/create_flow_run", {"labels": {"y": 4}})).json
+    assert run["labels"] == made["labels"] | {"y": 4, "prefect.deployment.id": made["id"]}
+    parent = await api.run(state={"type": "RUNNING"})
+    task = (await api.post("/task_runs/", {"flow_run_id": parent["id"], "task_key": "k", "dynamic_key": "0"})).json
+    body = {"flow_id": flow["id"], "name": "child", "parent_task_run_id": task["id"], "state": {"type": "RUNNING"}}
+    await api.post("/flow_runs/", body)
+    graph = (await api.get(f"/flow_runs/{parent['id']}/graph-v2")).json
+    assert [node["label"] for _, node in graph["nodes"]] == ["labelled / child"]

@@ -257,18 +257,31 @@ async def test_tagged_tasks_run_in_the_slots_of_their_tags(any_api: Any, running
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "field", "message"),
     [
-        ({"empirical_policy": {"retry_delay": [1] * 51}}, ["empirical_policy", "retry_delay"]),
-        ({"empirical_policy": {"retry_jitter_factor": -0.5}}, ["empirical_policy", "retry_jitter_factor"]),
-        ({"cache_key": "x" * 2001}, ["cache_key"]),
+        (
+            {"empirical_policy": {"retry_delay": [1] * 51}},
+            ["empirical_policy", "retry_delay"],
+            "Value error, Can not configure more than 50 retry delays per task.",
+        ),
+        (
+            {"empirical_policy": {"retry_jitter_factor": -0.5}},
+            ["empirical_policy", "retry_jitter_factor"],
+            "Value error, `retry_jitter_factor` must be >= 0.",
+        ),
+        (
+            {"cache_key": "x" * 2001},
+            ["cache_key"],
+            "Value error, Cache key exceeded maximum allowed length of 2000 characters.",
+        ),
     ],
 )
 async def test_policies_and_keys_beyond_measure_are_refused(
-    api: Any, running: dict[str, Any], body: dict[str, Any], field: list[str]
+    api: Any, running: dict[str, Any], body: dict[str, Any], field: list[str], message: str
 ) -> None:
     got = await api.post("/task_runs/", {"flow_run_id": running["id"], "task_key": "k", "dynamic_key": "0", **body})
-    assert (got.status, got.json["exception_detail"][0]["loc"]) == (422, ["body", *field])
+    problem = got.json["exception_detail"][0]
+    assert (got.status, problem["loc"], problem["msg"]) == (422, ["body", *field], message)
 
 
 async def test_a_task_run_that_begins_scheduled_has_a_time(any_api: Any, running: dict[str, Any]) -> None:

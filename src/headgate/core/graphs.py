@@ -13,10 +13,10 @@ _PARENT = "__parents__"
 """Under this name a task run's inputs say inside of which tasks it was called."""
 
 
-def nodes_of(tasks: Sequence[TaskRun], children: Mapping[UUID, FlowRun]) -> list[Node]:
+def nodes_of(tasks: Sequence[TaskRun], children: Mapping[UUID, FlowRun], flows: Mapping[UUID, str]) -> list[Node]:
     """A node for each task run that has begun; for one that stands for a flow run (`children`, by task run), that one.
 
-    They come in the order in which they began.
+    They come in the order in which they began. `flows`: the names of the children's flows.
     """
     nodes: dict[UUID, Node] = {}
     for task in tasks:
@@ -26,8 +26,9 @@ def nodes_of(tasks: Sequence[TaskRun], children: Mapping[UUID, FlowRun]) -> list
         if run.state_type is None or began is None:
             continue
         kind = NodeKind.FLOW_RUN if child else NodeKind.TASK_RUN
+        label = f"{flows.get(child.flow_id, '')} / {child.name}" if child else run.name
         nodes[task.id] = Node(
-            kind=kind, id=run.id, label=run.name, state_type=run.state_type, start_time=began, end_time=run.end_time
+            kind=kind, id=run.id, label=label, state_type=run.state_type, start_time=began, end_time=run.end_time
         )
     for task in tasks:
         if (node := nodes.get(task.id)) is not None:

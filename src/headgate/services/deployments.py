@@ -121,7 +121,8 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
     """None when somebody else created it meanwhile."""
     now = scope.now
     deployment = Deployment(id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id)
-    deployment.labels = {"prefect.flow.id": str(body.flow_id)}
+    flow = await flow_rows.get(tx, body.flow_id)
+    deployment.labels = {**(flow.labels if flow else {}), "prefect.flow.id": str(body.flow_id)}
     await _apply(scope, tx, deployment, _as_update(body))
     if not await rows.insert(tx, deployment):
         return None

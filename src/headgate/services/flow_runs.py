@@ -27,6 +27,7 @@ from headgate.schema.flow_runs import (
     FlowRunUpdate,
     Trace,
 )
+from headgate.schema.flows import Flow
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.services import key_collisions, pages, task_states, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
@@ -184,7 +185,7 @@ async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple
     return {key: found[id] for key, id in ids.items()}
 
 
-async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deployment], flows: Mapping[UUID, Any]) -> NewRun:
+async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deployment], flows: Mapping[UUID, Flow]) -> NewRun:
     body, deployment = creation.body, deployments.get(creation.deployment_id) if creation.deployment_id else None
     if creation.deployment_id and deployment is None:
         raise NotFound("Deployment not found")
@@ -196,7 +197,8 @@ async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deploy
         parameters = await hydrated(tx, parameters, of="flow run")
     if deployment is not None:
         _check_parameters(deployment, body, parameters)
-    run = new_run(flow_id, creation.now, body, deployment=deployment, parameters=parameters)
+    flow_labels = flows[flow_id].labels if flow_id in flows else None
+    run = new_run(flow_id, creation.now, body, deployment=deployment, parameters=parameters, flow_labels=flow_labels)
     run.flow_version = creation.flow_version
     if creation.flow_id:  # its caller executes it: no pool's slot is taken, unless a pool is named
         run.work_pool_id = run.work_pool_name = run.work_queue_id = run.work_queue_name = None
@@ -262,10 +264,14 @@ def new_run(
     *,
     deployment: Deployment | None = None,
     parameters: dict[str, Any] | None = None,
+    flow_labels: Mapping[str, Any] | None = None,
 ) -> FlowRun:
-    """A run that enters its first state at `now`: the one of `body`, or Scheduled for now."""
+    """A run that enters its first state at `now`: the one of `body`, or Scheduled for now.
+
+    It has the labels of its deployment, or else of its flow.
+    """
     id = uuid7(now)
-    labels = {"prefect.flow.id": str(flow_id)}
+    labels = {**(deployment.labels if deployment else flow_labels or {}), "prefect.flow.id": str(flow_id)}
     if deployment is not None:
         labels["prefect.deployment.id"] = str(deployment.id)
     run = FlowRun(

@@ -12,6 +12,7 @@ from headgate.schema.task_runs import TaskRun
 from headgate.schema.times import aware
 from headgate.services.scope import Scope
 from headgate.store import flow_runs as run_rows
+from headgate.store import flows as flow_rows
 from headgate.store import task_runs as rows
 from headgate.store.database import Tx
 
@@ -26,7 +27,8 @@ async def graph(scope: Scope, flow_run_id: UUID, *, since: datetime | None) -> G
         ids = await rows.children(tx, [task.id for task in tasks])
         found = await run_rows.get_many(tx, [*ids.values()], now=scope.now)
         children = {task_id: found[id] for task_id, id in ids.items() if id in found}
-        nodes = rules.nodes_of(tasks, children)
+        flows = await flow_rows.get_many(tx, {child.flow_id for child in children.values()}) if children else {}
+        nodes = rules.nodes_of(tasks, children, {id: flow.name for id, flow in flows.items()})
         if since is not None:
             nodes = [node for node in nodes if node.end_time is None or node.end_time >= aware(since)]
         states = await run_rows.states(tx, flow_run_id)

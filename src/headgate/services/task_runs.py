@@ -151,17 +151,16 @@ def _first_state(body: TaskRunCreate, now: datetime) -> StateCreate:
 
 
 def _check(body: TaskRunCreate) -> None:
-    """`Invalid` for what no policy or key may be."""
+    """`Invalid`, in words that existing clients may compare, for what no policy or key may be."""
     policy = body.empirical_policy or TaskRunPolicy()
     if isinstance(policy.retry_delay, list) and len(policy.retry_delay) > MAX_DELAYS:
-        count = len(policy.retry_delay)
-        message = f"Can not configure more than {MAX_DELAYS} retry delays per task; there are {count}."
+        message = f"Value error, Can not configure more than {MAX_DELAYS} retry delays per task."
         raise Invalid(message, field="empirical_policy.retry_delay", value=policy.retry_delay)
     if policy.retry_jitter_factor is not None and policy.retry_jitter_factor < 0:
-        message = f"`retry_jitter_factor` must be >= 0, not {policy.retry_jitter_factor}."
+        message = "Value error, `retry_jitter_factor` must be >= 0."
         raise Invalid(message, field="empirical_policy.retry_jitter_factor", value=policy.retry_jitter_factor)
     if body.cache_key and len(body.cache_key) > MAX_CACHE_KEY:
-        message = f"Cache key exceeded maximum allowed length of {MAX_CACHE_KEY} characters."
+        message = f"Value error, Cache key exceeded maximum allowed length of {MAX_CACHE_KEY} characters."
         raise Invalid(message, field="cache_key", value=body.cache_key)
 
 

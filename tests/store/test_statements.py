@@ -108,6 +108,7 @@ SCANS = {
     "concurrency_keys.pools",  # of what it found itself
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
+    *("claims.open_lanes", "claims.candidates_of_lanes"),  # the same, and no more of it than is gone through
     *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     "work_pools.orphan_runs",  # of runs that wait
     *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities

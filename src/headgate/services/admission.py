@@ -14,7 +14,7 @@ from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
 from headgate.store import claims as rows
 from headgate.store import work_pools as pool_rows
-from headgate.store.claims import Capped, Limit
+from headgate.store.claims import Aisle, Capped, Closed, Limit
 from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
@@ -54,7 +54,8 @@ async def admissible(
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
     at a time, until the room is used up. `used` are the slots of the pool that are taken.
 
-    Runs whose deployment or concurrency key has no slot left are not fetched again, so that they never fill a page.
+    The first page is the first runs, whatever blocks them: mostly they start. Where they do not, further pages go around all
+    runs whose deployment is paused, or whose deployment or concurrency key has no slot left, however many these are.
     """
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
     pace = pool.pace(now)
@@ -81,14 +82,16 @@ async def _admit_queue(
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
     for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
+        aisle = Aisle(queue.id, priority, span)
         beyond = _BEYOND
+        closed: Closed | None = None
         while len(admitted) < room:
-            full, full_keys = slots.full(), slots.full_keys()
             limit = room + beyond  # those admitted by now are seen again
             beyond = min(beyond * _GROWTH, _MOST_BEYOND)
-            page = await rows.candidates(
-                tx, queue.id, priority=priority, span=span, full=full, full_keys=full_keys, limit=limit
-            )
+            if closed is None:
+                page = await rows.first_candidates(tx, aisle, limit=limit)
+            else:
+                page = await rows.candidates(tx, aisle, closed, limit=limit)
             await slots.hold(page)
             seen = {run.id for run in admitted}
             decision = dispatch(
@@ -96,7 +99,7 @@ async def _admit_queue(
                     replace(pool, used=pool.used + len(admitted)),
                     {queue.id: replace(queue, used=queue.used + len(admitted))},
                     slots.lanes,
-                    [each.run for each in page if each.run.id not in seen],
+                    [each.run for each in page if each.run.id not in seen and not each.paused],
                     span[1],
                     room - len(admitted),
                     slots.keys,
@@ -104,7 +107,8 @@ async def _admit_queue(
             )
             admitted += decision.admitted
             slots.take(decision.admitted)
-            if len(page) < limit or (not decision.admitted and (slots.full(), slots.full_keys()) == (full, full_keys)):
+            before, closed = closed, slots.closed()
+            if len(page) < limit or (not decision.admitted and closed == before):
                 break
     return admitted
 
@@ -127,7 +131,7 @@ class _Slots:
         wanted = {
             each.run.deployment_id: each.limit
             for each in page
-            if each.run.deployment_id and (each.limit is not None or each.key_limit is not None)
+            if each.run.deployment_id and not each.paused and (each.limit is not None or each.key_limit is not None)
         }
         wanted = {id: limit for id, limit in wanted.items() if id not in self._held}
         if any(limit is not None for limit in wanted.values()) and not self._is_read:
@@ -148,13 +152,12 @@ class _Slots:
         used = await rows.keys_used(self._tx, new) if new else {}
         self.keys |= {id: Lane(id, limit=new[id].key_limit, used=count) for id, count in used.items()}
 
-    def full(self) -> list[UUID]:
-        """Deployments without a slot."""
-        return [id for id, lane in self.lanes.items() if lane.is_full()]
-
-    def full_keys(self) -> list[UUID]:
-        """Those of the keys seen so far that are without a slot."""
-        return [id for id, lane in self.keys.items() if lane.is_full()]
+    def closed(self) -> Closed:
+        """What is without a slot, of the deployments and the keys seen so far."""
+        return Closed(
+            frozenset(id for id, lane in self.lanes.items() if lane.is_full()),
+            frozenset(id for id, lane in self.keys.items() if lane.is_full()),
+        )
 
     def take(self, admitted: Sequence[Candidate]) -> None:
         """These runs hold slots now."""

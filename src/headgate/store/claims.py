@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import convert
@@ -17,6 +18,9 @@ from headgate.store.statements import load_statements
 from headgate.store.times import as_time
 
 _SQL = load_statements("claims")
+
+LANES = 1000
+"""How many deployments and keys of a queue are gone through one by one, around the runs of those that are full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,12 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Capped:
-    """A run that waits, with the limits of its deployment and of its concurrency key."""
+    """A run that waits, with the limits of its deployment and of its concurrency key. `paused`: its deployment is."""
 
     run: Candidate
     limit: int | None
     key_limit: int | None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +152,64 @@ async def priorities(tx: Tx, queue_id: UUID) -> list[int]:
     return [row["priority"] for row in await tx.fetch(_SQL["priorities"], {"work_queue_id": queue_id})]
 
 
-async def candidates(
-    tx: Tx,
-    queue_id: UUID,
-    *,
-    priority: int,
-    span: tuple[datetime, datetime],
-    full: Iterable[UUID],
-    full_keys: Iterable[UUID] = (),
-    limit: int,
-) -> list[Capped]:
-    """Runs of a queue and a run priority that fall due in a span of time, both ends included; without those of `full`
-    deployments, of `full_keys`, and of keys whose slots were all taken when this transaction began."""
-    since, until = span
-    params = {"work_queue_id": queue_id, "priority": priority, "since": since, "until": until}
-    params |= {"full": [*full], "full_keys": [*full_keys], "limit": limit}
+@dataclass(frozen=True, slots=True)
+class Aisle:
+    """Runs of one queue and one run priority that fall due in a span of time, both ends included."""
+
+    queue_id: UUID
+    priority: int
+    span: tuple[datetime, datetime]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What its statements take."""
+        since, until = self.span
+        return {"work_queue_id": self.queue_id, "priority": self.priority, "since": since, "until": until}
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Deployments and concurrency keys known to have no slot left, other than by what was written before."""
+
+    deployments: frozenset[UUID] = frozenset()
+    keys: frozenset[UUID] = frozenset()
+
+
+async def first_candidates(tx: Tx, aisle: Aisle, *, limit: int) -> list[Capped]:
+    """The first runs of an aisle, whatever blocks them but paused deployments; cheap however many are blocked."""
+    return _capped(await tx.fetch(_SQL["first_candidates"], aisle.params | {"limit": limit}))
+
+
+async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
+    """The first runs of an aisle without those of paused deployments, of closed ones and closed keys, and of keys whose
+    slots were all taken when this transaction began.
+
+    Where no more than `LANES` deployments and keys have runs there, the cost does not grow with the number of blocked runs.
+    """
+    lanes = await _open_lanes(tx, aisle, closed)
+    if lanes is None:
+        params = aisle.params | {"full": [*closed.deployments], "full_keys": [*closed.keys], "limit": limit}
+        return _capped(await tx.fetch(_SQL["candidates"], params))
+    params = {"deployment_ids": [owner for owner, _ in lanes], "key_ids": [key for _, key in lanes], "limit": limit}
+    return _capped(await tx.fetch(_SQL["candidates_of_lanes"], aisle.params | params))
+
+
+async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID | None, UUID | None]] | None:
+    """The deployments and keys of which runs may start; None when they are too many to go through."""
+    params = {"work_queue_id": aisle.queue_id, "priority": aisle.priority, "most": LANES}
+    params |= {"full": [*closed.deployments], "full_keys": [*closed.keys]}
+    rows = await tx.fetch(_SQL["open_lanes"], params)
+    if any(row["number"] > LANES for row in rows):
+        return None
+    unkeyed = {row["deployment_id"]: None for row in rows}
+    keyed = [(row["deployment_id"], row["key_id"]) for row in rows if row["key_id"] and not row["key_is_full"]]
+    return [(None, None), *unkeyed.items(), *keyed]
+
+
+def _capped(rows: Sequence[Row]) -> list[Capped]:
     return [
-        Capped(_candidate(row), row["concurrency_limit"], row["key_limit"] if row["key_id"] else None)
-        for row in await tx.fetch(_SQL["candidates"], params)
+        Capped(_candidate(row), row["concurrency_limit"], row["key_limit"] if row["key_id"] else None, bool(row["paused"]))
+        for row in rows
     ]
 
 

@@ -24,10 +24,25 @@ WITH RECURSIVE ranks(priority) AS (
 )
 SELECT priority FROM ranks WHERE priority IS NOT NULL
 
+-- name: first_candidates
+-- The first due runs of one queue and one run priority, with what may block them: no further ones are looked at.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+  AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+ORDER BY r.due_at, r.id LIMIT :limit
+
+-- name: first_candidates [postgresql]
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+  AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
+
 -- name: candidates
 -- Due runs of one queue and one run priority, without those whose deployment is paused, or whose deployment or concurrency
 -- key has no slot left.
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
@@ -39,7 +54,7 @@ WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.prio
 ORDER BY r.due_at, r.id LIMIT :limit
 
 -- name: candidates [postgresql]
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
@@ -48,6 +63,141 @@ WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.prio
   AND (r.key_id IS NULL OR e.key_limit IS NULL
        OR (r.key_id <> ALL(:full_keys::uuid[])
            AND (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = r.key_id) < e.key_limit))
+ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
+
+-- name: open_lanes
+-- What of one queue and one run priority waits by (deployment, concurrency key), without paused and full deployments: found
+-- by jumps along an index, from one to the next, so that the cost is their number, not the backlog's.
+WITH RECURSIVE steps(id, number) AS (
+    SELECT (SELECT r.id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id IS NOT NULL
+            ORDER BY r.deployment_id LIMIT 1), 1
+    UNION ALL
+    SELECT COALESCE(
+        CASE WHEN e.paused OR c.deployment_id IN :full::uuid[] THEN NULL ELSE
+           (SELECT r.id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id = c.deployment_id
+              AND r.key_id > COALESCE(c.key_id, CAST('00000000-0000-0000-0000-000000000000' AS text))
+            ORDER BY r.key_id LIMIT 1) END,
+           (SELECT r.id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id > c.deployment_id
+            ORDER BY r.deployment_id LIMIT 1)), steps.number + 1
+    FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
+    WHERE steps.number <= :most
+)
+SELECT c.deployment_id, c.key_id, steps.number,
+       e.key_limit IS NOT NULL AND (c.key_id IN :full_keys::uuid[]
+           OR (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) >= e.key_limit) AS key_is_full
+FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
+WHERE steps.number > :most OR ((e.id IS NULL OR NOT e.paused) AND NOT (c.deployment_id IN :full::uuid[]))
+
+-- name: open_lanes [postgresql]
+WITH RECURSIVE steps(id, number) AS (
+    SELECT (SELECT r.id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id IS NOT NULL
+            ORDER BY r.deployment_id NULLS FIRST LIMIT 1), 1
+    UNION ALL
+    SELECT COALESCE(
+        CASE WHEN e.paused OR c.deployment_id = ANY(:full::uuid[]) THEN NULL ELSE
+           (SELECT r.id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id = c.deployment_id
+              AND r.key_id > COALESCE(c.key_id, CAST('00000000-0000-0000-0000-000000000000' AS uuid))
+            ORDER BY r.key_id NULLS FIRST LIMIT 1) END,
+           (SELECT r.id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id > c.deployment_id
+            ORDER BY r.deployment_id NULLS FIRST LIMIT 1)), steps.number + 1
+    FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
+    WHERE steps.number <= :most
+)
+SELECT c.deployment_id, c.key_id, steps.number,
+       e.key_limit IS NOT NULL AND (c.key_id = ANY(:full_keys::uuid[])
+           OR (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) >= e.key_limit) AS key_is_full
+FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
+WHERE steps.number > :most OR ((e.id IS NULL OR NOT e.paused) AND NOT (c.deployment_id = ANY(:full::uuid[])))
+
+-- name: candidates_of_lanes
+-- Due runs of one queue and one run priority, of these pairs of a deployment and a concurrency key (null: without one): the
+-- first runs of those pairs whose first run is among the first.
+WITH heads AS (
+    SELECT l.deployment_id, l.key_id, h.due_at, h.id
+    FROM (SELECT d.value AS deployment_id, k.value AS key_id
+          FROM json_each(:deployment_ids) d JOIN json_each(:key_ids) k ON k.key = d.key) AS l
+    CROSS JOIN flow_run h ON h.id = (
+        SELECT r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.due_at, r.id LIMIT 1)
+    ORDER BY h.due_at, h.id LIMIT :limit
+)
+SELECT f.id, f.work_queue_id, f.due_at, f.deployment_id, f.priority, f.key_id, e.concurrency_limit, e.key_limit, e.paused
+FROM heads CROSS JOIN flow_run f ON f.id IN (
+        SELECT r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id IS heads.deployment_id AND r.key_id IS heads.key_id
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.due_at, r.id LIMIT :limit)
+LEFT JOIN deployment e ON e.id = f.deployment_id
+ORDER BY f.due_at, f.id LIMIT :limit
+
+-- name: candidates_of_lanes [postgresql]
+-- The nulls' places are those of the index, so that no other one gives this order. The last conditions, for runs that moved
+-- on since, are worded so that no index begins with them: the runs are fetched by their ids.
+WITH heads AS (
+    SELECT l.deployment_id, l.key_id
+    FROM unnest(CAST(:deployment_ids AS uuid[]), CAST(:key_ids AS uuid[])) AS l(deployment_id, key_id)
+    CROSS JOIN LATERAL (
+       (SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = l.deployment_id AND r.key_id = l.key_id
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
+        UNION ALL
+       (SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = l.deployment_id AND r.key_id IS NULL AND l.key_id IS NULL
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
+        UNION ALL
+       (SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id IS NULL AND r.key_id IS NULL AND l.deployment_id IS NULL
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
+    ) AS h
+    ORDER BY h.due_at, h.id LIMIT :limit
+), found AS (
+    SELECT f.id FROM heads CROSS JOIN LATERAL (
+       (SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = heads.deployment_id AND r.key_id = heads.key_id
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :limit)
+        UNION ALL
+       (SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = heads.deployment_id AND r.key_id IS NULL AND heads.key_id IS NULL
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :limit)
+        UNION ALL
+       (SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id IS NULL AND r.key_id IS NULL AND heads.deployment_id IS NULL
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :limit)
+    ) AS f
+)
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.id IN (SELECT id FROM found) AND r.state_type = 'SCHEDULED' AND r.lease_expires_at IS NULL
+  AND r.work_queue_id IS NOT DISTINCT FROM :work_queue_id::uuid AND r.priority IS NOT DISTINCT FROM :priority::integer
+  AND r.due_at BETWEEN :since AND :until
 ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 
 -- name: next_due

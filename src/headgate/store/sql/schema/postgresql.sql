@@ -560,6 +560,8 @@ CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deploy
 
 CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
+CREATE INDEX ix_flow_run_lanes ON flow_run (work_queue_id, priority, deployment_id NULLS FIRST, key_id NULLS FIRST, due_at NULLS FIRST, id) WHERE state_type = 'SCHEDULED';
+
 CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
 
 CREATE TABLE task_run_state_rest PARTITION OF task_run_state DEFAULT;

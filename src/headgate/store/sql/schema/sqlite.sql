@@ -224,6 +224,8 @@ CREATE INDEX ix_flow_run_key_slots ON flow_run (key_id) WHERE holds_slot AND key
 
 CREATE INDEX ix_flow_run_key_waiting ON flow_run (key_id, due_at) WHERE state_type = 'SCHEDULED' AND key_id IS NOT NULL;
 
+CREATE INDEX ix_flow_run_lanes ON flow_run (work_queue_id, priority, deployment_id, key_id, due_at, id) WHERE state_type = 'SCHEDULED';
+
 CREATE INDEX ix_flow_run_lease ON flow_run (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 
 CREATE INDEX ix_flow_run_not_late ON flow_run (due_at) WHERE state_name = 'Scheduled';

@@ -1,0 +1,114 @@
+"""However many runs wait for a deployment, a key or a pause: those behind them start, in order, and at the same cost."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from world import World, ids
+
+from headgate.core.dispatch import dispatch
+from headgate.schema.deployments import ConcurrencyKey, Deployment
+from headgate.schema.flow_runs import FlowRun
+from headgate.services import admission
+from headgate.services.situations import situation_of
+from headgate.store import claims as rows
+from headgate.store import explanations as explanation_rows
+from headgate.store.claims import Aisle
+from headgate.store.database import Tx
+from headgate.store.statements import load_statements
+
+KEYED = ConcurrencyKey(expression="{{ parameters.customer }}", limit=1)
+
+
+@pytest.fixture(params=[1000, 3])
+def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many deployments and keys are gone through one by one: more than there are, and fewer."""
+    monkeypatch.setattr(rows, "LANES", request.param)
+    monkeypatch.setattr(admission, "_BEYOND", 1)  # nothing fits a page
+    return int(request.param)
+
+
+async def random_backlog(world: World, dice: random.Random) -> list[FlowRun]:
+    """Runs of deployments with and without limits, keys and pauses, in one queue, of several priorities and times."""
+    await world.pool()
+    await world.claim(0)
+    made: list[Deployment] = []
+    for number in range(7):
+        fields: dict[str, Any] = {} if dice.random() < 0.4 else {"concurrency_limit": dice.randint(1, 3)}
+        keyed: dict[str, Any] = {"concurrency_key": KEYED, "parameters": {"customer": "none"}} if dice.random() < 0.5 else {}
+        made.append(await world.deploy(f"d{number}", **fields, **keyed))
+    runs = []
+    for _ in range(60):
+        about: dict[str, Any] = {"priority": dice.choice([0, 0, 0, 3]), "parameters": {"customer": dice.choice("abc")}}
+        runs.append(await world.run(dice.choice(made), due=-float(dice.randint(-1, 9)), **about))
+    for it in made:
+        if dice.random() < 0.2:
+            await world.change_deployment(it, paused=True)
+    return runs
+
+
+async def plain(world: World, runs: Sequence[FlowRun], room: int) -> list[UUID]:
+    """Who starts by the rule, taken on everything at once."""
+
+    async def unit(tx: Tx) -> list[UUID]:
+        found = await explanation_rows.candidates(tx, ids(runs), now=world.now)
+        waiting = [each for each in found if each.state_name == "Scheduled"]
+        situation = await situation_of(tx, waiting, now=world.now)
+        pool = next((each.work_pool_id for each in waiting), None)
+        snapshot = situation.snapshot(pool, [each.candidate for each in waiting])
+        return [run.id for run in dispatch(replace(snapshot, room=room)).admitted]
+
+    return await world.scope.store.read(unit)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_claims_give_what_the_rule_gives(world: World, lanes: int, seed: int) -> None:
+    """Claim for claim, with runs that end in between, until all have been given but those of paused deployments."""
+    dice = random.Random(seed)
+    runs = await random_backlog(world, dice)
+    while expected := await plain(world, runs, room := dice.randint(1, 6)):
+        assert ids(each.flow_run for each in await world.poll(limit=room, scheduled_before=world.now)) == expected
+        grants = await world.grants(room)
+        assert ids(grant.flow_run for grant in grants) == expected
+        for grant in grants:
+            await world.accepted(grant, "RUNNING", *(["COMPLETED"] if dice.random() < 0.9 else []))
+    assert await world.granted() == []
+
+
+@pytest.mark.parametrize("blocked", ["limit", "key", "pause"])
+async def test_blocked_runs_are_not_gone_through(world: World, blocked: str) -> None:
+    """What lets a claim around them reads the index that begins with what blocks, and no other of waiting runs."""
+    await world.pool()
+    fields: dict[str, Any] = (
+        {"concurrency_key": KEYED, "parameters": {"customer": "a"}} if blocked == "key" else {"concurrency_limit": 1}
+    )
+    full, free = await world.deploy("full", **fields), await world.deploy("free")
+    await world.runs(full, 40, due=-10)
+    if blocked == "pause":
+        await world.change_deployment(full, paused=True)
+    else:
+        assert len(await world.granted(1)) == 1
+    last = await world.runs(free, 3, due=-1)
+    queue = last[0].work_queue_id
+    assert queue
+
+    async def plans(tx: Tx) -> str:
+        if tx.dialect == "postgresql":
+            await tx.execute("ANALYZE flow_run")
+        words = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}[tx.dialect]
+        params = Aisle(queue, 0, (admission.EVER, world.now)).params | {"full": [full.id], "full_keys": [], "most": 100}
+        params |= {"deployment_ids": [None, free.id], "key_ids": [None, None], "limit": 4}
+        told = []
+        for name in ("open_lanes", "candidates_of_lanes"):
+            statement = load_statements("claims")[name]
+            plan = await tx.fetch(f"{words} {getattr(statement, tx.dialect)}", params)
+            told += [str(row) for row in plan]
+        return "\n".join(told)
+
+    plan = await world.scope.store.write(plans)
+    assert "ix_flow_run_lanes" in plan
+    assert "ix_flow_run_ready" not in plan
+    assert sorted(await world.granted(3)) == sorted(ids(last))

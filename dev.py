@@ -27,6 +27,7 @@ USAGE = """Usage: python3 dev.py COMMAND [ARGUMENTS]
   demo    install, start a server and a worker, and watch real runs (demo --help tells its options)
   check   install, then check format, lint, types, floors and tests, as CI does
           [--fast] leaves out the tests that start real processes; other arguments go to pytest
+  clients run the tests with real clients, and write the compatibility table from what they saw; arguments go to pytest
   bench   install, then measure Headgate side by side with the peer (bench --help tells its options)
   pages   install, then open the peer's web pages in a browser, against our API
   lock    write the lock files anew; needs uv, which gets the arguments, such as --upgrade"""
@@ -79,6 +80,15 @@ def check(rest: Sequence[str]) -> int:
     return 0
 
 
+def clients(rest: Sequence[str]) -> int:
+    """Run the real clients of `tests/clients`, and write what they did into `docs/reference/compatibility.md`."""
+    install(DEVELOPMENT_LOCK)
+    report = ROOT / ".bench" / "clients.xml"
+    command = [PYTHON.with_name("pytest"), "tests/clients", "--numprocesses", str(WORKERS), f"--junit-xml={report}", *rest]
+    code = subprocess.call(command, cwd=ROOT)
+    return subprocess.call([PYTHON, "tests/clients/table.py", str(report)], cwd=ROOT) or code
+
+
 def bench(rest: Sequence[str]) -> int:
     """Install what the tests need, then become the package `bench`."""
     install(DEVELOPMENT_LOCK)
@@ -107,6 +117,7 @@ def lock(rest: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": demo,
     "check": check,
+    "clients": clients,
     "bench": bench,
     "pages": pages,
     "lock": lock,

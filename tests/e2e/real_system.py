@@ -38,10 +38,11 @@ PATIENCE = 60.0
 
 @dataclass
 class Program:
-    """A started program and the file with its output."""
+    """A started program and the file with its output; `ours` tells whether it is of this project."""
 
     process: subprocess.Popen[bytes]
     log: Path
+    ours: bool = True
 
     @property
     def text(self) -> str:
@@ -105,25 +106,28 @@ class System:
 
     def check_tidiness(self) -> None:
         """No program may have left a file, a socket or a coroutine unclosed; all run with warnings as errors."""
-        untidy = [program for program in self.programs if any(mark in program.text for mark in UNTIDY)]
+        untidy = [each for each in self.programs if each.ours and any(mark in each.text for mark in UNTIDY)]
         assert not untidy, "\n".join(program.text[-3000:] for program in untidy)
 
     # Programs
 
-    def start(self, *argv: str, name: str, env: Mapping[str, str] = {}) -> Program:
-        """Start a program in the project's directory; what it prints goes to a file."""
+    def start(self, *argv: str, name: str, env: Mapping[str, str] = {}, cwd: Path | None = None) -> Program:
+        """Start a program in the project's directory; what it prints goes to a file.
+
+        With a directory of its own it is another's program, which nobody promises to be tidy.
+        """
         log = self.root / f"{len(self.programs)}-{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 argv,
-                cwd=self.project,
+                cwd=cwd or self.project,
                 env=self.env | env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.programs.append(Program(process, log))
+        self.programs.append(Program(process, log, ours=cwd is None))
         return self.programs[-1]
 
     def start_server(self, **settings: object) -> Program:

@@ -1,0 +1,63 @@
+"""Flows of real clients, executed by their own workers, agents and scripts."""
+
+import signal
+
+from prefect_client import Prefect
+from scenario import NEWEST, TWO, scenario
+
+from headgate.client.calls import task_runs
+from headgate.schema.flow_runs import FlowRun
+from headgate.schema.states import StateType
+
+
+def newest(prefect: Prefect) -> FlowRun:
+    """The run of a deployment that was made last, not by a schedule."""
+    runs = [run for run in prefect.system.flow_runs() if not run.auto_scheduled and run.deployment_id is not None]
+    return max(runs, key=lambda run: run.created)
+
+
+def run(prefect: Prefect, name: str, *options: str, code: int = 0) -> FlowRun:
+    """A new run of a deployment."""
+    prefect("deployment", "run", name, *options, code=code)
+    return newest(prefect)
+
+
+def executes_runs(prefect: Prefect) -> None:
+    """A worker brings runs to the right final states; their tasks, subflows and logs are seen; a run is cancelled."""
+    system = prefect.system
+    worker = prefect.start("worker", "start", "--pool", "local")
+    lasting = run(prefect, "lasting/three")
+    good = run(prefect, "family/one", "--watch")
+    assert system.flow_run(good.id).state_type == StateType.COMPLETED
+    bad = run(prefect, "broken/two", "--watch", code=1)
+    assert "on purpose" in str(system.flow_run(bad.id).state.message)
+    system.until(lambda: {"hello nobody", "the second try", "sum 20"} <= set(system.lines(good.id)), "the run's lines")
+    system.until(lambda: len(system.client.send(task_runs.query())) == 4, "three task runs and the subflow's")
+    assert [each for each in system.flow_runs() if each.parent_task_run_id is not None], "no subflow"
+
+    whole = prefect("flow-run", "logs", str(good.id)).out.splitlines()
+    assert any("hello nobody" in line for line in whole)
+    assert len(prefect("flow-run", "logs", str(good.id), "--head", "-n", "2").out.splitlines()) < len(whole)
+    assert good.name in prefect("flow-run", "ls", "--state", "Completed").text
+
+    system.wait_for_line(lasting.id, "begun")
+    prefect("flow-run", "cancel", str(lasting.id))
+    system.wait_for(lasting.id, StateType.CANCELLED)
+    worker.signal(signal.SIGINT)
+    assert worker.wait() == 0, worker.text
+
+
+WORKER = (
+    *("worker start", "deployment run", "flow-run logs", "flow-run cancel", "flow-run ls"),
+    *("Workers: tasks, retries of tasks, subflows, logs, failures", "Workers: cancellation", "Runs: watched to their end"),
+)
+
+
+@scenario(*WORKER, on=(NEWEST,))
+def test_a_worker_executes_runs_with_either_database(on_own: Prefect) -> None:
+    executes_runs(on_own)
+
+
+@scenario(*WORKER, on=(TWO,))
+def test_a_worker_of_version_2_executes_runs(deployed: Prefect) -> None:
+    executes_runs(deployed)

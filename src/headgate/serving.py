@@ -164,7 +164,9 @@ def _note(path: Path, url: str, processes: Sequence[int] = ()) -> None:
     facts: dict[str, Any] = {"pid": os.getpid(), "url": url} | ({"processes": [*processes]} if processes else {})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(facts))
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(facts))
+        draft.replace(path)  # whole at any moment: commands read it meanwhile
     except OSError as error:
         hint = "`headgate server status` and `headgate server stop` will not find this server."
         print(f"WARNING: cannot write {path}: {error.strerror}. {hint}", flush=True)

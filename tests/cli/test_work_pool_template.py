@@ -269,7 +269,8 @@ def test_diff_with_a_template_that_no_pool_could_take_is_refused(pool: None, run
     outcome = run("work-pool", "template", "diff", "own", "-f", write({"variables": {}}))
     assert (outcome.code, outcome.err) == (
         1,
-        "Error: base job template: /job_configuration must be an object; it is missing\n",
+        "Error: The `base_job_template` must contain both a `job_configuration` key and a `variables` key. "
+        "base job template: /job_configuration must be an object; it is missing\n",
     )
 
 

@@ -178,6 +178,12 @@ class Reference:
             "flow_runs.parent_flow_run_id": lambda run, f: holds(f, self._parent(run)),
             "task_runs.state": state_holds,
             "task_runs.subflow_runs": lambda task, f: None if f.exists_ is None else self._stands(task) is f.exists_,
+            "flow_runs.start_time": lambda run, f: combined(
+                [
+                    bounded(run.start_time or run.expected_start_time, least=f.after_, most=f.before_),
+                    null(run.start_time, f.is_null_),
+                ]
+            ),
             "flow_runs.next_scheduled_start_time": lambda run, f: holds(f, run.next_scheduled_start_time),
             "deployments.is_schedule_active": lambda it, f: None if f.eq_ is None else it.paused is not f.eq_,
             "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),

@@ -30,6 +30,12 @@ async def test_the_worker_types_of_this_environment_are_listed_with_their_templa
     assert made.status == 201
 
 
+async def test_pools_of_agents_can_be_made_by_clients_that_make_pools_of_listed_types_only(api: Any) -> None:
+    got = await api.get("/collections/views/aggregate-worker-metadata")
+    agents = got.json["prefect"]["prefect-agent"]
+    assert (agents["type"], agents["default_base_job_configuration"], agents["logo_url"]) == ("prefect-agent", {}, None)
+
+
 @pytest.mark.parametrize("view", ["aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"])
 async def test_a_view_of_what_this_server_does_not_know_is_empty(api: Any, view: str) -> None:
     got = await api.get(f"/collections/views/{view}")

@@ -3,9 +3,10 @@
 import signal
 
 from prefect_client import Prefect
+from project_files import write_project
 from scenario import NEWEST, TWO, scenario
 
-from headgate.client.calls import task_runs
+from headgate.client.calls import deployments, task_runs
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.states import StateType
 
@@ -61,3 +62,26 @@ def test_a_worker_executes_runs_with_either_database(on_own: Prefect) -> None:
 @scenario(*WORKER, on=(TWO,))
 def test_a_worker_of_version_2_executes_runs(deployed: Prefect) -> None:
     executes_runs(deployed)
+
+
+@scenario(
+    *("agent start", "deployment build", "deployment apply", "deployment set-schedule"),
+    *("deployment pause-schedule", "deployment resume-schedule", "deployment run"),
+    on=(TWO,),
+)
+def test_an_agent_executes_a_deployment_that_was_built(prefect: Prefect) -> None:
+    """With its infrastructure in a block, from any queue of a pool of type `prefect-agent`."""
+    write_project(prefect.directory)
+    prefect("work-pool", "create", "agents", "--type", "prefect-agent")
+    prefect("deployment", "build", "flows.py:family", "-n", "built", "-p", "agents", "-q", "mine", "-o", "built.yaml")
+    prefect("deployment", "apply", "built.yaml")
+    made = prefect.system.client.send(deployments.get_by_name("family", "built"))
+    assert made.infrastructure_document_id is not None
+    agent = prefect.start("agent", "start", "-p", "agents")
+    built = run(prefect, "family/built", "-p", "n=1", "--watch")
+    assert (built.state_type, built.work_pool_name) == (StateType.COMPLETED, "agents")
+    prefect("deployment", "set-schedule", "family/built", "--interval", "3600")
+    prefect("deployment", "pause-schedule", "family/built")
+    prefect("deployment", "resume-schedule", "family/built")
+    agent.signal(signal.SIGINT)
+    agent.wait()

@@ -6,11 +6,22 @@ from typing import Any
 import msgspec
 
 from headgate.errors import NotFound
+from headgate.schema.collections import WorkerMetadata
+from headgate.schema.work_pools import UNTYPED
 from headgate.services.scope import Scope
 
 WORKERS = "aggregate-worker-metadata"
 EMPTY = frozenset({"aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"})
 """Views that existing servers fetch from a registry on the internet; this one asks nobody and knows none."""
+
+AGENTS = WorkerMetadata(
+    type=UNTYPED,
+    display_name="Agents",
+    description="Runs are executed by agents, on the infrastructure that their deployment names.",
+    install_command="pip install prefect==2.*",
+    default_base_job_configuration={},
+)
+"""What no worker brings. Clients of version 2 make pools of listed types only; without a picture, pages leave it out."""
 
 
 async def view(scope: Scope, name: str) -> dict[str, Any]:
@@ -22,4 +33,5 @@ async def view(scope: Scope, name: str) -> dict[str, Any]:
     # In a thread: the first look imports what the types need.
     found = await asyncio.to_thread(scope.worker_types)
     views: dict[str, Any] = msgspec.to_builtins(found)
+    views.setdefault("prefect", {})[UNTYPED] = msgspec.to_builtins(AGENTS)
     return views

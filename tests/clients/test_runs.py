@@ -85,3 +85,14 @@ def test_an_agent_executes_a_deployment_that_was_built(prefect: Prefect) -> None
     prefect("deployment", "resume-schedule", "family/built")
     agent.signal(signal.SIGINT)
     agent.wait()
+
+
+@scenario("flow-run retry", "flow-run watch", on=(NEWEST,))
+def test_a_run_is_retried_in_place(deployed: Prefect) -> None:
+    """The same run goes again; the exit code is its outcome."""
+    deployed.start("worker", "start", "--pool", "local")
+    bad = run(deployed, "broken/two", "--watch", code=1)
+    deployed("flow-run", "retry", str(bad.id))
+    deployed("flow-run", "watch", str(bad.id), code=1)
+    again = deployed.system.wait_for(bad.id, StateType.FAILED)
+    assert again.run_count == 2

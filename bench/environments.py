@@ -154,15 +154,18 @@ def _make(path: Path, *, key: str, fill: Callable[[Environment], None], say: Say
 
 
 def _install(environment: Environment, *arguments: str) -> None:
-    """Install with uv where there is one, which takes seconds, else with the pip of a Python that has it."""
-    python = str(environment.program("python"))
-    done = subprocess.run([*_installer(python), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Trouble(f"{' '.join(arguments)} cannot be installed.\n{(done.stdout + done.stderr)[-3000:]}")
+    """Install with uv where there is one, which takes seconds; with the pip of a Python that has it where that fails."""
+    said = ""
+    for installer in _installers(str(environment.program("python"))):
+        done = subprocess.run([*installer, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        said += done.stdout + done.stderr
+    raise Trouble(f"{' '.join(arguments)} cannot be installed.\n{said[-3000:]}")
 
 
-def _installer(python: str) -> list[str]:
-    if (uv := shutil.which("uv")) is not None:
-        return [uv, "pip", "install", "--quiet", "--python", python]
+def _installers(python: str) -> list[list[str]]:
     base = os.path.realpath(sys.executable)  # the one that our environment was made from; ours has no pip of its own
-    return [base, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    pip = [base, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    uv = shutil.which("uv")
+    return [[uv, "pip", "install", "--quiet", "--python", python], pip] if uv else [pip]

@@ -29,6 +29,7 @@ def leave(code: int) -> NoReturn:
     """End as `sys.exit(code)` would: wait for threads, call what is registered for the exit, write what is buffered,
     give up what the flow's modules hold, and let the C library do the same for its own.
     """
+    ctypes.PyDLL(None).fflush(None)  # what C code has buffered is written first, as `sys.exit` does
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     _flush()

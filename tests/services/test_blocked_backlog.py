@@ -1,7 +1,7 @@
 """However many runs wait for a deployment, a key or a pause: those behind them start, in order, and at the same cost."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -76,6 +76,31 @@ async def test_claims_give_what_the_rule_gives(world: World, lanes: int, seed: i
         for grant in grants:
             await world.accepted(grant, "RUNNING", *(["COMPLETED"] if dice.random() < 0.9 else []))
     assert await world.granted() == []
+
+
+@pytest.fixture
+async def unindexed(world: World) -> AsyncIterator[None]:
+    """Without the index that statements about lanes are meant for; the database may be used by further tests."""
+    store = world.scope.store
+    listed = "sqlite_master WHERE name" if store.dialect == "sqlite" else "pg_indexes WHERE indexname"
+    column = "sql" if store.dialect == "sqlite" else "indexdef"
+    made: str = await store.read(lambda tx: tx.fetch_value(f"SELECT {column} FROM {listed} = 'ix_flow_run_lanes'", {}))
+    await store.write(lambda tx: tx.execute("DROP INDEX ix_flow_run_lanes"))
+    yield
+    await store.write(lambda tx: tx.execute(made))
+
+
+@pytest.mark.usefixtures("unindexed")
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_is_given_does_not_hang_on_the_index(world: World, seed: int) -> None:
+    """A database may choose another plan as tables grow: the order is the statements' own."""
+    dice = random.Random(seed)
+    runs = await random_backlog(world, dice)
+    while expected := await plain(world, runs, 6):
+        grants = await world.grants(6)
+        assert ids(grant.flow_run for grant in grants) == expected
+        for grant in grants:
+            await world.accepted(grant, "RUNNING", "COMPLETED")
 
 
 @pytest.mark.parametrize("blocked", ["limit", "key", "pause"])

@@ -72,7 +72,7 @@ WITH RECURSIVE steps(id, number) AS (
     SELECT (SELECT r.id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
               AND r.deployment_id IS NOT NULL
-            ORDER BY r.deployment_id LIMIT 1), 1
+            ORDER BY r.deployment_id, r.key_id LIMIT 1), 1
     UNION ALL
     SELECT COALESCE(
         CASE WHEN e.paused OR c.deployment_id IN :full::uuid[] THEN NULL ELSE
@@ -84,7 +84,7 @@ WITH RECURSIVE steps(id, number) AS (
            (SELECT r.id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
               AND r.deployment_id > c.deployment_id
-            ORDER BY r.deployment_id LIMIT 1)), steps.number + 1
+            ORDER BY r.deployment_id, r.key_id LIMIT 1)), steps.number + 1
     FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
     WHERE steps.number <= :most
 )
@@ -99,7 +99,7 @@ WITH RECURSIVE steps(id, number) AS (
     SELECT (SELECT r.id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
               AND r.deployment_id IS NOT NULL
-            ORDER BY r.deployment_id NULLS FIRST LIMIT 1), 1
+            ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST LIMIT 1), 1
     UNION ALL
     SELECT COALESCE(
         CASE WHEN e.paused OR c.deployment_id = ANY(:full::uuid[]) THEN NULL ELSE
@@ -111,7 +111,7 @@ WITH RECURSIVE steps(id, number) AS (
            (SELECT r.id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
               AND r.deployment_id > c.deployment_id
-            ORDER BY r.deployment_id NULLS FIRST LIMIT 1)), steps.number + 1
+            ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST LIMIT 1)), steps.number + 1
     FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
     WHERE steps.number <= :most
 )

@@ -23,7 +23,6 @@ from headgate.api.openapi import build_openapi
 from headgate.api.routes import ROUTERS, SOCKETS
 from headgate.client.transport import Request, Response
 from headgate.errors import DatabaseError, Unreachable
-from headgate.schema.claims import CLAIM_HEADER
 from headgate.schema.collections import WorkerCollections
 from headgate.services.leaders import Leadership
 from headgate.services.loops import collisions, late, misfires, scheduler
@@ -123,7 +122,6 @@ def app_of(scope: Scope) -> ASGIApp:
             actor=Actor(actor) if actor else Actor(),
             is_gone=is_gone,
             base_url=lambda: str(connection.base_url),
-            claim=lambda: connection.headers.get(CLAIM_HEADER),
             header=lambda name: connection.headers.get(name),
         )
 

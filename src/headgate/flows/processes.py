@@ -111,6 +111,23 @@ async def spawn(
         raise LaunchError(_launch_problem(argv, cwd, error)) from error
 
 
+async def end_group(
+    group: int,
+    grace: float,
+    *,
+    signal_all: Callable[[signal.Signals], None],
+    gone_within: Callable[[float], Awaitable[bool]],
+) -> None:
+    """SIGTERM, after `grace` seconds SIGKILL; returns when nothing of the group is left, else raises `StillAlive`."""
+    if grace > 0:
+        signal_all(signal.SIGTERM)
+        signal_all(signal.SIGCONT)  # a stopped process would not notice
+    if grace <= 0 or not await gone_within(grace):
+        signal_all(signal.SIGKILL)
+        if not await gone_within(_KILL_PATIENCE):
+            raise StillAlive(f"Processes of group {group} outlive SIGKILL; see `ps -o pid,stat,cmd -g {group}`.")
+
+
 def explain_exit(code: int) -> str:
     """The human cause of an exit code; signal n is the same as `-n` and as 128+n."""
     shown = 128 - code if code < 0 else code
@@ -205,13 +222,7 @@ class Process:
         May be called when the program has ended (then only for its leftovers), and again with a shorter grace.
         Raises `StillAlive` when processes outlive SIGKILL for long.
         """
-        if grace > 0:
-            self._signal(signal.SIGTERM)
-            self._signal(signal.SIGCONT)  # a stopped process would not notice
-        if grace <= 0 or not await self._gone_within(grace):
-            self._signal(signal.SIGKILL)
-            if not await self._gone_within(_KILL_PATIENCE):
-                raise StillAlive(f"Processes of group {self.pid} outlive SIGKILL; see `ps -o pid,stat,cmd -g {self.pid}`.")
+        await end_group(self.pid, grace, signal_all=self._signal, gone_within=self._gone_within)
         self._release()
         return await self.wait()
 

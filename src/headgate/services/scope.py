@@ -29,17 +29,12 @@ async def _stays() -> bool:
     return False
 
 
-def _unclaimed() -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The database, the time, the settings, the people who wait, and the one who asks.
 
-    `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any. `claim` is the header
-    by which it names the claim that it works for. `worker_types` imports and describes those that are installed where the
-    server runs. `header` gives any other header of the request.
+    `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any. `worker_types` imports
+    and describes those that are installed where the server runs. `header` gives a header of the request.
     """
 
     store: Database
@@ -49,7 +44,6 @@ class Scope:
     telemetry: Telemetry
     actor: Actor = SYSTEM
     is_gone: Callable[[], Awaitable[bool]] = field(default=_stays)
-    claim: Callable[[], str | None] = field(default=_unclaimed)
     worker_types: Callable[[], WorkerCollections] = dict
     log_streams: LogStreams = field(default_factory=LogStreams)
     event_streams: EventStreams = field(default_factory=EventStreams)

@@ -30,7 +30,7 @@ from headgate.core.states import (
 from headgate.core.suspensions import Pausing, remembered
 from headgate.errors import NotFound
 from headgate.ids import uuid7
-from headgate.schema.claims import fence_of
+from headgate.schema.claims import CLAIM_HEADER, fence_of
 from headgate.schema.states import (
     OrchestrationResult,
     OrchestrationStatus,
@@ -98,7 +98,7 @@ async def set_state(scope: Scope, run_id: UUID, body: SetState) -> Answered:
     claims = body.take_lease and body.state.type is StateType.PENDING
     until = now + timedelta(seconds=scope.settings.server_leases_seconds) if claims else None
     fence, force = body.fence, body.force
-    if fence is None and (fence := fence_of(scope.claim(), run_id)) is not None:
+    if fence is None and (fence := fence_of(scope.header(CLAIM_HEADER), run_id)) is not None:
         # An engine forces what it thinks that it died of; whether it was cancelled is not its to say.
         force = force and body.state.type is not StateType.CRASHED
     return await propose(scope, Proposal(run_id, body.state, now, force=force, fence=fence, lease_until=until))

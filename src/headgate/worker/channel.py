@@ -5,7 +5,8 @@ It alone knows whether a server of ours is at the other end, or one of Prefect's
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import TypeVar
 
@@ -46,26 +47,25 @@ class Channel:
 
     async def send(self, call: Call[T], *, within: float | None = None) -> T:
         """The answer to one try of at most `within` seconds; otherwise like `AsyncClient.send`."""
-        try:
+        with self._noted():
             async with asyncio.timeout(within):
-                answer = await self._answer(call)
-        except Exception as error:
-            if is_transient(error):
-                self._note_cut(error)
-            raise
-        self._note_back()
-        return answer
+                return await self._answer(call)
 
     async def forward(self, request: Request) -> Response:
         """The answer to a request of a run's own; see `AsyncClient.forward`."""
+        with self._noted():
+            return await self._client.forward(request)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """A call inside tells whether the line is cut, or is back."""
         try:
-            answer = await self._client.forward(request)
+            yield
         except Exception as error:
             if is_transient(error):
                 self._note_cut(error)
             raise
         self._note_back()
-        return answer
 
     async def insist(self, call: Call[T], *, starting: bool = False) -> T:
         """The answer, tried again while the API is away; the last error when that outlasts the tolerance."""

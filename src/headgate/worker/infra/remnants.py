@@ -12,10 +12,9 @@ from contextlib import suppress
 from uuid import UUID
 
 from headgate.clock import monotonic
-from headgate.flows.processes import StillAlive
+from headgate.flows.processes import end_group
 
 _LOOK_AGAIN = 0.2
-_KILL_PATIENCE = 10.0
 _RUN_ID = b"HEADGATE__FLOW_RUN_ID="
 
 
@@ -69,13 +68,7 @@ class Remnant:
 
     async def stop(self, grace: float) -> None:
         """SIGTERM to the group, after `grace` seconds SIGKILL; returns when nothing is left, else raises `StillAlive`."""
-        if grace > 0:
-            self._signal(signal.SIGTERM)
-            self._signal(signal.SIGCONT)  # a stopped process would not notice
-        if grace <= 0 or not await self._gone_within(grace):
-            self._signal(signal.SIGKILL)
-            if not await self._gone_within(_KILL_PATIENCE):
-                raise StillAlive(f"Processes of group {self._pid} outlive SIGKILL; see `ps -o pid,stat,cmd -g {self._pid}`.")
+        await end_group(self._pid, grace, signal_all=self._signal, gone_within=self._gone_within)
 
     def _leads(self) -> bool:
         found = _look(self._pid)

@@ -6,14 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from sleepers import SOON, Sleepers
-from world import World, leases
+from world import World, leases_of
 
 from headgate.errors import Forbidden, Invalid, NotFound
 from headgate.schema.agents import Agent
 from headgate.schema.claims import AgentClaimResponse, AgentLeaseRenewal, AgentLeaseReturn
 from headgate.schema.filters import AgentFilter, AgentQuery, TextsFilter, WorkPoolQuery, WorkQueueQuery
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import agents, claims, work_pools, work_queues
+from headgate.services import agents, leases, work_pools, work_queues
 from headgate.services.work_queues import DEFAULT_POOL
 
 UNTYPED: dict[str, Any] = {"type": "prefect-agent"}
@@ -259,14 +259,14 @@ async def test_its_heartbeat_renews_its_leases(world: World) -> None:
     agent = uuid4()
     [grant] = (await world.agent_claim(pool="p", agent_id=agent)).grants
     world.clock.advance(seconds=7)
-    body = AgentLeaseRenewal(agent_id=agent, heartbeat_interval_seconds=3, leases=leases([grant]))
-    answer = await claims.renew(world.scope, None, body)
+    body = AgentLeaseRenewal(agent_id=agent, heartbeat_interval_seconds=3, leases=leases_of([grant]))
+    answer = await leases.renew(world.scope, None, body)
     assert (answer.lost, answer.cancel, answer.drain) == ([], [], False)
     assert answer.expires_at > grant.lease.expires_at
     [known] = await listed(world)
     assert (known.last_heartbeat_time, known.heartbeat_interval_seconds) == (world.now, 3)
     await world.accepted(grant, "RUNNING", "COMPLETED")
-    assert (await claims.renew(world.scope, None, body)).lost == [grant.flow_run.id]
+    assert (await leases.renew(world.scope, None, body)).lost == [grant.flow_run.id]
 
 
 async def test_what_it_gives_back_waits_again(world: World) -> None:
@@ -274,7 +274,7 @@ async def test_what_it_gives_back_waits_again(world: World) -> None:
     await world.run(await world.deploy(work_pool_name="p"))
     agent = uuid4()
     [grant] = (await world.agent_claim(pool="p", agent_id=agent)).grants
-    await claims.give_back(world.scope, AgentLeaseReturn(agent_id=agent, name="mine", leases=leases([grant])))
+    await leases.give_back(world.scope, AgentLeaseReturn(agent_id=agent, name="mine", leases=leases_of([grant])))
     assert (await world.states(grant))[-1].message == "Agent 'mine' gave it back before it was started."
     assert granted(await world.agent_claim(pool="p")) == [grant.flow_run.id]
 
@@ -290,7 +290,7 @@ async def test_a_draining_agent_is_granted_nothing(world: World, sleepers: Sleep
     run = await world.run(await world.deploy(work_pool_name="p"))
     answer = await world.agent_claim(pool="p", agent_id=agent)
     assert (answer.grants, answer.drain) == ([], True)
-    assert (await claims.renew(world.scope, None, AgentLeaseRenewal(agent_id=agent))).drain
+    assert (await leases.renew(world.scope, None, AgentLeaseRenewal(agent_id=agent))).drain
     assert granted(await world.agent_claim(pool="p", agent_id=uuid4())) == [run.id]
 
 
@@ -299,7 +299,7 @@ async def test_a_forgotten_agent_is_known_again_by_its_next_claim(world: World) 
     agent = uuid4()
     await world.agent_claim(pool="p", agent_id=agent)
     await agents.delete(world.scope, agent)
-    assert not (await claims.renew(world.scope, None, AgentLeaseRenewal(agent_id=agent))).drain
+    assert not (await leases.renew(world.scope, None, AgentLeaseRenewal(agent_id=agent))).drain
     assert await listed(world) == []
     await world.agent_claim(pool="p", agent_id=agent)
     assert [each.id for each in await listed(world)] == [agent]

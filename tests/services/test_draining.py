@@ -10,7 +10,7 @@ from headgate.errors import NotFound
 from headgate.schema.claims import LeaseRenewal, LeaseRenewalResponse
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import WorkerQuery
-from headgate.services import claims, workers
+from headgate.services import leases, workers
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def it(world: World) -> Deployment:
 
 
 async def join(world: World, process: UUID, worker: str = "w") -> LeaseRenewalResponse:
-    return await claims.renew(world.scope, "local", LeaseRenewal(worker=worker, joins_as=process))
+    return await leases.renew(world.scope, "local", LeaseRenewal(worker=worker, joins_as=process))
 
 
 async def drain(world: World, name: str = "w") -> None:
@@ -97,7 +97,7 @@ async def test_a_process_of_the_same_name_in_another_pool_is_another(world: Worl
     await world.pool("other")
     process = uuid4()
     await join(world, process)
-    await claims.renew(world.scope, "other", LeaseRenewal(worker="w", joins_as=process))
+    await leases.renew(world.scope, "other", LeaseRenewal(worker="w", joins_as=process))
     await drain(world)
     assert not (await world.claim(pool="other")).drain
     assert (await world.claim()).drain

@@ -6,14 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from world import World, leases
+from world import World, leases_of
 
 from headgate.errors import NotFound
 from headgate.schema.claims import Grant, HeldLease
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import WorkerQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
-from headgate.services import claims, flow_runs, workers
+from headgate.services import flow_runs, leases, workers
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ async def test_a_renewal_is_a_heartbeat(world: World, grant: Grant) -> None:
 async def test_an_engine_renews_its_own_run(world: World, grant: Grant) -> None:
     """Without a pool or a worker of its own; it learns of a cancellation the same way."""
     world.clock.advance(seconds=7)
-    [lease] = leases([grant])
-    answer = await claims.renew_run(world.scope, grant.flow_run.id, lease)
+    [lease] = leases_of([grant])
+    answer = await leases.renew_run(world.scope, grant.flow_run.id, lease)
     assert answer.expires_at == await lease_end(world, grant)
     await world.accepted(grant, "RUNNING")
     await world.accepted(grant.flow_run, "CANCELLING")
-    answer = await claims.renew_run(world.scope, grant.flow_run.id, lease)
+    answer = await leases.renew_run(world.scope, grant.flow_run.id, lease)
     assert (answer.cancel, answer.lost) == ([grant.flow_run.id], [])
     [worker] = await workers.list_page(world.scope, "local", WorkerQuery())
     assert worker.name == "w"
@@ -120,7 +120,7 @@ async def test_one_call_may_hold_old_and_new_fences(world: World, grant: Grant) 
 
 async def test_an_unknown_run_is_lost(world: World, it: Deployment, some_id: Any) -> None:
     [lease] = [HeldLease(flow_run_id=some_id, fence=1)]
-    assert (await claims.renew_run(world.scope, some_id, lease)).lost == [some_id]
+    assert (await leases.renew_run(world.scope, some_id, lease)).lost == [some_id]
     assert it
 
 
@@ -205,7 +205,7 @@ async def test_a_lease_may_be_taken_with_the_proposal(world: World, it: Deployme
     assert await lease_end(world, run) == world.now + timedelta(seconds=20)
     held = HeldLease(flow_run_id=run.id, fence=1)
     world.clock.advance(seconds=5)
-    assert (await claims.renew_run(world.scope, run.id, held)).lost == []
+    assert (await leases.renew_run(world.scope, run.id, held)).lost == []
     await world.accepted(run, "RUNNING", "COMPLETED", fence=1)
     plain = await world.propose(other, "PENDING")
     assert await lease_end(world, other) is None

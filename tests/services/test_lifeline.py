@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 from sleepers import Sleepers, woken
-from world import World, leases
+from world import World, leases_of
 
 from headgate.errors import NotFound
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRunPolicy
-from headgate.services import claims, flow_runs, states
+from headgate.services import flow_runs, leases, states
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
@@ -124,7 +124,7 @@ async def test_whoever_renews_is_left_alone(world: World, it: Deployment, job: L
     for _ in range(5):
         world.clock.advance(seconds=15)
         await world.renew(by_worker)
-        await claims.renew_run(world.scope, by_engine.flow_run.id, leases([by_engine])[0])
+        await leases.renew_run(world.scope, by_engine.flow_run.id, leases_of([by_engine])[0])
         assert await job.tick(world.scope) == 0
     assert [(await world.get(each)).state_name for each in (by_worker, by_engine)] == ["Pending", "Running"]
 

@@ -14,7 +14,7 @@ from headgate.schema.claims import AgentLeaseRenewal, Grant
 from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.states import StateType
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import claims, deployments, work_queues
+from headgate.services import deployments, leases, work_queues
 from headgate.services.loops import late
 from headgate.store.postgresql import PostgresqlDatabase
 
@@ -96,7 +96,7 @@ async def test_claims_and_heartbeats_of_agents_across_pools(
             *(servers[n % 2].agent_claim(1, agent_id=id, pool=f"new {round}") for n, id in enumerate(agents[2:])),
             *(servers[n % 2].agent_claim(1, agent_id=uuid4(), pool=name) for n, name in enumerate(pools)),
             *(servers[n % 2].grants(1, pool=pool, worker=f"w{n}") for n, pool in enumerate(pools * 2)),
-            *(claims.renew(servers[n % 2].scope, None, AgentLeaseRenewal(agent_id=id)) for n, id in enumerate(agents[::-1])),
+            *(leases.renew(servers[n % 2].scope, None, AgentLeaseRenewal(agent_id=id)) for n, id in enumerate(agents[::-1])),
         )
         assert not [answer for answer in answers if isinstance(answer, Exception)]
     assert conflicts == {}

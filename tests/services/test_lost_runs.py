@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sleepers import Sleepers, woken
-from world import World, leases
+from world import World, leases_of
 
 from headgate.core.recovery import HandOver, Propose, Silent, Suspect, recover
 from headgate.core.states import SUSPECTED, TERMINAL
@@ -18,7 +18,7 @@ from headgate.schema.claims import Grant, LeaseRenewal
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRunUpdate, Trace
 from headgate.schema.states import StateType
-from headgate.services import claims, explanations, flow_runs, workers
+from headgate.services import explanations, flow_runs, leases, workers
 from headgate.services.loops.lifeline import Lifeline
 from headgate.settings import Settings
 
@@ -52,8 +52,8 @@ async def started(world: World, it: Deployment, *, site: str | None = HERE, **tr
 
 
 async def beats(world: World, *held: Grant, worker: str = "v", pool: str = "local", site: str | None = HERE) -> None:
-    await claims.renew(
-        world.scope, pool, LeaseRenewal(worker=worker, site=site, leases=leases(held), heartbeat_interval_seconds=5)
+    await leases.renew(
+        world.scope, pool, LeaseRenewal(worker=worker, site=site, leases=leases_of(held), heartbeat_interval_seconds=5)
     )
 
 
@@ -77,7 +77,7 @@ async def test_a_suspected_run_goes_on_when_its_holder_comes_back(
     if who == "worker":
         assert (await world.renew(grant)).lost == []
     else:
-        assert (await claims.renew_run(world.scope, grant.flow_run.id, leases([grant])[0])).lost == []
+        assert (await leases.renew_run(world.scope, grant.flow_run.id, leases_of([grant])[0])).lost == []
     assert (await world.get(grant)).state_name == "Running"
     world.clock.advance(seconds=15)
     assert await job.tick(world.scope) == 0
@@ -254,7 +254,7 @@ async def test_a_worker_that_starts_anew_elsewhere_is_not_asked_for_what_was_her
 ) -> None:
     grant = await started(world, it)
     await beats(world)
-    await claims.renew(world.scope, "local", LeaseRenewal(worker="v", joins_as=uuid4()))
+    await leases.renew(world.scope, "local", LeaseRenewal(worker="v", joins_as=uuid4()))
     lapse(world)
     await beats(world, site=None)
     await job.tick(world.scope)

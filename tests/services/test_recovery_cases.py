@@ -4,11 +4,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from world import World, leases
+from world import World, leases_of
 
 from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
-from headgate.services import claims
+from headgate.services import leases
 from headgate.services.loops.lifeline import Lifeline
 
 
@@ -87,7 +87,7 @@ async def test_21064_the_server_restarts_while_leases_are_held(world: World, it:
     world.clock.advance(minutes=minutes)
     job = Lifeline()
     await recover(world, job, 15)
-    assert (await claims.renew_run(world.scope, grant.flow_run.id, leases([grant])[0])).lost == []
+    assert (await leases.renew_run(world.scope, grant.flow_run.id, leases_of([grant])[0])).lost == []
     await recover(world, job, 15)
     await world.accepted(grant, "COMPLETED")
     assert await world.history(grant) == ["Scheduled", "Pending", "Running", "Completed"]

@@ -35,7 +35,7 @@ from headgate.schema.states import (
 )
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun, WorkPool, WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
-from headgate.services import claims, deployments, flow_runs, flows, polls, states, work_pools, work_queues
+from headgate.services import claims, deployments, flow_runs, flows, leases, polls, states, work_pools, work_queues
 from headgate.services.event_streams import EventStreams
 from headgate.services.scope import Scope
 from headgate.services.wakeups import Wakeups
@@ -117,10 +117,10 @@ class World:
         return await claims.claim_for_agent(self.scope, AgentClaimRequest(**{"agent_id": uuid4(), "room": room} | fields))
 
     async def renew(self, *held: Grant, worker: str = "w", pool: str | None = "local") -> LeaseRenewalResponse:
-        return await claims.renew(self.scope, pool, LeaseRenewal(worker=worker, leases=leases(held)))
+        return await leases.renew(self.scope, pool, LeaseRenewal(worker=worker, leases=leases_of(held)))
 
     async def give_back(self, *held: Grant) -> None:
-        await claims.give_back(self.scope, LeaseReturn(worker="w", leases=leases(held)))
+        await leases.give_back(self.scope, LeaseReturn(worker="w", leases=leases_of(held)))
 
     async def poll(self, pool: str = "local", **fields: Any) -> list[WorkerFlowRun]:
         return await polls.poll(self.scope, pool, GetScheduledFlowRuns(**fields))
@@ -173,7 +173,7 @@ def ids(runs: Iterable[FlowRun]) -> list[UUID]:
     return [run.id for run in runs]
 
 
-def leases(grants: Iterable[Grant]) -> list[HeldLease]:
+def leases_of(grants: Iterable[Grant]) -> list[HeldLease]:
     return [HeldLease(flow_run_id=grant.flow_run.id, fence=grant.lease.fence) for grant in grants]
 
 

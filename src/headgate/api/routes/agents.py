@@ -12,7 +12,7 @@ from headgate.schema.claims import (
     LeaseRenewalResponse,
 )
 from headgate.schema.filters import AgentQuery
-from headgate.services import agents, claims
+from headgate.services import agents, claims, leases
 from headgate.services.scope import Scope
 
 router = Router("/agents", tag="Agents")
@@ -33,13 +33,13 @@ async def claim_for_agent(scope: Scope, body: AgentClaimRequest) -> AgentClaimRe
 @router.post("/leases/renew")
 async def renew_agent_leases(scope: Scope, body: AgentLeaseRenewal) -> LeaseRenewalResponse:
     """An agent's heartbeat: it is alive, and so are the runs that it holds."""
-    return await claims.renew(scope, None, body)
+    return await leases.renew(scope, None, body)
 
 
 @router.post("/leases/return", status=204)
 async def return_agent_leases(scope: Scope, body: AgentLeaseReturn) -> None:
     """Give back claimed runs that were not started."""
-    await claims.give_back(scope, body)
+    await leases.give_back(scope, body)
 
 
 @router.get("/{id}")

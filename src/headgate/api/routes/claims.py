@@ -2,7 +2,7 @@
 
 from headgate.api.routing import Router
 from headgate.schema.claims import ClaimRequest, ClaimResponse, LeaseRenewal, LeaseRenewalResponse, LeaseReturn
-from headgate.services import claims
+from headgate.services import claims, leases
 from headgate.services.scope import Scope
 
 router = Router("/work_pools/{work_pool_name}", tag="Claims")
@@ -17,10 +17,10 @@ async def claim(scope: Scope, work_pool_name: str, body: ClaimRequest) -> ClaimR
 @router.post("/leases/renew")
 async def renew_leases(scope: Scope, work_pool_name: str, body: LeaseRenewal) -> LeaseRenewalResponse:
     """A worker's heartbeat: it is alive, and so are the runs that it holds."""
-    return await claims.renew(scope, work_pool_name, body)
+    return await leases.renew(scope, work_pool_name, body)
 
 
 @router.post("/leases/return", status=204)
 async def return_leases(scope: Scope, work_pool_name: str, body: LeaseReturn) -> None:
     """Give back claimed runs that were not started."""
-    await claims.give_back(scope, body)
+    await leases.give_back(scope, body)

@@ -9,7 +9,7 @@ from headgate.schema.explanations import Explanation
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate
 from headgate.schema.states import OrchestrationResult, SetState
-from headgate.services import claims, explanations, flow_runs, states
+from headgate.services import explanations, flow_runs, leases, states
 from headgate.services.scope import Scope
 
 router = Router("/flow_runs", tag="Flow runs")
@@ -74,4 +74,4 @@ async def set_flow_run_state(scope: Scope, id: UUID, body: SetState) -> Answer[O
 @router.post("/{id}/lease")
 async def renew_flow_run_lease(scope: Scope, id: UUID, body: HeldLease) -> LeaseRenewalResponse:
     """An engine's heartbeat: it is alive, and so is its run."""
-    return await claims.renew_run(scope, id, body)
+    return await leases.renew_run(scope, id, body)

@@ -99,7 +99,7 @@ FAULTS = [
     ({"parts": None}, "list_type", ["parts"], None, "Expected `array`, got `null`"),
     ({"name": 3}, "string_type", ["name"], 3, "Expected `str`, got `int`"),
     ({"name": "a"}, "string_too_short", ["name"], "a", "Expected `str` of length >= 2"),
-    ({"name": "A/B"}, "string_pattern_mismatch", ["name"], "A/B", "Expected `str` matching regex '^[a-z - at `]+$'"),
+    ({"name": "A/B"}, "string_pattern_mismatch", ["name"], "A/B", "String should match pattern '^[a-z - at `]+$'"),
     ({"count": -1}, "greater_than_equal", ["count"], -1, "Expected `int` >= 0"),
     ({"born": "soon"}, "datetime_parsing", ["born"], "soon", "Invalid RFC3339 encoded datetime"),
     ({"colour": "green"}, "enum", ["colour"], "green", "Invalid enum value 'green'"),

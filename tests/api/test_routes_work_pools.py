@@ -55,6 +55,49 @@ async def test_a_taken_name_is_told(api: Any) -> None:
     assert (got.status, got.json) == (409, {"detail": "A work pool with this name already exists."})
 
 
+async def test_clients_that_fail_at_a_storage_of_results_are_not_told_of_it(api: Any) -> None:
+    old, new = {"user_agent": "prefect/3.3.7 (API 0.8.4)"}, {"user_agent": "prefect/3.4.0 (API 0.8.4)"}
+    steps = {"bundle_upload_step": None, "bundle_execution_step": None}
+    body = {"name": "pool", "type": "process"}
+    assert (await api.post("/work_pools/", body, **old)).json["storage_configuration"] == steps
+    assert (await api.get("/work_pools/pool", **old)).json["storage_configuration"] == steps
+    assert (await api.post("/work_pools/filter", **old)).json[0]["storage_configuration"] == steps
+    told = (await api.get("/work_pools/pool", **new)).json["storage_configuration"]
+    assert told == steps | {"default_result_storage_block_id": None}
+
+
+def with_default(kind: str, id: str) -> dict[str, Any]:
+    """A template whose one variable is a block document, if nobody says otherwise."""
+    variable = {"type": kind, "default": {"$ref": {"block_document_id": id}}}
+    return {"job_configuration": {"block": "{{ block }}"}, "variables": {"properties": {"block": variable}}}
+
+
+async def test_documents_that_are_defaults_must_be_there_and_fit(api: Any) -> None:
+    kind = (await api.post("/block_types/", {"name": "kind", "slug": "kind"})).json
+    fields = {"type": "object", "properties": {"foo": {"type": "string"}}, "secret_fields": ["foo"]}
+    schema = (await api.post("/block_schemas/", {"block_type_id": kind["id"], "fields": fields})).json
+    body = {"name": "mine", "data": {"foo": "bar"}, "block_schema_id": schema["id"], "block_type_id": kind["id"]}
+    document = (await api.post("/block_documents/", body)).json
+    await api.pool("other")
+    for send, path, more in (
+        (api.post, "/work_pools/", {"name": "pool", "type": "process"}),
+        (api.patch, "/work_pools/other", {}),
+    ):
+        for id in ("nonsense", kind["id"]):
+            got = await send(path, {"base_job_template": with_default("object", id), **more})
+            assert (got.status, got.json) == (404, {"detail": "Block not found."})
+        got = await send(path, {"base_job_template": with_default("string", document["id"]), **more})
+        assert got.status == 422
+        assert got.json["detail"].endswith("Failure reason: {'foo': '********'} is not of type 'string'")
+        assert (await send(path, {"base_job_template": with_default("object", document["id"]), **more})).status in (201, 204)
+
+
+async def test_of_the_peers_own_pools_little_can_be_changed(api: Any) -> None:
+    for got in (await api.delete("/work_pools/Prefect-x"), await api.patch("/work_pools/Prefect-x", {"description": "x"})):
+        assert got.status == 403
+    assert (await api.patch("/work_pools/Prefect-x", {"is_paused": True, "concurrency_limit": 5})).status == 404
+
+
 @pytest.mark.parametrize("name", ["prefect", "Prefect-x", "prefectish"])
 async def test_the_peers_own_names_are_refused(api: Any, name: str) -> None:
     got = await api.post("/work_pools/", {"name": name})

@@ -164,6 +164,25 @@ async def test_a_worker_is_told_of_what_changes_in_its_pool(api: Any) -> None:
             assert payload["work_pool"] == (await api.get("/work_pools/pool")).json
 
 
+async def test_a_worker_is_told_of_what_becomes_of_its_queues(api: Any) -> None:
+    await api.pool(base_job_template=TEMPLATE)
+    await api.queue("mine")
+    changes = [
+        (api.post, "", {"name": "new"}, "work_queue_created"),
+        (api.patch, "/mine", {"is_paused": True}, "work_queue_updated"),
+        (api.delete, "/mine", b"", "work_queue_deleted"),
+    ]
+    async with api.socket(PATH) as of_all, api.socket(PATH) as of_one:
+        await of_all.send(hello())
+        await of_all.next()
+        await of_one.send(hello(worker_name="w2", work_queue_names=["mine"]))
+        await of_one.next()
+        for send, path, body, reason in changes:
+            await (send(f"/work_pools/pool/queues{path}", body) if body else send(f"/work_pools/pool/queues{path}"))
+            assert (await of_all.next())["payload"]["reason"] == reason
+        assert [(await of_one.next())["payload"]["reason"] for _ in range(2)] == ["work_queue_updated", "work_queue_deleted"]
+
+
 async def test_a_worker_whose_pool_is_deleted_is_sent_away(api: Any) -> None:
     await api.pool()
     async with api.socket(PATH) as socket:

@@ -150,6 +150,9 @@ def test_cache_keys_have_a_longest_length() -> None:
     for length, kind in ((MAX_CACHE_KEY, Accept), (MAX_CACHE_KEY + 1, Reject)):
         decision = decide(Task(state=state(S.RUNNING)), proposed(S.COMPLETED, cache_key="k" * length), now=NOW)
         assert type(decision) is kind
+    assert isinstance(decision, Reject)
+    assert decision.state
+    assert (decision.state.type, decision.state.state_details) == (S.COMPLETED, StateDetails())  # done, and not kept
 
 
 def test_states_of_runs_that_ran_before_say_so() -> None:

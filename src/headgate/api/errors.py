@@ -148,7 +148,7 @@ def unreadable_query(name: str, given: Any, *, error: msgspec.ValidationError | 
         return Unreadable(FieldProblem(type="missing", loc=["query", name], msg="Field required"))
     message, path = _split(str(error))
     return Unreadable(
-        FieldProblem(type=_kind(message), loc=["query", name, *path], msg=message, input=_value_at(given, path))
+        FieldProblem(type=_kind(message), loc=["query", name, *path], msg=_worded(message), input=_value_at(given, path))
     )
 
 
@@ -249,7 +249,7 @@ def _located(loc: list[str | int], message: str, parsed: Any) -> FieldProblem:
             msg="Extra inputs are not permitted",
             input=_value_at(value, [found[1]]),
         )
-    return FieldProblem(type=_kind(message), loc=loc, msg=message, input=value)
+    return FieldProblem(type=_kind(message), loc=loc, msg=_worded(message), input=value)
 
 
 def _split(message: str) -> tuple[str, list[str | int]]:
@@ -310,6 +310,11 @@ def _kind(message: str) -> str:
         if found := re.match(pattern, message):
             return kind.format(_PEER_TYPES.get(found[1], found[1]) if found.groups() else "")
     return "value_error"
+
+
+def _worded(message: str) -> str:
+    """The message as existing clients know it, where they look for its words."""
+    return message.replace("Expected `str` matching regex", "String should match pattern", 1)
 
 
 _PEER_TYPES = {"str": "string", "array": "list", "object": "dict"}

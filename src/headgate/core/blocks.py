@@ -152,6 +152,11 @@ def _item(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
+def reference_of(value: Any) -> Any:
+    """The id that a value gives which stands for a block document; None for any other value."""
+    return _item(value[_REF], "block_document_id") if isinstance(value, Mapping) and _REF in value else None
+
+
 def split(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a document holds itself, and the ids of the documents that it holds in other fields, as they were given.
 

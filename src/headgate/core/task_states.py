@@ -92,9 +92,10 @@ def _refused(task: Task, proposed: StateCreate, *, background: bool) -> Decision
             return Abort(f"Run is already {before}.")
         if before is S.COMPLETED and task.state and has_result(task.state.data):
             return Reject("This run is already completed.")
-    key = proposed.state_details.cache_key if proposed.state_details else None
-    if to is S.COMPLETED and key and len(key) > MAX_CACHE_KEY:
-        return Reject(f"Cache key exceeded maximum allowed length of {MAX_CACHE_KEY} characters.")
+    details = proposed.state_details
+    if to is S.COMPLETED and details and len(details.cache_key or "") > MAX_CACHE_KEY:
+        uncached = structs.replace(proposed, state_details=structs.replace(details, cache_key=None))
+        return Reject(f"Cache key exceeded maximum allowed length of {MAX_CACHE_KEY} characters.", uncached)
     return None
 
 

@@ -21,7 +21,7 @@ class StorageConfiguration(Struct, kw_only=True):
 
     bundle_upload_step: dict[str, Any] | None = None
     bundle_execution_step: dict[str, Any] | None = None
-    default_result_storage_block_id: UUID | None = None
+    default_result_storage_block_id: UUID | None | UnsetType = None
 
 
 DEFAULT_AGENT_POOL = "default-agent-pool"

@@ -12,7 +12,7 @@ from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
-from headgate.services import work_queues
+from headgate.services import template_blocks, work_queues
 from headgate.services.scope import Scope
 from headgate.services.wakeups import changes_of
 from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
@@ -22,17 +22,22 @@ from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
 RESERVED = "prefect"
+_OF_RESERVED = ("is_paused", "concurrency_limit")
 
 
 async def create(scope: Scope, body: WorkPoolCreate) -> WorkPool:
     """Create a pool with its default queue; `Conflict` when the name is taken."""
     templates.check(body.base_job_template)
-    return await scope.store.write(lambda tx: _create(scope, tx, body))
+
+    async def unit(tx: Tx) -> WorkPool:
+        await template_blocks.check(scope, tx, body.base_job_template)
+        return await _create(scope, tx, body)
+
+    return await scope.store.write(unit)
 
 
 async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
-    if body.name.lower().startswith(RESERVED):
-        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
+    _refuse_reserved(body.name)
     if not body.name.strip("'\" "):
         raise Invalid("name cannot be an empty string, nor spaces and quotes alone", field="name", value=body.name)
     now = scope.now
@@ -66,6 +71,11 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
     return _found(await rows.get(tx, body.name, now=now), body.name)
 
 
+def _refuse_reserved(name: str) -> None:
+    if name.lower().startswith(RESERVED):
+        raise Forbidden("Work pools starting with 'Prefect' are reserved for internal use.")
+
+
 async def ensure_default(scope: Scope, tx: Tx) -> LockedPool:
     """The pool of queues that are named without one, locked; made if there is none."""
     return await ensure(scope, tx, DEFAULT_POOL)
@@ -97,7 +107,7 @@ async def create_queue(scope: Scope, body: WorkQueueCreate) -> WorkQueue:
         return await work_queues.insert(scope, tx, pool, body)
 
     queue = await scope.store.write(unit)
-    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    work_queues.wake(scope, queue.work_pool_id)
     return queue
 
 
@@ -117,13 +127,16 @@ async def count(scope: Scope, query: WorkPoolQuery) -> int:
 
 
 async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
-    """Change a pool; those who wait for it look again."""
+    """Change a pool; those who wait for it look again. A reserved one is paused, resumed and limited, and no more."""
+    if any(getattr(body, field) is not UNSET for field in body.__struct_fields__ if field not in _OF_RESERVED):
+        _refuse_reserved(name)
     if body.base_job_template:
         templates.check(body.base_job_template)
 
     async def unit(tx: Tx) -> WorkPool:
         await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
+        await template_blocks.check(scope, tx, body.base_job_template or {})
         was_paused = pool.is_paused
         pool.updated = scope.now
         _apply(body, pool)
@@ -149,6 +162,7 @@ def _apply(body: WorkPoolUpdate, pool: WorkPool) -> None:
 
 async def delete(scope: Scope, name: str) -> None:
     """Delete, with its queues and workers; its deployments stay, without a pool."""
+    _refuse_reserved(name)
 
     async def unit(tx: Tx) -> WorkPool:
         await rows.lock(tx, name)

@@ -13,6 +13,7 @@ from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.work_pools import DEFAULT_AGENT_POOL
 from headgate.schema.work_queues import HealthCheckPolicy, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
 from headgate.services.scope import Scope
+from headgate.services.wakeups import changes_of
 from headgate.store import work_pools as pool_rows
 from headgate.store import work_queues as rows
 from headgate.store.database import Tx
@@ -30,8 +31,14 @@ async def create(scope: Scope, pool_name: str, body: WorkQueueCreate) -> WorkQue
         return await insert(scope, tx, await locked_pool(tx, pool_name), body)
 
     queue = await scope.store.write(unit)
-    scope.wakeups.wake([queue.work_pool_id])  # agents that poll by a prefix may poll it from now on
+    wake(scope, queue.work_pool_id)
     return queue
+
+
+def wake(scope: Scope, pool: UUID | None) -> None:
+    """A queue of the pool was made, changed or deleted: agents may poll another one from now on, and workers are told."""
+    if pool is not None:
+        scope.wakeups.wake([pool, changes_of(pool)])
 
 
 async def ensure(scope: Scope, tx: Tx, pool: LockedPool, name: str) -> WorkQueue:
@@ -131,7 +138,7 @@ async def update(scope: Scope, id: UUID, body: WorkQueueUpdate) -> None:
     """Change a queue; those who wait for its pool look again."""
 
     queue = await scope.store.write(lambda tx: change(scope, tx, id, body))
-    scope.wakeups.wake([queue.work_pool_id])
+    wake(scope, queue.work_pool_id)
 
 
 async def update_by_name(scope: Scope, pool_name: str, name: str, body: WorkQueueUpdate) -> None:
@@ -176,7 +183,7 @@ async def delete(scope: Scope, id: UUID) -> None:
         await rows.delete(tx, queue, heir=heir)
         return pool.id
 
-    scope.wakeups.wake([await scope.store.write(unit)])
+    wake(scope, await scope.store.write(unit))
 
 
 async def delete_by_name(scope: Scope, pool_name: str, name: str) -> None:

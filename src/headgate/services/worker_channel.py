@@ -1,6 +1,6 @@
 """Use cases of the channel of 3.x workers: a worker joins its pool, lives, and is told what changes there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate.core import templates
@@ -31,9 +31,24 @@ class Joined:
     queues: list[WorkQueue]
 
 
-def told(pool: WorkPool) -> tuple[Any, ...]:
-    """What workers are told of when it changes."""
+def change_of(before: Joined, after: Joined) -> str | None:
+    """What a worker is to be told of: its pool was changed, or one of its queues was made, changed or deleted."""
+    if _pool_told(before.pool) != _pool_told(after.pool):
+        return "work_pool_updated"
+    was, now = ({queue.id: _queue_told(queue) for queue in each.queues} for each in (before, after))
+    if now.keys() - was.keys():
+        return "work_queue_created"
+    if was.keys() - now.keys():
+        return "work_queue_deleted"
+    return "work_queue_updated" if was != now else None
+
+
+def _pool_told(pool: WorkPool) -> tuple[Any, ...]:
     return pool.is_paused, pool.concurrency_limit, pool.base_job_template, pool.storage_configuration
+
+
+def _queue_told(queue: WorkQueue) -> tuple[Any, ...]:
+    return queue.name, queue.description, queue.is_paused, queue.concurrency_limit, queue.priority
 
 
 async def join(scope: Scope, pool_name: str, hello: Hello) -> Joined:
@@ -109,7 +124,16 @@ async def _beat(scope: Scope, tx: Tx, pool_name: str, hello: Hello) -> None:
     await worker_rows.beat(tx, Beat(uuid7(now), pool.id, hello.worker_name, hello.worker_type, interval, now))
 
 
-async def look(scope: Scope, pool: WorkPool) -> WorkPool | None:
-    """The pool as it is now; None when it is gone."""
-    found = await scope.store.read(lambda tx: rows.get(tx, pool.name, now=scope.now))
-    return found if found is not None and found.id == pool.id else None
+async def look(scope: Scope, joined: Joined, hello: Hello) -> Joined | None:
+    """The pool and the worker's queues as they are now; None when the pool is gone."""
+
+    async def unit(tx: Tx) -> Joined | None:
+        pool = await rows.get(tx, joined.pool.name, now=scope.now)
+        if pool is None or pool.id != joined.pool.id:
+            return None
+        polled = {queue.id for queue in joined.queues}
+        queues = await queue_rows.of_pool(tx, pool.id, now=scope.now)
+        kept = [queue for queue in queues if not hello.work_queue_names or queue.id in polled]
+        return replace(joined, pool=pool, queues=kept)
+
+    return await scope.store.read(unit)

@@ -1,6 +1,9 @@
 """Routes of work pools, and of the queues inside one."""
 
+from msgspec import UNSET
+
 from headgate.api.routing import Router
+from headgate.core.client_versions import refuses_result_storage
 from headgate.schema.explanations import PoolExplanation
 from headgate.schema.filters import WorkPoolQuery, WorkQueueQuery
 from headgate.schema.occupancy import PoolOccupancyQuery, WorkPoolOccupancy
@@ -17,13 +20,13 @@ queues_router = Router("/work_pools/{work_pool_name}/queues", tag="Work queues")
 @router.post("/", status=201)
 async def create_work_pool(scope: Scope, body: WorkPoolCreate) -> WorkPool:
     """Create a pool with its default queue."""
-    return await work_pools.create(scope, body)
+    return _readable(scope, await work_pools.create(scope, body))
 
 
 @router.post("/filter")
 async def read_work_pools(scope: Scope, body: WorkPoolQuery | None) -> list[WorkPool]:
     """Pools that match."""
-    return await work_pools.list_page(scope, body or WorkPoolQuery())
+    return [_readable(scope, pool) for pool in await work_pools.list_page(scope, body or WorkPoolQuery())]
 
 
 @router.post("/count")
@@ -35,7 +38,14 @@ async def count_work_pools(scope: Scope, body: WorkPoolQuery | None) -> int:
 @router.get("/{work_pool_name}")
 async def read_work_pool(scope: Scope, work_pool_name: str) -> WorkPool:
     """One pool."""
-    return await work_pools.get(scope, work_pool_name)
+    return _readable(scope, await work_pools.get(scope, work_pool_name))
+
+
+def _readable(scope: Scope, pool: WorkPool) -> WorkPool:
+    """The pool as the client that asks can read it."""
+    if refuses_result_storage(scope.header("user-agent") or ""):
+        pool.storage_configuration.default_result_storage_block_id = UNSET
+    return pool
 
 
 @router.patch("/{work_pool_name}")

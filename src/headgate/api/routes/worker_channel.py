@@ -73,9 +73,9 @@ class _Channel:
         self._scope = scope
         self._socket = socket
         self._hello = hello
-        self._pool = joined.pool
+        self._joined = joined
         self._sequence = 0
-        self._reason = "initial"
+        self._reason: str | None = None
 
     def ready(self, joined: Joined) -> ReadyFrame:
         """The answer to the hello."""
@@ -86,7 +86,7 @@ class _Channel:
             accepted_capabilities=[each for each in asked if each in CAPABILITIES],
             rejected_capabilities=[each for each in asked if each not in CAPABILITIES],
             resolved_work_queues=[ResolvedQueue(id=queue.id, name=queue.name) for queue in joined.queues],
-            initial_snapshot=self._snapshot(),
+            initial_snapshot=self._snapshot("initial"),
         )
         return ReadyFrame(id=uuid7(self._scope.now), sent_at=self._scope.now, payload=payload)
 
@@ -101,31 +101,31 @@ class _Channel:
                 await _close(self._socket, PROTOCOL_ERROR, MALFORMED)
             self._hello.heartbeat_interval_seconds = said.heartbeat_interval_seconds
             try:
-                pool = await worker_channel.beat(self._scope, self._pool.name, self._hello)
+                pool = await worker_channel.beat(self._scope, self._joined.pool.name, self._hello)
             except HeadgateError:
                 await _close(self._socket, FAILED, NO_HEARTBEAT)
-            if pool.updated != self._pool.updated:
+            if pool.updated != self._joined.pool.updated:
                 self._reason = "heartbeat_reconciliation"
                 changed.set()
 
     async def tell(self, changed: asyncio.Event) -> None:
-        """Send a snapshot whenever the pool has changed in what workers go by."""
+        """Send a snapshot whenever the pool, or a queue of the worker's, has changed in what workers go by."""
         while True:
             await changed.wait()
             changed.clear()
-            pool = await worker_channel.look(self._scope, self._pool)
-            if pool is None:
+            joined = await worker_channel.look(self._scope, self._joined, self._hello)
+            if joined is None:
                 await _close(self._socket, REFUSED, AUTHORIZATION)
-            before, self._pool = self._pool, pool
-            if worker_channel.told(before) != worker_channel.told(pool):
+            before, self._joined = self._joined, joined
+            if (change := worker_channel.change_of(before, joined)) is not None:
                 now = self._scope.now
-                await self._socket.send(SnapshotFrame(id=uuid7(now), sent_at=now, payload=self._snapshot()))
-            self._reason = "work_pool_updated"
+                payload = self._snapshot(self._reason or change)
+                await self._socket.send(SnapshotFrame(id=uuid7(now), sent_at=now, payload=payload))
+            self._reason = None
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, reason: str) -> Snapshot:
         self._sequence += 1
-        reason, self._reason = self._reason, "work_pool_updated"
-        return Snapshot(snapshot_sequence=self._sequence, reason=reason, work_pool=self._pool)
+        return Snapshot(snapshot_sequence=self._sequence, reason=reason, work_pool=self._joined.pool)
 
 
 SOCKETS = (SocketRoute("/work_pools/{work_pool_name}/workers/connect", connect, must_ask=True, refusal=AUTHENTICATION),)

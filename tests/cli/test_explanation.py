@@ -202,7 +202,7 @@ def test_a_run_that_runs_is_told_with_its_holder(scripted: dict[str, Any], run: 
     script.on("GET", f"/flow_runs/{ID}/explain", scripted)
     shown = run("flow-run", "explain", ID).out
     assert shown.startswith("It is running; worker 'w' started it.\n")
-    assert "held by      worker w (lease ends in 20 seconds)\n" in shown
+    assert "held by      w (lease ends in 20 seconds)\n" in shown
     assert "What blocks it" not in shown
     assert "It waited 2 minutes beyond its time:" in shown
 
@@ -274,3 +274,25 @@ def test_agents_the_last_failure_and_the_earliest_start(api: Client, run: Run) -
     [line] = [line for line in shown if line.startswith("can start    ")]
     assert " at the earliest (" in line, shown
     assert shown[shown.index("Agents that poll default:") + 1] == "    night  ONLINE, heartbeat just now, has 0 runs"
+
+
+def test_a_run_that_is_being_started_is_told_with_what_was_logged_last(
+    scripted: dict[str, Any], run: Run, script: Script
+) -> None:
+    word = {"timestamp": "2026-03-01T08:00:00Z", "name": "headgate.worker", "message": "Pulling image 'x'.\nIt is large."}
+    gate = {
+        "kind": "infrastructure pending",
+        "message": "worker 'w' has been starting its infrastructure",
+        "last_word": word,
+    }
+    scripted |= {
+        "summary": "It starts.",
+        "waiting": False,
+        "state_type": "PENDING",
+        "state_name": "Pending",
+        "gates": [gate],
+    }
+    script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"position": None})
+    shown = run("flow-run", "explain", ID).out
+    assert "What it waits for:\n    worker 'w' has been starting its infrastructure\n" in shown
+    assert "by headgate.worker: Pulling image 'x'.\n" in shown

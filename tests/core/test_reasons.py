@@ -111,7 +111,7 @@ def test_a_run_without_a_gate_is_told_who_takes_it_and_when() -> None:
 
 def test_a_run_that_does_not_wait_is_told_where_it_is() -> None:
     for kind in [*StateType, None]:
-        for worker in ("w", None):
+        for worker in ("worker 'w'", None):
             text = whereabouts(kind, "Crashed", worker)
             assert text.endswith(".")
             assert ("'w'" in text) is (worker is not None and kind in ("PENDING", "RUNNING", "CANCELLING"))

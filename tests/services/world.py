@@ -21,7 +21,7 @@ from headgate.schema.claims import (
 )
 from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentScheduleCreate, DeploymentUpdate
 from headgate.schema.filters import FlowRunFilter, FlowRunQuery, FlowRunSort, NullableIdFilter
-from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
+from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun, FlowRunUpdate
 from headgate.schema.flows import Flow, FlowCreate
 from headgate.schema.schedules import Schedule
 from headgate.schema.states import (
@@ -142,6 +142,10 @@ class World:
         for kind in kinds:
             result = await self.propose(run, kind, **fields)
             assert result.status is OrchestrationStatus.ACCEPT, result
+
+    async def name_process(self, held: Grant, identifier: str) -> None:
+        """Its holder started it as that."""
+        await flow_runs.update(self.scope, held.flow_run.id, FlowRunUpdate(infrastructure_pid=identifier))
 
     async def get(self, run: FlowRun | Grant) -> FlowRun:
         return await flow_runs.get(self.scope, run.flow_run.id if isinstance(run, Grant) else run.id)

@@ -6,14 +6,18 @@ from datetime import datetime
 from headgate.cli.output import ago, counted, local, span
 from headgate.core.states import AWAITING_INFRA, AWAITING_RETRY
 from headgate.schema.explanations import Explanation, Gate, Position, SeenAgent, SeenWorker, Wait
-from headgate.schema.states import State
+from headgate.schema.states import State, StateType
+
+WORDS = 300
+"""How much is shown of a log line."""
 
 
 def explanation_text(it: Explanation, *, now: datetime) -> str:
     """All that an explanation says, the answer first."""
     lines = [it.summary, "", *_about(it, now)]
     if it.gates:
-        lines += ["", "What blocks it:", *_indented(_gates(it, now))]
+        heading = "What blocks it:" if it.waiting else "What it waits for:" if it.state_type is StateType.PENDING else "Why:"
+        lines += ["", heading, *_indented(_gates(it, now))]
     if it.waiting and it.work_pool_name:
         workers = [_worker(worker, now) for worker in it.workers]
         lines += ["", f"Workers of {it.work_pool_name}:", *_indented(workers or ["none"])]
@@ -58,7 +62,7 @@ def _about(it: Explanation, now: datetime) -> Iterator[str]:
         yield f"can start    {local(it.earliest_start)} at the earliest ({ago(it.earliest_start, now)})"
     if it.holder:
         lease = f" (lease ends {ago(it.lease_expires_at, now)})" if it.lease_expires_at else ""
-        yield f"held by      worker {it.holder}{lease}"
+        yield f"held by      {it.holder}{lease}"
     elif it.lease_expires_at:
         yield f"held by      its own process (lease ends {ago(it.lease_expires_at, now)})"
 
@@ -69,6 +73,8 @@ def _gates(it: Explanation, now: datetime) -> list[str]:
     for gate in it.gates:
         when = f" ({ago(gate.until, now)})" if gate.until else ""
         lines += [f"{gate.message}{when}", *_indented(_holders(gate, now))]
+        if word := gate.last_word:
+            lines += _indented([f"last logged, {ago(word.timestamp, now)} by {word.name}: {_first_line(word.message)}"])
     return lines + ([_place(it.position)] if it.position and it.gates and it.position.ahead else [])
 
 
@@ -76,6 +82,10 @@ def _holders(gate: Gate, now: datetime) -> list[str]:
     lines = [f"{each.name}  {each.state_name} for {_age(each.since, now)}  {each.flow_run_id}" for each in gate.holders]
     others = (gate.used or 0) - gate.ahead - len(gate.holders)
     return lines + [f"and {others} more"] * (others > 0)
+
+
+def _first_line(message: str) -> str:
+    return (message.splitlines() or [""])[0][:WORDS]
 
 
 def _place(position: Position) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from headgate.core.dispatch import Gate, GateKind
 from headgate.core.states import SUSPECTED
@@ -64,7 +65,7 @@ def sentence(gate: Gate, about: Subject) -> str:
             return f"it belongs to no work pool, and no process serves deployment {about.deployment!r}"
         case GateKind.NOT_DUE:
             what = "its next attempt is" if about.retries else "it is"
-            return f"{what} due at {about.due_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if about.due_at else "it is not due"
+            return f"{what} due at {_moment(about.due_at)}" if about.due_at else "it is not due"
         case GateKind.NO_WORKER:
             return _unserved(about)
         case GateKind.NO_ROOM:
@@ -95,23 +96,71 @@ def not_taken(about: Subject) -> str:
     return f"work queue {about.queue!r} is polled, but nothing has taken it"
 
 
-def whereabouts(type: StateType | None, name: str | None, worker: str | None) -> str:
-    """What to say of a run that does not wait."""
+def whereabouts(type: StateType | None, name: str | None, holder: str | None) -> str:
+    """What to say of a run that does not wait; `holder` is who has it, such as `worker 'night'`."""
     match type:
         case StateType.PENDING:
-            return f"Worker {worker!r} has claimed it and starts it." if worker else "It was claimed, and is being started."
+            return as_message(f"{holder} has claimed it and starts it" if holder else "it was claimed, and is being started")
         case StateType.RUNNING if name == SUSPECTED:
-            asked = f" Worker {worker!r} holds it." if worker else ""
+            asked = " " + as_message(f"{holder} holds it") if holder else ""
             return f"It may be lost: nothing that holds it has reported for longer than its lease.{asked}"
         case StateType.RUNNING:
-            return f"It is running; worker {worker!r} started it." if worker else "It is running."
+            return f"It is running; {holder} started it." if holder else "It is running."
         case StateType.CANCELLING:
-            return f"It is being cancelled; worker {worker!r} is to stop it." if worker else "It is being cancelled."
+            return f"It is being cancelled; {holder} is to stop it." if holder else "It is being cancelled."
         case StateType.PAUSED:
             return "It is paused until somebody resumes it."
         case None:
             return "It has no state yet."
     return f"It is over: {name}."
+
+
+class LaunchGate(StrEnum):
+    """What holds up a run that no limit holds back. Dispatch does not know these: such a run is handed out."""
+
+    TEMPLATE_ERROR = "template error"
+    LAUNCHING = "infrastructure pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How far the start of a run has come: whose it is since when and until when, and what it has been given."""
+
+    holder: str | None
+    since: datetime
+    infrastructure: str | None
+    lease_expires_at: datetime | None
+    due_at: datetime | None
+
+
+def flawed(pool: str, flaw: str) -> str:
+    """That a run would crash, and for what; as a sentence without its capital and its full stop."""
+    return f"its job cannot be made of the template of work pool {pool!r}, so that it crashes before its code begins: {flaw}"
+
+
+def crashed_early(message: str | None) -> str:
+    """What to say of a run that crashed before its code began."""
+    return f"It crashed before its code began: {message}" if message else "It crashed before its code began."
+
+
+def launching(launch: Launch, *, now: datetime) -> str:
+    """Who starts a run, and how far that is; as a sentence without its capital and its full stop."""
+    who = launch.holder or "whoever polled for it"
+    if launch.infrastructure is None:
+        told = f"{who} has been starting its infrastructure since {_moment(launch.since)}"
+    elif launch.due_at and launch.due_at > now:
+        told = f"{who} has started it as {launch.infrastructure}, ahead of its time, {_moment(launch.due_at)}"
+    else:
+        told = f"{who} has started it as {launch.infrastructure}, which has not reported since {_moment(launch.since)}"
+    if launch.lease_expires_at is None:
+        return f"{told}; no lease says how long it may take"
+    if launch.lease_expires_at <= now:
+        return f"{told}; its lease ended at {_moment(launch.lease_expires_at)}, so that it is about to be taken back"
+    return f"{told}; its lease is good until {_moment(launch.lease_expires_at)}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _lane(gate: Gate, about: Subject) -> str:
@@ -130,7 +179,7 @@ def _paused(lane: str, pause: Pause | None) -> str:
         return f"{lane} is paused"
     by = f" by {pause.by}" if pause.by else ""
     reason = f": {pause.reason.rstrip('.')}" if pause.reason else ""
-    return f"{lane} is paused since {pause.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{by}{reason}"
+    return f"{lane} is paused since {_moment(pause.at)}{by}{reason}"
 
 
 def _full(lane: str, limit: int, used: int, ahead: int) -> str:
@@ -149,7 +198,7 @@ def _full(lane: str, limit: int, used: int, ahead: int) -> str:
 def _too_quick(gate: Gate, about: Subject) -> str:
     time = f"{about.rate_seconds:g} s" if about.rate_seconds else "its time"
     rate = f"work pool {about.pool!r} launches no more than {gate.limit} {'run' if gate.limit == 1 else 'runs'} in {time}"
-    return f"{rate}; its turn is at {gate.until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if gate.until else rate
+    return f"{rate}; its turn is at {_moment(gate.until)}" if gate.until else rate
 
 
 def _unserved(about: Subject) -> str:

@@ -19,11 +19,20 @@ class Holder(Struct, kw_only=True):
     since: datetime
 
 
+class LastWord(Struct, kw_only=True):
+    """The last log line of a run; `name` is its logger's, such as `headgate.worker`."""
+
+    timestamp: datetime
+    name: str
+    message: str
+
+
 class Gate(Struct, kw_only=True):
     """One thing that holds a run back; `message` says it in a sentence.
 
     Of a limit: `used` of `limit` slots are taken, `ahead` of them by better runs that are about to start; `holders` are
-    up to ten of those that have one. `until` is when it opens by itself, where that is known.
+    up to ten of those that have one. `until` is when it opens by itself, where that is known. `last_word` is what was
+    logged last while its infrastructure is being started.
     """
 
     kind: str
@@ -35,6 +44,7 @@ class Gate(Struct, kw_only=True):
     holders: list[Holder] = field(default_factory=list)
     pause: Pause | None = None
     until: datetime | None = None
+    last_word: LastWord | None = None
 
 
 class Position(Struct, kw_only=True):
@@ -77,6 +87,8 @@ class Wait(Struct, kw_only=True):
 
 class Explanation(Struct, kw_only=True):
     """Why a run waits: its gates, outermost first, or none when the next poll takes it; or who has it.
+
+    A run that is being started, and one that crashed before its code began, can have gates, too.
 
     `position` is there for a run that is due in a queue. `waits` are how long it waited so far beyond its time, and for
     what; `waited_seconds` is their sum. `earliest_start` is when all that holds it back opens by itself; null where

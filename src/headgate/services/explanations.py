@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Place, Snapshot, dispatch, place_of
-from headgate.core.reasons import as_message, none_blocks, whereabouts
+from headgate.core.reasons import as_message, crashed_early, none_blocks, whereabouts
 from headgate.core.waits import waits
 from headgate.errors import NotFound
 from headgate.schema import explanations as wire
 from headgate.schema.explanations import Explanation, Position
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.states import StateType
+from headgate.services.launches import launch_gate, template_gates
 from headgate.services.scope import Scope
 from headgate.services.situations import Situation, key_lanes, situation_of
 from headgate.store import explanations as rows
@@ -62,6 +63,7 @@ async def explain(scope: Scope, run_id: UUID) -> Explanation:
         if explanation.waiting:
             await _add_gates(tx, explanation, located[0], situation)
             await _add_agents(tx, explanation, located[0], situation)
+        await _add_launch(scope, tx, explanation, run, located[0])
         return explanation
 
     return await scope.store.read(unit)
@@ -72,7 +74,7 @@ def _bare(run: FlowRun, located: Located, situation: Situation) -> Explanation:
     return Explanation(
         flow_run_id=run.id,
         name=run.name,
-        summary=whereabouts(run.state_type, run.state_name, located.worker),
+        summary=whereabouts(run.state_type, run.state_name, located.holder),
         waiting=run.state_type is StateType.SCHEDULED,
         state_type=run.state_type,
         state_name=run.state_name,
@@ -101,6 +103,22 @@ async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: 
     else:
         position = explanation.position or Position(ahead=0, starting=0)
         explanation.summary = none_blocks(situation.subject(run), position.ahead, more=position.more)
+
+
+async def _add_launch(scope: Scope, tx: Tx, explanation: Explanation, run: FlowRun, located: Located) -> None:
+    """What comes after all limits: the template, of a run that is still to be started or never was; and the start itself."""
+    match run.state_type:
+        case StateType.SCHEDULED if not located.candidate.held:
+            flaws = await template_gates(scope, tx, run, now=scope.now)
+            if flaws and not explanation.gates:
+                explanation.summary = as_message(flaws[0].message)
+            explanation.gates += flaws
+            explanation.earliest_start = None if flaws else explanation.earliest_start
+        case StateType.PENDING:
+            explanation.gates = [await launch_gate(tx, run, located, now=scope.now)]
+        case StateType.CRASHED if run.run_count == 0:
+            explanation.gates = await template_gates(scope, tx, run, now=scope.now)
+            explanation.summary = crashed_early(explanation.state_message)
 
 
 async def _add_agents(tx: Tx, explanation: Explanation, run: Located, situation: Situation) -> None:

@@ -25,14 +25,14 @@ async def attach(scope: Scope, tx: Tx, template: Mapping[str, Any], grants: Sequ
     in_template = any(map(holds_reference, (template.get("job_configuration"), defaults_of(template))))
     referring = [grant for grant in grants if in_template or any(map(holds_reference, grant.layers))]
     needed = [(grant, {use.reference for use in list_references(template, *grant.layers)}) for grant in referring]
-    found, unresolved = await _fetch(scope, tx, {reference for _, references in needed for reference in references})
+    found, unresolved = await fetch(scope, tx, {reference for _, references in needed for reference in references})
     for grant, references in needed:
         keys = {reference.key for reference in references}
         grant.references = {key: value for key, value in found.items() if key in keys}
         grant.unresolved = {key: reason for key, reason in unresolved.items() if key in keys}
 
 
-async def _fetch(scope: Scope, tx: Tx, wanted: set[Reference]) -> tuple[dict[str, Any], dict[str, str]]:
+async def fetch(scope: Scope, tx: Tx, wanted: set[Reference]) -> tuple[dict[str, Any], dict[str, str]]:
     """What references stand for, and why others could not be had; by their keys."""
     found: dict[str, Any] = {}
     unresolved: dict[str, str] = {}

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from headgate.core.dispatch import Candidate, GateKind
 from headgate.core.liveness import polls, worker_status
-from headgate.schema.explanations import Holder, SeenAgent, SeenWorker
+from headgate.ids import first_at
+from headgate.schema.explanations import Holder, LastWord, SeenAgent, SeenWorker
 from headgate.store.database import Tx
 from headgate.store.lanes import Pool
 from headgate.store.statements import load_statements
@@ -28,6 +29,12 @@ class Located:
     lease_expires_at: datetime | None
     worker: str | None
     key: str | None = None
+    is_agent: bool = False
+
+    @property
+    def holder(self) -> str | None:
+        """Who has it, as sentences say it: `worker 'night'`."""
+        return f"{'agent' if self.is_agent else 'worker'} {self.worker!r}" if self.worker else None
 
 
 async def candidates(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[Located]:
@@ -47,8 +54,9 @@ async def candidates(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[Loca
             row["work_pool_id"],
             row["state_name"] or "",
             row["lease_expires_at"],
-            row["worker"],
+            row["worker"] or row["agent"] or (str(row["agent_id"]) if row["agent_id"] else None),
             row["concurrency_key"],
+            row["agent_id"] is not None,
         )
         for row in rows
     ]
@@ -90,6 +98,12 @@ async def count_due(tx: Tx, queue_id: UUID, *, now: datetime, limit: int) -> tup
     """How many runs of a queue are due, and how many of these are Late; up to `limit`."""
     row = await tx.fetch_one(_SQL["count_due"], {"work_queue_id": queue_id, "now": now, "limit": limit})
     return (row["due"], row["late"]) if row else (0, 0)
+
+
+async def last_word(tx: Tx, run_id: UUID, *, since: datetime) -> LastWord | None:
+    """The last log line of a run that was received since a moment."""
+    row = await tx.fetch_one(_SQL["last_word"], {"id": run_id, "since": first_at(since)})
+    return LastWord(**row) if row else None
 
 
 async def holders(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, limit: int) -> list[Holder]:

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from headgate.core.launch_checks import check_launch
 from headgate.core.placeholders import Kind
-from headgate.core.templates import Layer, check_references, render, validate_variables
+from headgate.core.templates import Layer, render
 from headgate.errors import Invalid
 from headgate.flows.loading import directories_of
 from headgate.flows.reporter import Assignment
@@ -37,8 +38,7 @@ def prepare(
     """The job of a granted run. `layers` are its job variables. Raises `HeadgateError` if they or its command are wrong."""
     run, deployment = grant.flow_run, grant.deployment
     references = grant.references
-    check_references(template, *layers, references=references, unresolved=grant.unresolved)
-    validate_variables(template, *layers, references=references)
+    check_launch(template, *layers, references=references, unresolved=grant.unresolved)
     configuration = render(template, *layers, environ=environ, references=references)
     command = deployment.command if deployment is not None else None
     env = _connection(settings) | _own_env(configuration) | {FLOW_RUN_ID: str(run.id)}

@@ -1,8 +1,9 @@
 -- name: candidates
 -- Runs as dispatch sees them, with where they belong.
 SELECT r.id, r.work_pool_id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.state_name,
-       r.lease_expires_at, r.key_id, d.concurrency_key, w.name AS worker
-FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id LEFT JOIN worker w ON w.id = r.worker_id
+       r.lease_expires_at, r.key_id, d.concurrency_key, w.name AS worker, a.id AS agent_id, a.name AS agent
+FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
+LEFT JOIN worker w ON w.id = r.worker_id LEFT JOIN agent a ON a.id = r.worker_id
 WHERE r.id IN :ids::uuid[]
 
 -- name: ahead
@@ -28,6 +29,11 @@ SELECT count(*) FROM (
       AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
       AND (e.id IS NULL OR NOT e.paused)
     LIMIT :limit) AS counted
+
+-- name: last_word
+-- The last log line of a run, of those that were received after an id of their time.
+SELECT l.timestamp, l.name, l.message FROM log l
+WHERE l.flow_run_id = :id AND l.id >= :since ORDER BY l.id DESC LIMIT 1
 
 -- name: holders_of_pool
 -- Some of the runs that have a slot, those that have been in their state for longest first.

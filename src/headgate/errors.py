@@ -32,6 +32,8 @@ class HeadgateError(Exception):
 class Invalid(HeadgateError):
     """A value breaks a rule. `field` is its path, such as `schedules[0].cron`; `value` is what was given.
 
+    A `field` of "" says that it is none of what was sent, but what stands already.
+
     `detail` are the words in which existing clients read it, where they look for some.
     """
 

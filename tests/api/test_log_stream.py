@@ -59,13 +59,22 @@ async def test_lines_of_the_last_minute_are_sent_to_who_asks_for_them(api: Any) 
         assert (await socket.next())["log"]["message"] == "recent"
 
 
+@pytest.mark.parametrize("path", ["/logs/out", "/events/out"])
 @pytest.mark.parametrize(
-    "frame", ["nonsense", {"type": "auth"}, {"type": "filter"}, {"type": "filter", "filter": {"level": 3}}]
+    ("frame", "said"),
+    [
+        ("nonsense", "Expected 'filter' message"),
+        ({"type": "what?", "filter": {}}, "Expected 'filter' message"),
+        ({"type": "filter"}, "Invalid filter: 1 validation error"),
+        ({"type": "filter", "filter": "jankystank"}, "Invalid filter: 1 validation error"),
+    ],
 )
-async def test_what_is_no_filter_ends_it(api: Any, frame: Any) -> None:
-    async with api.socket("/logs/out") as socket:
+async def test_what_is_no_filter_ends_it_in_the_words_that_existing_clients_know(
+    api: Any, path: str, frame: Any, said: str
+) -> None:
+    async with api.socket(path) as socket:
         await socket.send(frame if isinstance(frame, str) else msgspec.json.encode(frame).decode())
         assert await socket.next() is None
         code, reason = socket.closed
         assert code == 1002
-        assert reason.startswith("Expected a 'filter' message")
+        assert reason.partition(": Ob")[0].partition(": Exp")[0] == said

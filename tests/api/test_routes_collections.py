@@ -31,7 +31,10 @@ async def test_the_worker_types_of_this_environment_are_listed_with_their_templa
 
 
 async def test_pools_of_agents_can_be_made_by_clients_that_make_pools_of_listed_types_only(api: Any) -> None:
-    got = await api.get("/collections/views/aggregate-worker-metadata")
+    for later in ({}, {"user_agent": "prefect/3.9.1 (API 0.8.4)"}):
+        got = await api.get("/collections/views/aggregate-worker-metadata", **later)
+        assert "prefect-agent" not in got.json["prefect"]
+    got = await api.get("/collections/views/aggregate-worker-metadata", user_agent="prefect/2.20.27 (API 0.8.4)")
     agents = got.json["prefect"]["prefect-agent"]
     assert (agents["type"], agents["default_base_job_configuration"], agents["logo_url"]) == ("prefect-agent", {}, None)
 

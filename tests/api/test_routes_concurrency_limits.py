@@ -40,6 +40,7 @@ async def test_a_limit_is_created_read_changed_and_deleted(api: Any) -> None:
         ("/increment-with-lease", {"names": ["db"], "slots": 1, "lease_duration": 59}),
         ("/increment-with-lease", {"names": ["db"], "slots": 1, "lease_duration": 86401}),
         ("/increment-with-lease", {"names": ["db"], "slots": 1, "holder": {"type": "person", "id": str(uuid4())}}),
+        ("/increment-with-lease", {"names": ["db"], "slots": 1, "holder": {"type": "task_run", "id": str(uuid4()), "x": 1}}),
         ("/decrement", {"names": ["db"], "slots": 0}),
         ("/decrement", {"names": ["db"], "slots": 1, "occupancy_seconds": 0}),
         ("/filter", {"limit": 201}),

@@ -134,6 +134,59 @@ class TestAutomations:
         assert (await any_api.get(f"/automations/related-to/{mine}")).json == []
         assert (await any_api.post("/automations/count", b"")).json == 1
 
+    async def test_those_that_run_a_deployment_are_listed_with_it_and_stay_when_it_is_deployed_anew(
+        self, any_api: Any
+    ) -> None:
+        runs = {"type": "run-deployment", "deployment_id": NOBODY}
+        other = {"type": "run-deployment", "source": "inferred"}
+        body = {"name": "a", "trigger": TRIGGER, "actions": [{"type": "do-nothing"}, other, runs]}
+        await any_api.post("/automations/", body)
+        mine = f"prefect.deployment.{NOBODY}"
+        assert [each["name"] for each in (await any_api.get(f"/automations/related-to/{mine}")).json] == ["a"]
+        assert (await any_api.get("/automations/related-to/prefect.deployment.1")).json == []
+        await any_api.delete(f"/automations/owned-by/{mine}")
+        assert (await any_api.post("/automations/count", b"")).json == 1
+
+    async def test_a_key_that_says_nothing_of_an_automation_is_refused(self, api: Any) -> None:
+        body = {"name": "a", "trigger": TRIGGER, "actions": []}
+        path = f"/automations/{(await api.post('/automations/', body)).json['id']}"
+        for got in (await api.put(path, body | {"id": NOBODY}), await api.patch(path, {"enabled": True, "id": NOBODY})):
+            assert got.status == 422
+            assert got.json["exception_detail"][0]["type"] == "extra_forbidden"
+
+    async def test_one_that_would_set_itself_off_for_ever_cannot_be_on(self, api: Any) -> None:
+        trigger = {"posture": "Reactive", "expect": ["prefect.flow-run.*"]}
+        body = {"name": "a", "trigger": trigger, "actions": [{"type": "run-deployment", "source": "inferred"}]}
+        assert (await api.post("/automations/", body)).status == 422
+        made = await api.post("/automations/", body | {"enabled": False})
+        path = f"/automations/{made.json['id']}"
+        for got, loc in ((await api.put(path, body), ["body"]), (await api.patch(path, {"enabled": True}), [])):
+            assert got.status == 422
+            (problem,) = got.json["exception_detail"]
+            assert (problem["loc"], problem["type"]) == (loc, "value_error")
+            assert "Running an inferred deployment" in problem["msg"]
+        assert (await api.patch(path, {"enabled": False})).status == 204
+
+    async def test_job_variables_that_the_pool_of_the_deployment_does_not_allow_are_refused(self, api: Any) -> None:
+        properties = {"this": {"type": "string", "default": "0"}}
+        template = {"job_configuration": {"thing": "{{ this }}"}, "variables": {"properties": properties}}
+        await api.pool(base_job_template=template)
+        runs = {"type": "run-deployment", "deployment_id": (await api.deployment(work_pool_name="pool"))["id"]}
+
+        def body(value: Any, **changed: Any) -> Any:
+            return {"name": "a", "trigger": TRIGGER, "actions": [runs | {"job_variables": {"this": value}} | changed]}
+
+        made = await api.post("/automations/", body("that"))
+        assert made.status == 201
+        path = f"/automations/{made.json['id']}"
+        assert (await api.put(path, body("other"))).status == 204
+        for got in (await api.post("/automations/", body(100)), await api.put(path, body(100))):
+            assert got.status == 422
+            assert got.json["detail"].startswith("Error creating automation: Validation failed for field 'this'")
+            assert got.json["exception_detail"][0]["loc"] == ["body", "actions", 0, "job_variables", "this"]
+        assert (await api.post("/automations/", body("that", deployment_id=NOBODY))).status == 404
+        assert (await api.post("/automations/", body(None))).status == 201
+
 
 ACTIONS = [
     ({"type": "do-nothing"}, {"type": "do-nothing"}),

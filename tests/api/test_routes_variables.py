@@ -120,3 +120,18 @@ async def test_variables_are_found_by_patterns_and_hold_no_more_than_existing_se
         assert (await any_api.post("/variables/count", {"variables": {"value": condition}})).json == found, condition
     taken = await any_api.patch("/variables/name/my_var", {"name": "other"})
     assert taken.status == 409
+
+
+async def test_refusals_of_variables_are_told_in_the_words_that_existing_clients_know(api: Any) -> None:
+    made = (await api.post("/variables/", {"name": "region", "value": "eu", "tags": ["x"]})).json
+    for body, words in (
+        ({"name": "MY_VARIABLE", "value": 1}, "must only contain lowercase letters, numbers, and dashes or underscores."),
+        ({"name": "x\n", "value": 1}, "must only contain lowercase letters"),
+        ({"name": "v" * 256, "value": 1}, "Value should have at most"),
+        ({"name": "long", "value": "x" * 4999}, "Variable value must be less than"),
+    ):
+        for got in (await api.post("/variables/", body), await api.patch(f"/variables/{made['id']}", body)):
+            assert got.status == 422
+            assert words in got.json["exception_detail"][0]["msg"]
+    assert (await api.patch("/variables/name/region", {"name": "region", "value": None, "tags": None})).status == 409
+    assert (await api.get("/variables/name/region")).json == made

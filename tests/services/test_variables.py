@@ -53,7 +53,7 @@ async def test_what_is_left_out_of_a_change_stays(world: World) -> None:
     changed = await variables.get(world.scope, made.id)
     assert (changed.name, changed.value, changed.tags) == ("region", None, ["a"])
     assert (changed.created, changed.updated) == (made.created, world.now)
-    await variables.update(world.scope, made.id, VariableUpdate(name="area", tags=None))
+    await variables.update(world.scope, made.id, VariableUpdate(name="area", tags=[]))
     changed = await variables.get_by_name(world.scope, "area")
     assert (changed.value, changed.tags) == (None, [])
 

@@ -180,7 +180,8 @@ def _invalid(error: Invalid, raw: bytes) -> Reply:
         case _:
             path = _parts(error.field or "")
             value = _value_at(parsed, path) if error.value is None and path else error.value
-            problem = FieldProblem(type="value_error", loc=["body", *path], msg=str(error), input=value)
+            loc: list[str | int] = [] if error.field == "" else ["body", *path]
+            problem = FieldProblem(type="value_error", loc=loc, msg=str(error), input=value)
     body = ValidationProblem(
         exception_message="Invalid request received.",
         exception_detail=[problem],

@@ -45,7 +45,12 @@ class _AuthSuccess(msgspec.Struct, tag="auth_success", tag_field="type"):
     pass
 
 
+class _AnyFilter(msgspec.Struct):
+    type: Literal["filter"]
+
+
 _AUTH = msgspec.json.Decoder(_Auth)
+_ANY_FILTER = msgspec.json.Decoder(_AnyFilter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,20 @@ class Socket:
     async def receive(self, decoder: msgspec.json.Decoder[T]) -> T:
         """The next frame; `msgspec.DecodeError` for one that does not fit."""
         return decoder.decode(await self.receive_text())
+
+    async def receive_filter(self, decoder: msgspec.json.Decoder[T]) -> T | None:
+        """The filter that the next frame is to be; None when it is none, and the socket closed for that."""
+        text = await self.receive_text()
+        try:
+            _ANY_FILTER.decode(text)
+        except msgspec.DecodeError:
+            await self.close(PROTOCOL_ERROR, "Expected 'filter' message")
+            return None
+        try:
+            return decoder.decode(text)
+        except msgspec.DecodeError as error:
+            await self.close(PROTOCOL_ERROR, f"Invalid filter: 1 validation error: {error}")
+            return None
 
     async def receive_text(self) -> str | bytes:
         """The next frame as it came."""

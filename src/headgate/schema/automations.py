@@ -27,8 +27,8 @@ class Automation(Struct, kw_only=True):
     actions_on_resolve: list[dict[str, Any]]
 
 
-class AutomationUpdate(Struct, kw_only=True):
-    """Body that replaces an automation."""
+class AutomationUpdate(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body that replaces an automation. Another key, such as an id, is no wish that could be met."""
 
     name: str
     trigger: dict[str, Any]
@@ -46,7 +46,7 @@ class AutomationCreate(AutomationUpdate, kw_only=True):
     owner_resource: str | None = None
 
 
-class AutomationPartialUpdate(Struct, kw_only=True):
+class AutomationPartialUpdate(Struct, kw_only=True, forbid_unknown_fields=True):
     """Body that switches an automation on or off."""
 
     enabled: bool = True

@@ -35,7 +35,7 @@ class HolderType(StrEnum):
     DEPLOYMENT = "deployment"
 
 
-class Holder(Struct, kw_only=True):
+class Holder(Struct, kw_only=True, forbid_unknown_fields=True):
     """Who holds slots."""
 
     type: HolderType

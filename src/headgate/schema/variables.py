@@ -13,6 +13,12 @@ ReferableName = Annotated[
 ]
 """What variables and secrets are called."""
 
+NameToCheck = Annotated[
+    str,
+    Meta(description="lowercase letters, digits, - and _", extra_json_schema={"pattern": NAME_PATTERN, "maxLength": 255}),
+]
+"""The same of a variable, for whom it is checked in the words that existing clients know."""
+
 
 class Variable(Struct, kw_only=True):
     """A value under a name: `{{ headgate.variables.NAME }}` stands for it."""
@@ -28,14 +34,14 @@ class Variable(Struct, kw_only=True):
 class VariableCreate(Struct, kw_only=True):
     """Body that creates a variable."""
 
-    name: ReferableName
+    name: NameToCheck
     value: Any
     tags: list[str] = field(default_factory=list)
 
 
 class VariableUpdate(Struct, kw_only=True):
-    """Body that changes a variable; what is left out stays. A null is a value."""
+    """Body that changes a variable; what is left out stays. A null is a value, and no list of tags."""
 
-    name: ReferableName | None | UnsetType = UNSET
+    name: NameToCheck | None | UnsetType = UNSET
     value: Any | UnsetType = UNSET
     tags: list[str] | None | UnsetType = UNSET

@@ -21,7 +21,10 @@ AGENTS = WorkerMetadata(
     install_command="pip install prefect==2.*",
     default_base_job_configuration={},
 )
-"""What no worker brings. Clients of version 2 make pools of listed types only; without a picture, pages leave it out."""
+"""What no worker brings. Clients of version 2 make pools of listed types only; later ones know no agents."""
+
+CLIENTS_WITH_AGENTS = "prefect/2."
+"""How the user agents of clients of version 2 begin."""
 
 
 async def view(scope: Scope, name: str) -> dict[str, Any]:
@@ -33,5 +36,6 @@ async def view(scope: Scope, name: str) -> dict[str, Any]:
     # In a thread: the first look imports what the types need.
     found = await asyncio.to_thread(scope.worker_types)
     views: dict[str, Any] = msgspec.to_builtins(found)
-    views.setdefault("prefect", {})[UNTYPED] = msgspec.to_builtins(AGENTS)
+    if (scope.header("user-agent") or "").startswith(CLIENTS_WITH_AGENTS):
+        views.setdefault("prefect", {})[UNTYPED] = msgspec.to_builtins(AGENTS)
     return views

@@ -1,5 +1,6 @@
 """Use cases of variables."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,12 @@ from msgspec import UNSET
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import VariableQuery
-from headgate.schema.variables import Variable, VariableCreate, VariableUpdate
+from headgate.schema.variables import NAME_PATTERN, Variable, VariableCreate, VariableUpdate
 from headgate.services.scope import Scope
 from headgate.store import variables as rows
 from headgate.store.database import Tx
 
+LONGEST_NAME = 255
 LONGEST = 5000
 """Characters of a value, as JSON."""
 
@@ -23,7 +25,8 @@ Find = Callable[[Tx], Awaitable[Variable | None]]
 
 async def create(scope: Scope, body: VariableCreate) -> Variable:
     """Create a variable; `Conflict` when the name is taken."""
-    _check(body.value)
+    _check_name(body.name)
+    _check_value(body.value)
     now = scope.now
     variable = Variable(id=uuid7(now), created=now, updated=now, name=body.name, value=body.value, tags=body.tags)
     if not await scope.store.write(lambda tx: rows.insert(tx, variable)):
@@ -62,16 +65,22 @@ async def update_by_name(scope: Scope, name: str, body: VariableUpdate) -> None:
 
 
 async def _update(scope: Scope, find: Find, body: VariableUpdate) -> None:
+    if isinstance(body.name, str):
+        _check_name(body.name)
+    if body.value is not UNSET:
+        _check_value(body.value)
+
     async def unit(tx: Tx) -> None:
         variable = _found(await find(tx))
         variable.updated = scope.now
         if body.name is not UNSET:
-            variable.name = body.name or variable.name
+            variable.name = variable.name if body.name is None else body.name
         if body.value is not UNSET:
-            _check(body.value)
             variable.value = body.value
         if body.tags is not UNSET:
-            variable.tags = body.tags or []
+            if body.tags is None:
+                raise Conflict("The tags of a variable are a list: leave them out to keep them, or send an empty one.")
+            variable.tags = body.tags
         if not await rows.update(tx, variable):
             raise _taken(variable.name)
 
@@ -101,9 +110,18 @@ def _found(variable: Variable | None) -> Variable:
     return variable
 
 
-def _check(value: Any) -> None:
+def _check_name(name: str) -> None:
+    if len(name) > LONGEST_NAME:
+        raise Invalid(f"Value should have at most {LONGEST_NAME} characters.", field="name")
+    if not re.fullmatch(NAME_PATTERN, name):
+        words = "Variable name must only contain lowercase letters, numbers, and dashes or underscores."
+        raise Invalid(words, field="name")
+
+
+def _check_value(value: Any) -> None:
     if len(msgspec.json.encode(value).decode()) > LONGEST:
-        raise Invalid(f"A variable holds {LONGEST} characters of JSON at most; keep longer values in a file.", field="value")
+        words = f"Variable value must be less than {LONGEST} characters of JSON; keep longer ones in a file."
+        raise Invalid(words, field="value")
 
 
 def _taken(name: str) -> Conflict:

@@ -46,9 +46,10 @@ async def list_page(tx: Tx, query: AutomationQuery) -> list[Automation]:
     return [_automation(row) for row in rows]
 
 
-async def list_owned(tx: Tx, owner: str) -> list[Automation]:
-    """Those that go with a resource, by name."""
-    rows = await tx.fetch(f"{_SELECT} WHERE au.owner_resource = :owner ORDER BY au.name, au.id", {"owner": owner})
+async def list_related(tx: Tx, resource: str) -> list[Automation]:
+    """Those that go with a resource or, if it is a deployment, run it; by name."""
+    where = getattr(_SQL["of_resource"], tx.dialect)
+    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY au.name, au.id", {"resource": resource})
     return [_automation(row) for row in rows]
 
 

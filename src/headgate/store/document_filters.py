@@ -108,7 +108,7 @@ def _key(column: str, f: KeyFilter | None, p: Params) -> str | None:
 def _kind(column: str, f: TextsFilter | None, p: Params) -> str | None:
     if f is None:
         return None
-    unwanted = None if f.not_any_ is None else f"({column} IS NULL OR {column} NOT IN {p.many(f.not_any_, 'text')})"
+    unwanted = None if f.not_any_ is None else f"{column} NOT IN {p.many(f.not_any_, 'text')}"
     return joined([_among(column, f.any_, p, "text"), unwanted])
 
 

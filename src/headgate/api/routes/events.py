@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, structs
 
 from headgate.api.routing import Router
-from headgate.api.sockets import PROTOCOL_ERROR, Gone, Socket, SocketRoute
+from headgate.api.sockets import Gone, Socket, SocketRoute
 from headgate.schema.events import (
     Countable,
     Event,
@@ -120,10 +120,8 @@ _FILTER = msgspec.json.Decoder(_Filter)
 
 async def stream_events_out(scope: Scope, socket: Socket) -> None:
     """Events that match: those of the last minutes, if they are wanted, then all as they come, each once."""
-    try:
-        asked = await socket.receive(_FILTER)
-    except msgspec.DecodeError as error:
-        await socket.close(PROTOCOL_ERROR, f"Expected a 'filter' message: {error}")
+    asked = await socket.receive_filter(_FILTER)
+    if asked is None:
         return
     since = max(asked.filter.occurred.since or scope.now - BACKFILL, scope.now - BACKFILL)
     occurred = OccurredFilter(since=since, until=asked.filter.occurred.until)

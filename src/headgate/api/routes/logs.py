@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from headgate.api.routing import Router
-from headgate.api.sockets import PROTOCOL_ERROR, Socket, SocketRoute
+from headgate.api.sockets import Socket, SocketRoute
 from headgate.schema.filters import LogFilter, LogQuery
 from headgate.schema.logs import Log, LogCreate
 from headgate.services import logs
@@ -40,11 +40,10 @@ _FILTER = msgspec.json.Decoder(_Filter)
 
 async def stream_logs_out(scope: Scope, socket: Socket) -> None:
     """Lines that match, as they come, until the caller hangs up."""
-    try:
-        wanted = (await socket.receive(_FILTER)).filter
-    except msgspec.DecodeError as error:
-        await socket.close(PROTOCOL_ERROR, f"Expected a 'filter' message: {error}")
+    asked = await socket.receive_filter(_FILTER)
+    if asked is None:
         return
+    wanted = asked.filter
 
     async def send() -> None:
         async for lines in scope.log_streams.follow(scope, wanted):

@@ -44,7 +44,11 @@ def test_good_and_unknown_parameters_pass(more: dict[str, Any]) -> None:
     [
         ({"n": "notint"}, "n", "'notint' is not of type 'integer'"),
         ({"n": None}, "n", "None is not of type 'integer'"),
-        ({"maybe": "x"}, "maybe", "'x' is not of type 'integer'; or 'x' is not of type 'null'"),
+        (
+            {"maybe": "x"},
+            "maybe",
+            "'x' is not valid under any of the given schemas: 'x' is not of type 'integer'; or 'x' is not of type 'null'",
+        ),
         ({"choice": "c"}, "choice", "'c' is not one of ['a', 'b']"),
         ({"rows": [{"id": 1}, {"id": "2"}]}, "rows[1].id", "'2' is not of type 'integer'"),
         ({"rows": [{}]}, "rows[0]", "'id' is a required property"),
@@ -101,3 +105,16 @@ def test_a_schema_is_compiled_once() -> None:
     for _ in range(10_000):
         check_parameters({**SCHEMA}, {"name": "x"})
     assert time.process_time() - begin < 1.5
+
+
+def test_a_deployments_defaults_may_lack_anything_however_deep() -> None:
+    """A run may bring it; a property that is itself called `required` is judged all the same."""
+    person = {"type": "object", "required": ["name"], "properties": {"required": {"type": "integer"}}}
+    schema = {"type": "object", "required": ["who"], "properties": {"who": {"allOf": [{"$ref": "#/$defs/Person"}]}}}
+    schema |= {"$defs": {"Person": person}}
+    check_parameters(schema, {}, partial=True)
+    check_parameters(schema, {"who": {}}, partial=True)
+    with pytest.raises(Invalid, match="'name' is a required property"):
+        check_parameters(schema, {"who": {}})
+    with pytest.raises(Invalid, match="'a' is not of type 'integer'"):
+        check_parameters(schema, {"who": {"required": "a"}}, partial=True)

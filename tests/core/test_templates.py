@@ -241,9 +241,24 @@ def test_unknown_variables_pass_where_the_schema_says_so() -> None:
 )
 def test_bad_values_are_refused_by_name(values: Json, field: str, names: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        validate_variables(JOB, values)
+        validate_variables(JOB, values, known_only=True)
     assert refusal.value.field == field
     assert names in str(refusal.value)
+
+
+def test_unknown_variables_pass_unless_the_template_or_the_caller_forbids_them() -> None:
+    """They have no effect: what clients set for several kinds of pools is no error in one of them."""
+    given = {"image": "x", "cpus": 1}
+    validate_variables(JOB, given)
+    with pytest.raises(Invalid, match="'cpus' is unknown to this work pool"):
+        validate_variables({**JOB, "variables": {**JOB["variables"], "additionalProperties": False}}, given)
+
+
+def test_what_is_missing_passes_while_others_may_still_bring_it() -> None:
+    """However deep: of `required` nothing is judged, of what is there everything."""
+    validate_variables(JOB, {"resources": {}}, partial=True)
+    with pytest.raises(Invalid, match="/resources/cpu"):
+        validate_variables(JOB, {"resources": {"cpu": -1}}, partial=True)
 
 
 # Schemas.
@@ -410,7 +425,7 @@ def test_before_launch_a_reference_may_be_anything(values: Json) -> None:
 )
 def test_what_no_value_could_mend_is_refused_before_launch(values: Json, said: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        validate_variables(REFERRING, values)
+        validate_variables(REFERRING, values, known_only=True)
     assert said in str(refusal.value)
 
 

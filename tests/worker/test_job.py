@@ -118,7 +118,6 @@ def test_a_command_goes_by_the_engines_order_of_directories(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"imagge": "x"}, "'imagge' is unknown to this work pool"),
         ({"stream_output": "perhaps"}, "stream_output: 'perhaps' is not of type 'boolean'"),
         ({"env": ["A=1"]}, "env: .* is not of type 'object'"),
     ],

@@ -235,7 +235,7 @@ def _job_variables(client: Client, deployment: Deployment, given: list[str] | No
     variables = {key: json_or_text(text) for key, text in pairs(given, option="--job-variable").items()}
     if variables and deployment.work_pool_name:
         pool = find_pool(client, deployment.work_pool_name)
-        templates.validate_variables(pool.base_job_template, deployment.job_variables, variables)
+        templates.validate_variables(pool.base_job_template, deployment.job_variables, variables, known_only=True)
     for path, name in list_placeholders(variables):
         if name.startswith("$"):
             warning_line(

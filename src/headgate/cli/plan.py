@@ -189,7 +189,7 @@ def _job_variables(entry: DeploymentEntry, pool: Destination | None) -> dict[str
 
 def _check_variables(pool: Destination, field: str, *layers: dict[str, Any]) -> None:
     try:
-        templates.validate_variables(pool.base_job_template, *layers)
+        templates.validate_variables(pool.base_job_template, *layers, known_only=True)
     except Invalid as error:
         raise Invalid(f"work pool {pool.name!r}: {error}", field=field) from None
 

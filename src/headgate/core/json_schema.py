@@ -62,9 +62,12 @@ def default_of(schema: Any, root: Mapping[str, Any]) -> Any:
     return None
 
 
-def list_violations(schema: Mapping[str, Any], value: Any, *, field: str) -> list[Violation]:
-    """Where `value` breaks `schema`, the outermost places first; raises Invalid as `check` does for the schema itself."""
-    validator = _find_validator(schema, field)
+def list_violations(schema: Mapping[str, Any], value: Any, *, field: str, partial: bool = False) -> list[Violation]:
+    """Where `value` breaks `schema`, the outermost places first; raises Invalid for what is no schema.
+
+    With `partial` nothing has to be there, however deep: others still bring what is missing.
+    """
+    validator = _find_validator(schema, field, partial=partial)
     try:
         found = [_translate(error) for error in validator.iter_errors(value)]
     except ValueError as error:
@@ -72,9 +75,9 @@ def list_violations(schema: Mapping[str, Any], value: Any, *, field: str) -> lis
     return sorted(found, key=lambda violation: len(violation.path))
 
 
-def _find_validator(schema: Mapping[str, Any], field: str) -> Validator:
+def _find_validator(schema: Mapping[str, Any], field: str, *, partial: bool) -> Validator:
     try:
-        return _compile(msgspec.json.encode(schema, order="deterministic"))
+        return _compile(msgspec.json.encode(schema, order="deterministic"), partial=partial)
     except ValidationError as error:
         flaw = _translate(error)
         place = f"at {flaw.pointer}: " * bool(flaw.path)
@@ -84,9 +87,11 @@ def _find_validator(schema: Mapping[str, Any], field: str) -> Validator:
 
 
 @lru_cache(maxsize=512)
-def _compile(canonical: bytes) -> Validator:
+def _compile(canonical: bytes, *, partial: bool = False) -> Validator:
     """The validator of a schema; schemas of older tools, where `items` may be a list, are read as draft 7."""
     schema = msgspec.json.decode(canonical)
+    if partial:
+        _drop_required(schema)
     try:
         return validator_for(schema, validate_formats=False, retriever=_refuse)
     except ValidationError as error:
@@ -94,6 +99,19 @@ def _compile(canonical: bytes) -> Validator:
             return Draft7Validator(schema, validate_formats=False, retriever=_refuse)
         except ValidationError:
             raise error from None
+
+
+def _drop_required(schema: Any) -> None:
+    """Have a schema require no names; properties that are called `required` stay."""
+    ahead = [schema]
+    while ahead:
+        match ahead.pop():
+            case dict() as keywords:
+                if isinstance(keywords.get("required"), list):
+                    del keywords["required"]
+                ahead += [value for key, value in keywords.items() if key not in _DATA]
+            case list() as items:
+                ahead += items
 
 
 def _refuse(uri: str) -> NoReturn:
@@ -163,7 +181,8 @@ def _reason(error: ValidationError) -> str:
         case ValidationErrorKind.Required(name):
             return f"{name!r} is a required property"
         case ValidationErrorKind.AnyOf(branches) | ValidationErrorKind.OneOfNotValid(branches):
-            return "; or ".join(dict.fromkeys(_reason(branch[0]) for branch in branches if branch))
+            why = "; or ".join(dict.fromkeys(_reason(branch[0]) for branch in branches if branch))
+            return f"{_shorten(repr(error.instance))} is not valid under any of the given schemas: {why}"
         case _:
             return _shorten(error.message)
 

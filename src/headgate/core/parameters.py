@@ -20,9 +20,8 @@ def check_parameters(schema: Mapping[str, Any] | None, parameters: Mapping[str, 
     """
     if not schema:
         return
-    for violation in json_schema.list_violations(schema, dict(parameters), field="parameter_openapi_schema"):
-        if partial and not violation.path and violation.keyword == "required":
-            continue
+    field = "parameter_openapi_schema"
+    for violation in json_schema.list_violations(schema, dict(parameters), field=field, partial=partial):
         place = f" for field {violation.dotted!r}" if violation.path else ""
         raise Invalid(
             f"Validation failed{place}. Failure reason: {violation.reason}",

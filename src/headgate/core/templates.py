@@ -120,13 +120,23 @@ def _words_of_old(finding: Finding) -> str:
 
 
 def validate_variables(
-    template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None, doing: str | None = None
+    template: Mapping[str, Any],
+    *layers: Layer,
+    references: Mapping[str, Any] | None = None,
+    doing: str | None = None,
+    partial: bool = False,
+    known_only: bool = False,
 ) -> None:
     """Raise Invalid, naming the variable, for the first of `list_misfits`.
 
-    Its `detail` begins with what the caller is `doing`, such as "creating flow run".
+    Variables that the template does not know have no effect and pass, unless its `additionalProperties` are false or
+    `known_only` is asked for, as for people, who may have misspelt a name. Its `detail` begins with what the caller is
+    `doing`, such as "creating flow run".
     """
-    for misfit in list_misfits(template, *layers, references=references):
+    known_only = known_only or (template or {}).get("variables", {}).get("additionalProperties") is False
+    for misfit in list_misfits(template, *layers, references=references, partial=partial):
+        if misfit.is_unknown and not known_only:
+            continue
         detail = doing and f"Error {doing}: {misfit.words_of_old}"
         raise Invalid(misfit.message, field=misfit.field, value=misfit.value, detail=detail)
 
@@ -160,20 +170,23 @@ class Misfit(Placed):
         return f"Validation failed{place}. Failure reason: {self.reason}"
 
 
-def list_misfits(template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None) -> list[Misfit]:
+def list_misfits(
+    template: Mapping[str, Any], *layers: Layer, references: Mapping[str, Any] | None = None, partial: bool = False
+) -> list[Misfit]:
     """All values that the template does not know or that its schema refuses, and the required ones that are missing.
 
-    Required ones must be there once defaults are filled in. Defaults themselves are not judged: they are the pool's, and
-    whoever sends values cannot mend them. An empty template takes anything. A value that holds a reference is judged only
-    as far as that can be said before launch; with `references`, what they name, it is judged whole, a default that holds
-    one included, and no secret shows in a reason.
+    Required ones must be there once defaults are filled in, unless `partial`: a further layer may bring them. Defaults
+    themselves are not judged: they are the pool's, and whoever sends values cannot mend them. An empty template takes
+    anything. A value that holds a reference is judged only as far as that can be said before launch; with `references`,
+    what they name, it is judged whole, a default that holds one included, and no secret shows in a reason.
     """
     if not template:
         return []
     given, written = overlay(*layers), overlay(defaults_of(template), *layers)
     found = [*_unknown(template, given), *(Misfit(path, flaw, at(given, path)) for path, flaw in list_broken(given))]
     values = _without_unset(written if references is None else resolve(written, references))
-    for violation in json_schema.list_violations(template.get("variables", {}), values, field="base_job_template.variables"):
+    schema = template.get("variables", {})
+    for violation in json_schema.list_violations(schema, values, field="base_job_template.variables", partial=partial):
         told = violation if references is None else _without_secrets(violation, at(written, violation.path))
         if not violation.path:
             found.append(Misfit((), told.reason, dict(given), advice=_WHERE_TO_SET))

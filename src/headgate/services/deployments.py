@@ -249,7 +249,8 @@ async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: Depl
         return
     pool = await work_queues.locked_pool(tx, wanted_pool) if wanted_pool else await work_pools.ensure_default(scope, tx)
     if pool.base_job_template:
-        templates.validate_variables(pool.base_job_template, deployment.job_variables, doing="creating deployment")
+        doing = "creating deployment"
+        templates.validate_variables(pool.base_job_template, deployment.job_variables, doing=doing, partial=True)
     queue = await work_queues.ensure(scope, tx, pool, wanted_queue or work_queues.DEFAULT)
     deployment.work_pool_id, deployment.work_pool_name = pool.id, pool.name
     deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name

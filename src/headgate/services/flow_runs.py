@@ -1,6 +1,6 @@
 """Use cases of flow runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -105,10 +105,11 @@ async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Excep
         tx, [each.deployment_id for each in creations if each.deployment_id], now=now
     )
     flows = await flow_rows.get_many(tx, {each.flow_id for each in creations if each.flow_id})
+    demanding = await pool_rows.demanding(tx, {it.work_pool_id for it in deployments.values() if it.work_pool_id})
     new: list[NewRun | Exception] = []
     for creation in creations:
         try:
-            new.append(await _prepare(tx, creation, deployments, flows))
+            new.append(await _prepare(tx, creation, deployments, flows, demanding))
         except HeadgateError as error:
             new.append(error)
     runs = [each for each in new if isinstance(each, NewRun)]
@@ -185,7 +186,13 @@ async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple
     return {key: found[id] for key, id in ids.items()}
 
 
-async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deployment], flows: Mapping[UUID, Flow]) -> NewRun:
+async def _prepare(
+    tx: Tx,
+    creation: Creation,
+    deployments: Mapping[UUID, Deployment],
+    flows: Mapping[UUID, Flow],
+    demanding: Collection[UUID],
+) -> NewRun:
     body, deployment = creation.body, deployments.get(creation.deployment_id) if creation.deployment_id else None
     if creation.deployment_id and deployment is None:
         raise NotFound("Deployment not found")
@@ -204,7 +211,7 @@ async def _prepare(tx: Tx, creation: Creation, deployments: Mapping[UUID, Deploy
         run.work_pool_id = run.work_pool_name = run.work_queue_id = run.work_queue_name = None
     if body.work_queue_name or creation.work_pool_name:
         await _choose_queue(tx, creation, run, body.work_queue_name or work_queues.DEFAULT)
-    if body.job_variables and run.work_pool_name:
+    if body.job_variables or run.work_pool_id in demanding:
         await _check_job_variables(tx, run, deployment, doing="creating flow run")
     key = set_key(run, deployment) if deployment is not None else None
     return NewRun(run, priority=body.priority, holds_slot=run.state_type in HOLDS_SLOT, key_id=key)
@@ -233,7 +240,7 @@ def _check_parameters(deployment: Deployment, body: DeploymentFlowRunCreate, par
 
 async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | None, *, doing: str) -> None:
     """`Invalid` for what the pool's template does not expose or does not allow."""
-    pool = await pool_rows.get(tx, run.work_pool_name or "", now=run.created)
+    pool = await pool_rows.get(tx, run.work_pool_name, now=run.created) if run.work_pool_name else None
     if pool is not None and pool.base_job_template:
         of_deployment = deployment.job_variables if deployment else {}
         validate_variables(pool.base_job_template, of_deployment, run.job_variables or {}, doing=doing)

@@ -90,6 +90,11 @@ async def lock_many(tx: Tx, ids: set[UUID]) -> dict[UUID, LockedPool]:
     return {row["id"]: _locked(row) for row in rows}
 
 
+async def demanding(tx: Tx, ids: set[UUID]) -> set[UUID]:
+    """Those whose template requires variables; the others take a job without any."""
+    return {row["id"] for row in await tx.fetch(_SQL["demanding"], {"ids": sorted(ids)})} if ids else set()
+
+
 @dataclass(frozen=True, slots=True)
 class UntypedPool:
     """A pool of agents; `matches` when one of its queues begins with the prefix that was asked for."""

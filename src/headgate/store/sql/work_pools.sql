@@ -24,6 +24,16 @@ SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_
        launch_rate, launches
 FROM work_pool WHERE name = :name FOR UPDATE
 
+-- name: demanding
+-- Those of some pools whose template requires variables.
+SELECT id FROM work_pool
+WHERE id IN :ids::uuid[] AND json_array_length(json_extract(base_job_template, '$.variables.required')) > 0
+
+-- name: demanding [postgresql]
+SELECT id FROM work_pool
+WHERE id IN :ids::uuid[] AND json_typeof(base_job_template #> '{variables,required}') = 'array'
+  AND json_typeof(base_job_template #> '{variables,required,0}') IS NOT NULL
+
 -- name: untyped
 -- Pools of agents, and whether a queue of theirs begins with a prefix.
 SELECT p.id, p.name,

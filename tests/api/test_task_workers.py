@@ -72,15 +72,27 @@ async def test_what_was_not_acknowledged_is_given_to_the_next(api: Any, word: An
 
 
 async def test_what_does_not_wait_is_not_given(api: Any) -> None:
-    """It was cancelled, deleted, or never put off."""
+    """It was cancelled, deleted, or never put off: what a flow run has scheduled, or will be tried again by who ran it."""
     cancelled, deleted, last = await put_off(api, "one"), await put_off(api, "two"), await put_off(api, "four")
     await api.post(f"/task_runs/{cancelled}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
     await api.delete(f"/task_runs/{deleted}")
-    state = {"type": "SCHEDULED"}
-    await api.post("/task_runs/", {"name": "three", "task_key": "mytasks.a", "dynamic_key": "three", "state": state})
+    state, retried = {"type": "SCHEDULED"}, {"type": "SCHEDULED", "name": "AwaitingRetry"}
+    flow_run = (await api.post("/flow_runs/", {"flow_id": (await api.post("/flows/", {"name": "f"})).json["id"]})).json["id"]
+    for body in ({"flow_run_id": flow_run, "state": state}, {"state": retried}):
+        made = await api.post("/task_runs/", {"name": "three", "task_key": "mytasks.a", "dynamic_key": "three", **body})
+        assert made.status == 201
     async with api.socket(PATH) as socket:
         await subscribe(socket)
         assert await take(socket, "quit") == last
+
+
+async def test_a_task_run_without_a_flow_run_waits_once_it_is_scheduled(api: Any) -> None:
+    """So clients of 2.20 submit a task that is to run in the background; they know no `deferred`."""
+    body = {"name": "r", "task_key": "mytasks.a", "dynamic_key": "r", "state": {"type": "SCHEDULED", "name": "Scheduled"}}
+    made = (await api.post("/task_runs/", body)).json
+    async with api.socket(PATH) as socket:
+        await subscribe(socket)
+        assert await take(socket, "quit") == made["id"]
 
 
 async def test_one_that_is_put_off_again_is_given_again(api: Any) -> None:

@@ -40,8 +40,15 @@ class Offer:
 
 
 def waits(run: TaskRun) -> bool:
-    """Whether it was put off, so that a task worker is to run it."""
-    return run.state is not None and run.state.type is StateType.SCHEDULED and bool(run.state.state_details.deferred)
+    """Whether it was put off, so that a task worker is to run it.
+
+    Clients of 3.x say so. Those of 2.20 have no word for it: a task run of theirs that belongs to no flow run is Scheduled
+    for nobody but a task worker. One that awaits its retry is left to the engine that has it, which tries again by itself.
+    """
+    state = run.state
+    if state is None or state.type is not StateType.SCHEDULED:
+        return False
+    return bool(state.state_details.deferred) or (run.flow_run_id is None and state.name == "Scheduled")
 
 
 async def enqueue(tx: Tx, runs: Iterable[TaskRun], *, now: datetime) -> None:

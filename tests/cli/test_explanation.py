@@ -296,3 +296,11 @@ def test_a_run_that_is_being_started_is_told_with_what_was_logged_last(
     shown = run("flow-run", "explain", ID).out
     assert "What it waits for:\n    worker 'w' has been starting its infrastructure\n" in shown
     assert "by headgate.worker: Pulling image 'x'.\n" in shown
+
+
+def test_a_likely_start_says_on_what_it_rests(scripted: dict[str, Any], run: Run, script: Script) -> None:
+    at = f"{NOW + timedelta(minutes=4):%Y-%m-%dT%H:%M:%SZ}"
+    estimate = {"start_time": at, "runs": 40, "deployments": ["a/1", "b/1", "c/1", "d/1"], "ahead": 2}
+    script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"estimate": estimate})
+    shown = run("flow-run", "explain", ID).out
+    assert "(in 4 minutes), by the last 40 runs of a/1, b/1, c/1, 1 more, 2 runs ahead\n" in shown

@@ -16,7 +16,7 @@ from headgate.schema.pauses import Pause
 from headgate.schema.states import CrashReason, SetState, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import LaunchRate
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import deployments, explanations, flow_runs, states, work_pools, work_queues
+from headgate.services import deployments, flow_runs, positions, states, work_pools, work_queues
 from headgate.services.explanations import explain
 
 
@@ -272,7 +272,7 @@ async def test_a_deployment_that_fills_a_page_does_not_hide_those_behind_it(
     world: World, it: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many runs of a limited deployment only as many count as may start; the next ones take the slots."""
-    monkeypatch.setattr(explanations, "_PAGE", 3)
+    monkeypatch.setattr(positions, "_PAGE", 3)
     narrow = await world.deploy("narrow", concurrency_limit=1)
     await world.runs(narrow, 8, due=-90)
     await world.runs(it, 2, due=-60)
@@ -303,7 +303,7 @@ async def test_runs_of_paused_queues_and_deployments_do_not_go_ahead(world: Worl
 async def test_a_long_backlog_is_counted_so_far_and_no_further(
     world: World, it: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explanations, "COUNTED", 4)
+    monkeypatch.setattr(positions, "COUNTED", 4)
     await world.runs(it, 6, due=-9)
     found = await told(world, await world.run(it))
     assert found.position is not None

@@ -10,7 +10,7 @@ from headgate.errors import NotFound
 from headgate.schema.explanations import QueueExplanation
 from headgate.schema.pauses import Pause
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import explanations, pool_explanations, work_queues
+from headgate.services import pool_explanations, positions, work_queues
 from headgate.services.loops import late
 
 
@@ -84,7 +84,7 @@ async def test_workers_are_told_with_what_they_have(world: World) -> None:
 
 async def test_a_long_backlog_is_counted_so_far_and_no_further(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_explanations, "COUNTED", 3)
-    monkeypatch.setattr(explanations, "COUNTED", 3)
+    monkeypatch.setattr(positions, "COUNTED", 3)
     await world.pool()
     await world.runs(await world.deploy(), 5)
     default: Any = (await queues(world))["default"]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from headgate.cli.output import ago, counted, local, span
 from headgate.core.states import AWAITING_INFRA, AWAITING_RETRY
-from headgate.schema.explanations import Explanation, Gate, Position, SeenAgent, SeenWorker, Wait
+from headgate.schema.explanations import Estimate, Explanation, Gate, Position, SeenAgent, SeenWorker, Wait
 from headgate.schema.states import State, StateType
 
 WORDS = 300
@@ -60,11 +60,20 @@ def _about(it: Explanation, now: datetime) -> Iterator[str]:
         yield f"due          {local(it.due_at)} ({ago(it.due_at, now)})"
     if it.earliest_start:
         yield f"can start    {local(it.earliest_start)} at the earliest ({ago(it.earliest_start, now)})"
+    if it.estimate:
+        yield f"likely start {local(it.estimate.start_time)} ({ago(it.estimate.start_time, now)}), {_basis(it.estimate)}"
     if it.holder:
         lease = f" (lease ends {ago(it.lease_expires_at, now)})" if it.lease_expires_at else ""
         yield f"held by      {it.holder}{lease}"
     elif it.lease_expires_at:
         yield f"held by      its own process (lease ends {ago(it.lease_expires_at, now)})"
+
+
+def _basis(estimate: Estimate) -> str:
+    """On what an estimate rests."""
+    names = estimate.deployments[:3] + [f"{len(estimate.deployments) - 3} more"] * (len(estimate.deployments) > 3)
+    ahead = f", {counted(estimate.ahead, 'run')} ahead" if estimate.ahead else ""
+    return f"by the last {counted(estimate.runs, 'run')} of {', '.join(names)}{ahead}"
 
 
 def _gates(it: Explanation, now: datetime) -> list[str]:

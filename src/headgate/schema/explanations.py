@@ -55,6 +55,17 @@ class Position(Struct, kw_only=True):
     more: bool = False
 
 
+class Estimate(Struct, kw_only=True):
+    """The likely start of a run that waits for slots, by how long runs took that ended lately: so many `runs`, of those
+    `deployments` whose runs hold the slots, with `ahead` runs that want one of them before it.
+    """
+
+    start_time: datetime
+    runs: int
+    deployments: list[str]
+    ahead: int = 0
+
+
 class SeenWorker(Struct, kw_only=True):
     """A worker of the run's pool, and how many runs it has. `draining`: it takes no more, and leaves."""
 
@@ -92,7 +103,7 @@ class Explanation(Struct, kw_only=True):
 
     `position` is there for a run that is due in a queue. `waits` are how long it waited so far beyond its time, and for
     what; `waited_seconds` is their sum. `earliest_start` is when all that holds it back opens by itself; null where
-    something does not, or nobody can say when.
+    something does not, or nobody can say when. `estimate` is there where limits hold it back whose holders have a history.
     """
 
     flow_run_id: UUID
@@ -112,6 +123,7 @@ class Explanation(Struct, kw_only=True):
     workers: list[SeenWorker] = field(default_factory=list)
     agents: list[SeenAgent] = field(default_factory=list)
     earliest_start: datetime | None = None
+    estimate: Estimate | None = None
     last_polled: datetime | None = None
     holder: str | None = None
     lease_expires_at: datetime | None = None

@@ -1,12 +1,8 @@
 """Why a run waits, by the decision that dispatches it: on a snapshot with the runs that go before it."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from uuid import UUID
 
-from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Place, Snapshot, dispatch, place_of
+from headgate.core.dispatch import Gate, GateKind
 from headgate.core.reasons import as_message, crashed_early, none_blocks, whereabouts
 from headgate.core.waits import waits
 from headgate.errors import NotFound
@@ -14,37 +10,18 @@ from headgate.schema import explanations as wire
 from headgate.schema.explanations import Explanation, Position
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.states import StateType
+from headgate.services.estimates import estimate
 from headgate.services.launches import launch_gate, template_gates
+from headgate.services.positions import place
 from headgate.services.scope import Scope
-from headgate.services.situations import Situation, key_lanes, situation_of
+from headgate.services.situations import Situation, situation_of
 from headgate.store import explanations as rows
 from headgate.store import flow_runs as run_rows
-from headgate.store import lanes as lane_rows
-from headgate.store.claims import priorities
 from headgate.store.database import Tx
-from headgate.store.explanations import NOWHERE, Located
+from headgate.store.explanations import Located
 
 HOLDERS = 10
 """How many of the runs that have slots of a limit are named."""
-
-COUNTED = 10_000
-"""How far the runs ahead are counted."""
-
-_SEEN = 1000
-"""How many of the runs ahead are looked at to find those that start."""
-
-_PAGE = 250
-_FIRST = datetime.min.replace(tzinfo=UTC), NOWHERE
-_LAST_ID = UUID(int=2**128 - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Runs of one queue and one run priority that go before a run: those before a place (due time, id)."""
-
-    lane: Lane
-    priority: int
-    before: tuple[datetime, UUID]
 
 
 async def explain(scope: Scope, run_id: UUID) -> Explanation:
@@ -98,6 +75,7 @@ async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: 
     opening = [gate.until for gate in explanation.gates if gate.kind != GateKind.HELD]
     known = [until for until in opening if until is not None]
     explanation.earliest_start = max(known) if known and len(known) == len(opening) else None
+    explanation.estimate = await estimate(tx, found.gates, explanation.position, run, situation)
     if explanation.gates:
         explanation.summary = as_message(explanation.gates[0].message)
     else:
@@ -113,7 +91,8 @@ async def _add_launch(scope: Scope, tx: Tx, explanation: Explanation, run: FlowR
             if flaws and not explanation.gates:
                 explanation.summary = as_message(flaws[0].message)
             explanation.gates += flaws
-            explanation.earliest_start = None if flaws else explanation.earliest_start
+            if flaws:
+                explanation.earliest_start = explanation.estimate = None
         case StateType.PENDING:
             explanation.gates = [await launch_gate(tx, run, located, now=scope.now)]
         case StateType.CRASHED if run.run_count == 0:
@@ -144,81 +123,3 @@ async def wire_gate(tx: Tx, gate: Gate, run: Located, situation: Situation) -> w
         pause=subject.pauses.get(gate.kind),
         until=run.candidate.due_at if gate.kind is GateKind.NOT_DUE else gate.until,
     )
-
-
-async def place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Position | None]:
-    """The place of a run among all that wait; a run that could not start anyway is looked at on its own."""
-    snapshot = situation.snapshot(run.work_pool_id, [run.candidate])
-    alone = place_of(run.candidate, snapshot)
-    if situation.queue(run) is None or run.candidate.held or run.candidate.due_at > situation.now:
-        return alone, None
-    stretches = await _stretches(tx, run.candidate, snapshot)
-    seen = await _ahead(tx, stretches, snapshot)
-    found = place_of(run.candidate, replace(seen, candidates=[*seen.candidates, run.candidate]))
-    count = 0
-    for stretch in stretches:
-        left = COUNTED - count
-        count += await rows.count_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=left)
-    more = count >= COUNTED or len(seen.candidates) >= _SEEN
-    return found, Position(ahead=count, starting=found.starting, more=more)
-
-
-async def _stretches(tx: Tx, run: Candidate, snapshot: Snapshot) -> list[_Stretch]:
-    """Where the runs are that go before one: in better queues, under better priorities, and before it in its own.
-
-    Nothing goes ahead from a queue that is paused, or that nobody polls.
-    """
-    mine, due = snapshot.queues[run.queue_id], (snapshot.until, _LAST_ID)
-    better = [lane for lane in snapshot.queues.values() if lane.priority < mine.priority and lane.served and not lane.paused]
-    found = []
-    for lane in sorted(better, key=lambda lane: lane.priority):
-        found += [_Stretch(lane, priority, due) for priority in await priorities(tx, lane.id)]
-    found += [_Stretch(mine, each, due) for each in await priorities(tx, mine.id) if each > run.priority]
-    return [*found, _Stretch(mine, run.priority, (run.due_at, run.id))]
-
-
-async def _ahead(tx: Tx, stretches: Sequence[_Stretch], snapshot: Snapshot) -> Snapshot:
-    """A snapshot with the runs of the stretches as far as they matter: until they use up the pool's slots."""
-    snapshot = replace(snapshot, candidates=[])
-    for stretch in stretches:
-        after = _FIRST
-        while len(snapshot.candidates) < _SEEN:
-            admitted = dispatch(snapshot).admitted
-            if _used_up(snapshot, stretch.lane, admitted):
-                break
-            span, full = (after, stretch.before), _full_deployments(snapshot, admitted)
-            full_keys = _full_keys(snapshot, admitted)
-            page = await rows.ahead(
-                tx, stretch.lane.id, stretch.priority, span=span, full=full, full_keys=full_keys, limit=_PAGE
-            )
-            snapshot = await _with(tx, snapshot, page)
-            if len(page) < _PAGE:
-                break
-            after = page[-1].due_at, page[-1].id
-    return snapshot
-
-
-async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapshot:
-    """The snapshot with these runs, and with the deployments and the keys that they are the first of."""
-    unknown = {run.deployment_id for run in page if run.deployment_id} - snapshot.deployments.keys()
-    found = (await lane_rows.get_many(tx, deployments=unknown)).deployments
-    deployments = {**snapshot.deployments, **{id: owner.lane for id, owner in found.items()}}
-    keys = {**snapshot.keys, **await key_lanes(tx, [run for run in page if run.key_id not in snapshot.keys])}
-    return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments, keys=keys)
-
-
-def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:
-    """Whether no run of a queue can start any more, after those that were admitted."""
-    in_queue = sum(1 for run in admitted if run.queue_id == queue.id)
-    too_quick = snapshot.pace is not None and snapshot.pace.left <= len(admitted)
-    return snapshot.pool.paused or snapshot.pool.is_full(len(admitted)) or queue.is_full(in_queue) or too_quick
-
-
-def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
-    taken = Counter(run.deployment_id for run in admitted)
-    return [id for id, lane in snapshot.deployments.items() if lane.is_full(taken[id])]
-
-
-def _full_keys(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
-    taken = Counter(run.key_id for run in admitted)
-    return [id for id, lane in snapshot.keys.items() if lane.is_full(taken[id])]

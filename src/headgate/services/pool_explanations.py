@@ -2,7 +2,8 @@
 
 from headgate.schema.explanations import OldestRun, PoolExplanation, QueueExplanation
 from headgate.services import work_queues
-from headgate.services.explanations import COUNTED, place, wire_gate
+from headgate.services.explanations import wire_gate
+from headgate.services.positions import COUNTED, place
 from headgate.services.scope import Scope
 from headgate.services.situations import Situation, situation_of
 from headgate.store import explanations as rows

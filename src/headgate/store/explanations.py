@@ -9,11 +9,25 @@ from headgate.core.dispatch import Candidate, GateKind
 from headgate.core.liveness import polls, worker_status
 from headgate.ids import first_at
 from headgate.schema.explanations import Holder, LastWord, SeenAgent, SeenWorker
-from headgate.store.database import Tx
+from headgate.schema.states import StateType
+from headgate.store.database import Row, Tx
 from headgate.store.lanes import Pool
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("explanations")
+
+_HOLDERS = {
+    GateKind.POOL_LIMIT: _SQL["holders_of_pool"],
+    GateKind.QUEUE_LIMIT: _SQL["holders_of_queue"],
+    GateKind.DEPLOYMENT_LIMIT: _SQL["holders_of_deployment"],
+    GateKind.KEY_LIMIT: _SQL["holders_of_key"],
+}
+_HOLDINGS = {
+    GateKind.POOL_LIMIT: _SQL["holdings_of_pool"],
+    GateKind.QUEUE_LIMIT: _SQL["holdings_of_queue"],
+    GateKind.DEPLOYMENT_LIMIT: _SQL["holdings_of_deployment"],
+    GateKind.KEY_LIMIT: _SQL["holdings_of_key"],
+}
 
 NOWHERE = UUID(int=0)
 """The queue of a run that has none."""
@@ -94,6 +108,20 @@ async def count_ahead(tx: Tx, queue_id: UUID, priority: int, *, before: tuple[da
     return counted
 
 
+async def count_ahead_of(
+    tx: Tx, kind: GateKind, id: UUID | None, *, place: tuple[UUID, int, tuple[datetime, UUID]], limit: int
+) -> int:
+    """How many of these want a slot of one queue, deployment or key; `place`: a queue, a run priority, a place."""
+    queue_id, priority, before = place
+    if kind is GateKind.QUEUE_LIMIT:
+        return await count_ahead(tx, queue_id, priority, before=before, limit=limit)
+    params = {"work_queue_id": queue_id, "priority": priority, "id": id, "limit": limit}
+    params |= {"before": before[0], "before_id": before[1]}
+    statement = _SQL["count_ahead_of_key"] if kind is GateKind.KEY_LIMIT else _SQL["count_ahead_of_deployment"]
+    counted: int = await tx.fetch_value(statement, params)
+    return counted
+
+
 async def count_due(tx: Tx, queue_id: UUID, *, now: datetime, limit: int) -> tuple[int, int]:
     """How many runs of a queue are due, and how many of these are Late; up to `limit`."""
     row = await tx.fetch_one(_SQL["count_due"], {"work_queue_id": queue_id, "now": now, "limit": limit})
@@ -102,27 +130,47 @@ async def count_due(tx: Tx, queue_id: UUID, *, now: datetime, limit: int) -> tup
 
 async def last_word(tx: Tx, run_id: UUID, *, since: datetime) -> LastWord | None:
     """The last log line of a run that was received since a moment."""
-    row = await tx.fetch_one(_SQL["last_word"], {"id": run_id, "since": first_at(since)})
+    row = await tx.fetch_one(_SQL["last_word"], {"id": run_id, "from_id": first_at(since)})
     return LastWord(**row) if row else None
 
 
 async def holders(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, limit: int) -> list[Holder]:
     """Some of the runs that have a slot of what a limit is of."""
-    match kind:
-        case GateKind.POOL_LIMIT:
-            statement = _SQL["holders_of_pool"]
-        case GateKind.QUEUE_LIMIT:
-            statement = _SQL["holders_of_queue"]
-        case GateKind.KEY_LIMIT:
-            statement = _SQL["holders_of_key"]
-        case _:
-            statement = _SQL["holders_of_deployment"]
     params = {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})
-    rows = await tx.fetch(statement, params)
+    rows = await tx.fetch(_HOLDERS[kind], params)
     return [
         Holder(flow_run_id=row["id"], name=row["name"], state_name=row["state_name"], since=row["state_timestamp"])
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A run that has a slot, and for how many seconds it has been Running, in all its attempts."""
+
+    deployment_id: UUID | None
+    elapsed: float
+    expected_start: datetime
+
+
+async def holdings(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, now: datetime, limit: int) -> list[Holding]:
+    """The runs that have a slot of what a limit is of, up to `limit`."""
+    params = {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})
+    rows = await tx.fetch(_HOLDINGS[kind], params)
+    return [Holding(row["deployment_id"], _elapsed(row, now), row["expected_start_time"] or now) for row in rows]
+
+
+def _elapsed(row: Row, now: datetime) -> float:
+    """Of the attempt under way what has passed, of those before all."""
+    is_running = row["state_type"] == StateType.RUNNING
+    passed = (now - row["state_timestamp"]).total_seconds() if is_running else 0.0
+    return float(row["total_run_time"] + max(passed, 0.0))
+
+
+async def durations(tx: Tx, deployment_id: UUID, *, before: datetime, limit: int) -> list[float]:
+    """For how many seconds the last runs of a deployment were Running that ended by themselves, the latest first."""
+    params = {"deployment_id": deployment_id, "before": before, "limit": limit}
+    return [row["total_run_time"] for row in await tx.fetch(_SQL["durations"], params)]
 
 
 async def workers(tx: Tx, pool_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, list[SeenWorker]]:

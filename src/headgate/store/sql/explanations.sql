@@ -30,10 +30,26 @@ SELECT count(*) FROM (
       AND (e.id IS NULL OR NOT e.paused)
     LIMIT :limit) AS counted
 
+-- name: count_ahead_of_deployment
+-- How many of these are of one deployment.
+SELECT count(*) FROM (
+    SELECT 1 FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.deployment_id = :id AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
+    LIMIT :limit) AS counted
+
+-- name: count_ahead_of_key
+-- How many of these have one concurrency key.
+SELECT count(*) FROM (
+    SELECT 1 FROM flow_run r
+    WHERE r.key_id = :id AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
+    LIMIT :limit) AS counted
+
 -- name: last_word
--- The last log line of a run, of those that were received after an id of their time.
+-- The last log line of a run, of those that were received from an id on.
 SELECT l.timestamp, l.name, l.message FROM log l
-WHERE l.flow_run_id = :id AND l.id >= :since ORDER BY l.id DESC LIMIT 1
+WHERE l.flow_run_id = :id AND l.id >= :from_id ORDER BY l.id DESC LIMIT 1
 
 -- name: holders_of_pool
 -- Some of the runs that have a slot, those that have been in their state for longest first.
@@ -52,6 +68,33 @@ WHERE r.holds_slot AND r.deployment_id = :id ORDER BY r.state_timestamp, r.id LI
 -- name: holders_of_key
 SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
 WHERE r.holds_slot AND r.key_id = :id ORDER BY r.state_timestamp, r.id LIMIT :limit
+
+-- name: holdings_of_pool
+-- The runs that have a slot, by what tells how long they may go on.
+SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :id LIMIT :limit
+
+-- name: holdings_of_queue
+SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id AND r.work_queue_id = :id LIMIT :limit
+
+-- name: holdings_of_deployment
+SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+FROM flow_run r WHERE r.holds_slot AND r.deployment_id = :id LIMIT :limit
+
+-- name: holdings_of_key
+SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+FROM flow_run r WHERE r.holds_slot AND r.key_id = :id LIMIT :limit
+
+-- name: durations
+-- How long the last runs of a deployment were Running that were to start before a moment and ended by themselves; no more
+-- than 200 of all its runs are looked at.
+SELECT seen.total_run_time FROM (
+    SELECT r.state_type, r.total_run_time, r.expected_start_time, r.id FROM flow_run r
+    WHERE r.deployment_id = :deployment_id AND r.expected_start_time <= :before
+    ORDER BY r.expected_start_time DESC LIMIT 200) AS seen
+WHERE seen.state_type IN ('COMPLETED', 'FAILED') AND seen.total_run_time > 0
+ORDER BY seen.expected_start_time DESC, seen.id LIMIT :limit
 
 -- name: workers
 -- The workers of pools, the last alive first, with how many runs each has.

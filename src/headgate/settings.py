@@ -182,6 +182,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_prefetch_seconds: Annotated[
         float, _s("How long before its time a worker may start a run's infrastructure.", ge=0, le=31_536_000)
     ] = 10.0
+    worker_launch_limit: Annotated[
+        int, _s("How many runs a worker or an agent starts at a time, at most; 0 means any number.", ge=0)
+    ] = 0
     worker_cancel_grace_seconds: Annotated[float, _s("Time between SIGTERM and SIGKILL when a run is stopped.", ge=0)] = 30.0
     worker_shutdown_grace_seconds: Annotated[
         float, _s("How long a worker or an agent that is stopped by a signal waits for its runs before it stops them.", ge=0)

@@ -13,6 +13,8 @@ import pytest
 
 from headgate.client.transport import Response
 from headgate.schema.states import StateCreate, StateType
+from headgate.worker.infra.process import ProcessInfrastructure
+from headgate.worker.types import Job, Running
 
 SLEEP = "import time; time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -141,6 +143,55 @@ async def test_the_limit_is_never_exceeded_and_a_freed_slot_is_used_at_once(api:
         running += 1 if sign == "+" else -1
         assert 0 <= running <= 2
     assert max(claim.room for claim in api.claims) == 2
+
+
+class Slow(ProcessInfrastructure):
+    """Starts nothing before it is let, and knows how many starts it was asked for at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+        self.starting, self.most = 0, 0
+
+    async def start(self, job: Job) -> Running:
+        self.starting += 1
+        self.most = max(self.most, self.starting)
+        await self.let.wait()
+        self.starting -= 1
+        return await super().start(job)
+
+
+async def test_no_more_than_the_launch_limit_are_started_at_a_time(api: Any, work: Any, settings: Any) -> None:
+    """What it may not start yet it does not claim; a start that is over makes room at once."""
+    runs = [api.add_run(engine="print('x')") for _ in range(6)]
+    slow = Slow()
+    settings = msgspec.structs.replace(settings, worker_launch_limit=2, worker_heartbeat_seconds=60)
+    working = work(infrastructure=slow, settings=settings)
+    await api.until(lambda: slow.starting == 2 and api.claims[-1].room == 0)
+    assert [run.types[-1] for run in runs] == ["PENDING"] * 2 + ["SCHEDULED"] * 4
+    slow.let.set()
+    await api.until(lambda: len(working.output) == 6)
+    assert slow.most == 2
+    assert {claim.room for claim in api.claims} <= {0, 1, 2}
+
+
+async def test_a_worker_that_looks_once_starts_all_that_it_took_in_turns(api: Any, work: Any, settings: Any) -> None:
+    for _ in range(5):
+        api.add_run(engine="print('x')")
+    slow = Slow()
+    working = work(infrastructure=slow, settings=msgspec.structs.replace(settings, worker_launch_limit=2), once=True)
+    await api.until(lambda: slow.starting == 2)
+    slow.let.set()
+    await working.ended()
+    assert (len(working.output), slow.most) == (5, 2)
+
+
+async def test_a_command_that_waits_for_its_time_is_not_being_started(api: Any, work: Any, settings: Any) -> None:
+    later = api.add_run(command="echo later", due_in=300.0)
+    work(settings=msgspec.structs.replace(settings, worker_launch_limit=1), prefetch_seconds=600.0)
+    await api.until(lambda: later.types[-1] == "PENDING")
+    now = api.add_run(command="echo now")
+    await api.until(lambda: now.types[-1] == "COMPLETED")
 
 
 async def test_a_full_worker_still_listens_for_cancels(api: Any, work: Any, settings: Any) -> None:

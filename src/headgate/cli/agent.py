@@ -33,6 +33,10 @@ Pool = Annotated[
     str | None,
     Parameter(name=["--pool", "-p"], help="The work pool to poll; without -q or -m all of its queues. Made if missing."),
 ]
+LaunchLimit = Annotated[
+    int | None,
+    Parameter(name="--launch-limit", metavar="NUMBER", help="How many runs may be being started here at a time."),
+]
 Prefetch = Annotated[
     float | None,
     Parameter(
@@ -69,6 +73,7 @@ def start(
     api: Api = None,
     hide_welcome: HideWelcome = False,
     limit: Limit = None,
+    launch_limit: LaunchLimit = None,
     match: Match = None,
     pool: Pool = None,
     prefetch_seconds: Prefetch = None,
@@ -85,7 +90,7 @@ def start(
         headgate agent start --pool my-pool
         headgate agent start --match dev- --limit 5
     """
-    settings = session.settings(api_url=api, agent_prefetch_seconds=prefetch_seconds)
+    settings = session.settings(api_url=api, agent_prefetch_seconds=prefetch_seconds, worker_launch_limit=launch_limit)
     if not (pool or work_queue or match):
         raise UsageError(
             "What is the agent to poll? Give --pool NAME, --work-queue NAME or --match PREFIX; "

@@ -33,6 +33,10 @@ Queues = Annotated[
     list[str] | None, Parameter(name=["--work-queue", "-q"], help="Serve this queue only, again for each; without it all.")
 ]
 Limit = Annotated[int | None, Parameter(name=["--limit", "-l"], help="How many runs may be in progress here at a time.")]
+LaunchLimit = Annotated[
+    int | None,
+    Parameter(name="--launch-limit", metavar="NUMBER", help="How many runs may be being started here at a time."),
+]
 Prefetch = Annotated[
     float | None,
     Parameter(name="--prefetch-seconds", help="How long before its time a run's infrastructure may be started."),
@@ -65,6 +69,7 @@ def start(
     type: Type = None,
     work_queue: Queues = None,
     limit: Limit = None,
+    launch_limit: LaunchLimit = None,
     prefetch_seconds: Prefetch = None,
     run_once: RunOnce = False,
     session: InSession,
@@ -73,8 +78,9 @@ def start(
 
     For example:
         headgate worker start --pool local --limit 5
+        headgate worker start --pool containers --launch-limit 10
     """
-    settings = session.settings(worker_prefetch_seconds=prefetch_seconds)
+    settings = session.settings(worker_prefetch_seconds=prefetch_seconds, worker_launch_limit=launch_limit)
     pool = pool or settings.default_work_pool_name
     if pool is None:
         raise UsageError("Which pool? Give --pool NAME; `headgate work-pool ls` lists all.")

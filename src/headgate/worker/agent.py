@@ -83,7 +83,7 @@ class Agent(Holder):
             logger=logging.getLogger(f"headgate.agent.{self.name}"),
             client=client,
             settings=settings,
-            pace=Pace(limit, prefetch, settings.agent_query_interval),
+            pace=Pace(limit, prefetch, settings.agent_query_interval, settings.worker_launch_limit or None),
             place=by_name(types),
             clock=clock,
             echo=echo,

@@ -7,7 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -24,6 +24,7 @@ from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.echo import Echo
 from headgate.worker.job import prepare, secrets_of
+from headgate.worker.launches import Launches
 from headgate.worker.masking import Masking
 from headgate.worker.placement import Place
 from headgate.worker.proposals import accepted, due_at, held, propose, refused_as, scheduled_time
@@ -65,6 +66,7 @@ class Station:
     echo: Echo
     clock: Callable[[], datetime]
     finding: Finding | None = None
+    launches: Launches = field(default_factory=Launches)
 
 
 class Execution:
@@ -173,6 +175,8 @@ class Execution:
     async def _sleep_until(self, due: datetime | None) -> bool:
         """True at that time, False as soon as the run is to be ended."""
         seconds = (due - self._station.clock()).total_seconds() if due is not None else 0.0
+        if seconds > 0:
+            self._station.launches.settle(self)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._ordered.wait()
@@ -180,14 +184,9 @@ class Execution:
 
     async def _execute(self, job: Job, infrastructure: WorkerType) -> int:
         """The exit code of one start; nothing is left of it, unless it ended well and left something on purpose."""
-        if self.ending is not None:
+        running = await self._launch(job, infrastructure)
+        if running is None:
             return 0
-        self._started = True
-        try:
-            running = self._running = await infrastructure.start(job)
-        except HeadgateError:
-            self._crash_reason = CrashReason.LAUNCH_ERROR
-            raise
         try:
             if self._ordered.is_set():
                 await self._stop(running, 0.0)
@@ -197,6 +196,19 @@ class Execution:
             return code
         finally:
             self._running = None
+
+    async def _launch(self, job: Job, infrastructure: WorkerType) -> Running | None:
+        """None when it is to end before its turn has come."""
+        async with self._station.launches.turn(self):
+            if self.ending is not None:
+                return None
+            self._started = True
+            try:
+                self._running = await infrastructure.start(job)
+            except HeadgateError:
+                self._crash_reason = CrashReason.LAUNCH_ERROR
+                raise
+            return self._running
 
     async def _wait(self, running: Running) -> int:
         try:

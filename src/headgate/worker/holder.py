@@ -16,6 +16,7 @@ from headgate.settings import Settings
 from headgate.worker.channel import Channel
 from headgate.worker.echo import Echo
 from headgate.worker.execution import Ending, Station
+from headgate.worker.launches import Launches
 from headgate.worker.notices import Notices
 from headgate.worker.placement import Place
 from headgate.worker.roster import Roster
@@ -34,11 +35,14 @@ _SHORTEST_BEAT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`limit` is of runs at a time, `prefetch` seconds before their time, `query` the longest wait for an answer."""
+    """`limit` is of runs at a time, `launches` of those being started, `prefetch` seconds before their time, `query` the
+    longest wait for an answer.
+    """
 
     limit: int | None
     prefetch: float
     query: float
+    launches: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,9 @@ class Holder(ABC):
             start_tolerance=settings.worker_wait_for_api_seconds,
         )
         self._logs = RunLogs(self._channel, settings, clock=clock)
-        self._roster = Roster(Station(title, settings, self._channel, self._logs, place, echo or Echo(), clock, finding))
+        self._launches = Launches(pace.launches)
+        station = Station(title, settings, self._channel, self._logs, place, echo or Echo(), clock, finding, self._launches)
+        self._roster = Roster(station)
         self._notices = Notices(logger)
         self._joined = asyncio.Event()
         self._draining = asyncio.Event()
@@ -155,7 +161,9 @@ class Holder(ABC):
             if self._draining.is_set():
                 return
             try:
-                look = await self._claim(0.0)
+                look = await self._claim(
+                    0.0, room=self._room_to_run()
+                )  # there is no next call: all of these wait their turn
             except Exception as error:
                 self._notices.trouble(error)
                 await self._rest(pause)
@@ -171,7 +179,7 @@ class Holder(ABC):
             asked = monotonic()
             pulse.expect(wait + self._settings.api_request_timeout + LONGEST_PAUSE)
             try:
-                look = await self._claim(wait)
+                look = await self._claim(wait, room=self._room())
             except Exception as error:
                 self._notices.trouble(error)
                 pulse.passed()
@@ -184,13 +192,13 @@ class Holder(ABC):
             else:  # an empty answer before its time: do not turn the long poll into a storm
                 await self._rest(next(idles))
 
-    async def _claim(self, wait: float) -> Look | None:
+    async def _claim(self, wait: float, *, room: int) -> Look | None:
         """The answer; None when it was given up for a reason to ask anew or to stop."""
         self._roster.freed.clear()
-        room = self._room()
+        self._launches.settled.clear()
         # A call with room is never given up for a freed slot or to drain: its grants might be on their way, and who is told
         # to drain is answered at once.
-        events = (self._stopping,) if room else (self._draining, self._roster.freed)
+        events = (self._stopping,) if room else (self._draining, self._roster.freed, self._launches.settled)
         look = await first_of(self._look(room=room, wait=wait), *events)
         if look is not None:
             # Only a look that had room and found nothing can tell what holds runs back.
@@ -198,6 +206,10 @@ class Holder(ABC):
         return look
 
     def _room(self) -> int:
+        room, launches = self._room_to_run(), self._launches.room
+        return room if launches is None else min(room, launches)
+
+    def _room_to_run(self) -> int:
         limit = self._pace.limit
         if limit is None:
             return UNLIMITED_ROOM

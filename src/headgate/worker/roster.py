@@ -75,6 +75,7 @@ class Roster:
         if earlier is not None:
             earlier.end(Ending.LOST, grace=0.0)
         execution = self._executions[id] = Execution(grant, pool, self._station)
+        self._station.launches.expect(execution)
         self._tasks[id] = asyncio.create_task(self._carry(execution, earlier_task))
 
     def cancel(self, ids: Iterable[UUID]) -> bool:
@@ -127,6 +128,7 @@ class Roster:
         except Exception:
             logger.exception("run %s failed in the worker", id)
         finally:
+            self._station.launches.settle(execution)
             if self._executions.get(id) is execution:
                 del self._executions[id], self._tasks[id]
             if execution.ending is None and isinstance(execution, Execution):

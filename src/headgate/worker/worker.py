@@ -54,7 +54,7 @@ class Worker(Holder):
             logger=logging.getLogger(f"headgate.worker.{infrastructure.type}.{self.name.lower()}"),
             client=client,
             settings=settings,
-            pace=Pace(limit, prefetch, settings.worker_query_seconds),
+            pace=Pace(limit, prefetch, settings.worker_query_seconds, settings.worker_launch_limit or None),
             place=in_type(infrastructure),
             clock=clock,
             echo=echo,

@@ -214,3 +214,36 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(watched: Script, run: Run, mon
     outcome = run("deployment", "run", "a/b", "--watch")
     assert outcome.code == 130
     assert f"headgate flow-run logs {RUN_ID} --follow" in outcome.err
+
+
+def test_a_concurrency_key_is_set_changed_and_cleared(deployed: None, run: Run) -> None:
+    """What is not given stays; with json, the record is the answer."""
+    outcome = run("deployment", "set-concurrency-key", "hello/nightly", "{{ parameters.name }}", "--limit", "2")
+    assert "runs with the same '{{ parameters.name }}' are in progress 2 at a time" in outcome.out
+    changed = run(
+        *("deployment", "set-concurrency-key", "hello/nightly", "{{ parameters.times }}"),
+        *("--collision-strategy", "REPLACE_QUEUED", "-o", "json"),
+    ).json
+    key = {"expression": "{{ parameters.times }}", "limit": 2, "collision_strategy": "REPLACE_QUEUED"}
+    assert changed["concurrency_key"] == key
+    assert run("deployment", "inspect", "hello/nightly", "-o", "json").json == changed
+    assert run("deployment", "clear-concurrency-key", "hello/nightly", "-o", "json").json["concurrency_key"] is None
+    assert run("deployment", "clear-concurrency-key", "hello/nightly").out.startswith("Cleared concurrency key")
+
+
+def test_a_concurrency_key_that_no_run_could_have_is_refused(deployed: None, run: Run) -> None:
+    wrong = run("deployment", "set-concurrency-key", "hello/nightly", "{{ parameters.customer }}")
+    assert wrong.code == 1
+    assert "names parameter 'customer', which the flow does not have" in wrong.err
+    assert "--limit 0: a key needs" in run("deployment", "set-concurrency-key", "hello/nightly", "x", "-l", "0").err
+
+
+def test_a_concurrency_limit_is_set_and_cleared(deployed: None, run: Run) -> None:
+    changed = run(
+        *("deployment", "set-concurrency-limit", "hello/nightly", "3", "--collision-strategy", "CANCEL_NEW", "-o", "json")
+    ).json
+    assert changed["global_concurrency_limit"]["limit"] == 3
+    assert changed["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert "releases nothing" in run("deployment", "set-concurrency-limit", "hello/nightly", "0").out
+    cleared = run("deployment", "clear-concurrency-limit", "hello/nightly", "-o", "json").json
+    assert (cleared["global_concurrency_limit"], cleared["concurrency_options"]) == (None, None)

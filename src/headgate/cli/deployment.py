@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from msgspec import UNSET
 
+from headgate.cli import deployment_changes
 from headgate.cli.find import every, find_deployment, find_pool, flow_names
 from headgate.cli.flow_run_bulk import run_many
 from headgate.cli.options import DeploymentName, InSession, JobVariables, Output, Params, ParamsJson, Tags, Verbose, Yes
@@ -199,6 +200,15 @@ def delete(deployment: DeploymentName, /, *, yes: Yes = False, session: InSessio
         confirm(f"Delete deployment {deployment!r} with its schedules?", yes=yes)
         client.send(deployments.delete(found.id))
     print(f"Deleted deployment {deployment!r}")
+
+
+for command in (
+    deployment_changes.set_concurrency_limit,
+    deployment_changes.clear_concurrency_limit,
+    deployment_changes.set_concurrency_key,
+    deployment_changes.clear_concurrency_key,
+):
+    app.command(command)
 
 
 def _row(deployment: Deployment, flow: str, now: datetime, *, verbose: bool) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from msgspec import UNSET
 from headgate.cli.find import find_pool_or_id
 from headgate.cli.launch_rates import Rate, rate_of
 from headgate.cli.misfits import misfits_of
-from headgate.cli.options import Description, InSession, PoolLimit, PoolName, Slots, Template
-from headgate.cli.output import UsageError, warning_line
+from headgate.cli.options import Description, InSession, Output, PoolLimit, PoolName, Slots, Template
+from headgate.cli.output import UsageError, print_json, warning_line
 from headgate.cli.pauses import By, Reason, note_of
 from headgate.cli.pool_templates import read_template
 from headgate.cli.session import Session
@@ -23,6 +23,7 @@ def update(
     concurrency_limit: PoolLimit = None,
     launch_rate: Rate = None,
     base_job_template: Template = None,
+    output: Output = "table",
     session: InSession,
 ) -> None:
     """Change what a pool was created with; what is not given stays.
@@ -30,6 +31,7 @@ def update(
     For example:
         headgate work-pool update local --description Nightly --concurrency-limit 5
         headgate work-pool update local --launch-rate 10/s
+        headgate work-pool update local --launch-rate none -o json
     """
     body = WorkPoolUpdate()
     if description is not None:
@@ -46,7 +48,11 @@ def update(
         pool = find_pool_or_id(client, name)
         client.send(work_pools.update(pool.name, body))
         broken = _broken(client, pool, body)
-    print(f"Updated work pool {pool.name!r}")
+        changed = client.send(work_pools.get(pool.name)) if output == "json" else None
+    if changed is None:
+        print(f"Updated work pool {pool.name!r}")
+    else:
+        print_json(changed)
     if broken:
         why = f"`headgate work-pool template diff {pool.name}` says why."
         warning_line(f"Of its deployments no longer fit: {', '.join(broken)}. {why}")

@@ -1,0 +1,121 @@
+"""The commands of `headgate deployment` that change its limits."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from headgate.cli.find import find_deployment
+from headgate.cli.options import DeploymentName, InSession, Output, Slots
+from headgate.cli.output import UsageError, print_json
+from headgate.cli.session import Session
+from headgate.client.calls import deployments
+from headgate.schema.deployments import (
+    CollisionStrategy,
+    ConcurrencyKey,
+    ConcurrencyOptions,
+    Deployment,
+    DeploymentUpdate,
+    KeyStrategy,
+)
+
+Expression = Annotated[str, Parameter(help="Text with placeholders of parameters: '{{ parameters.customer }}'.")]
+KeyLimit = Annotated[
+    int | None, Parameter(name=["--limit", "-l"], help="How many runs of a key may be in progress at a time; at first 1.")
+]
+OnKeyCollision = Annotated[
+    Literal["ENQUEUE", "CANCEL_NEW", "CANCEL_RUNNING", "REPLACE_QUEUED"] | None,
+    Parameter(name="--collision-strategy", help="What happens to a run whose key is full; at first it waits (ENQUEUE)."),
+]
+OnCollision = Annotated[
+    Literal["ENQUEUE", "CANCEL_NEW"] | None,
+    Parameter(name="--collision-strategy", help="What happens to a run that finds no slot; at first it waits (ENQUEUE)."),
+]
+
+
+def set_concurrency_limit(
+    deployment: DeploymentName,
+    limit: Slots,
+    /,
+    *,
+    collision_strategy: OnCollision = None,
+    output: Output = "table",
+    session: InSession,
+) -> None:
+    """Limit how many runs of a deployment may be in progress at a time. Runs in progress go on, also above a lower limit.
+
+    For example:
+        headgate deployment set-concurrency-limit inventory/nightly 3
+        headgate deployment set-concurrency-limit inventory/nightly 1 --collision-strategy CANCEL_NEW
+    """
+    body = DeploymentUpdate(concurrency_limit=limit)
+    if collision_strategy is not None:
+        body.concurrency_options = ConcurrencyOptions(collision_strategy=CollisionStrategy(collision_strategy))
+    text = f"Set concurrency limit for deployment {deployment!r} to {limit}"
+    stopped = "\nIt releases nothing until its limit is raised or cleared." if limit == 0 else ""
+    _show(_update(session, deployment, body), output, text + stopped)
+
+
+def clear_concurrency_limit(deployment: DeploymentName, /, *, output: Output = "table", session: InSession) -> None:
+    """Let any number of runs of a deployment be in progress, as far as the limits of pools, queues and keys allow.
+
+    For example:
+        headgate deployment clear-concurrency-limit inventory/nightly
+    """
+    changed = _update(session, deployment, DeploymentUpdate(concurrency_limit=None, concurrency_options=None))
+    _show(changed, output, f"Cleared concurrency limit for deployment {deployment!r}")
+
+
+def set_concurrency_key(
+    deployment: DeploymentName,
+    expression: Expression,
+    /,
+    *,
+    limit: KeyLimit = None,
+    collision_strategy: OnKeyCollision = None,
+    output: Output = "table",
+    session: InSession,
+) -> None:
+    """Limit how many runs with the same parameters, as far as an expression names them, may be in progress at a time.
+
+    Of a key that is there what is not given stays. Runs that are there keep the keys that they have.
+
+    For example:
+        headgate deployment set-concurrency-key sync/customers '{{ parameters.customer }}'
+        headgate deployment set-concurrency-key sync/customers '{{ parameters.customer }}' --limit 2
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: a key needs at least one slot; `headgate deployment pause` holds all runs back.")
+    with session.client() as client:
+        found = find_deployment(client, deployment)
+        key = found.concurrency_key or ConcurrencyKey(expression=expression)
+        key.expression = expression
+        key.limit = limit or key.limit
+        key.collision_strategy = KeyStrategy(collision_strategy or key.collision_strategy)
+        client.send(deployments.update(found.id, DeploymentUpdate(concurrency_key=key)))
+        changed = client.send(deployments.get(found.id))
+    text = f"Of deployment {deployment!r}, runs with the same {expression!r} are in progress {key.limit} at a time"
+    _show(changed, output, text)
+
+
+def clear_concurrency_key(deployment: DeploymentName, /, *, output: Output = "table", session: InSession) -> None:
+    """Let runs of a deployment be in progress whatever their parameters.
+
+    For example:
+        headgate deployment clear-concurrency-key sync/customers
+    """
+    changed = _update(session, deployment, DeploymentUpdate(concurrency_key=None))
+    _show(changed, output, f"Cleared concurrency key of deployment {deployment!r}")
+
+
+def _update(session: Session, deployment: str, body: DeploymentUpdate) -> Deployment:
+    with session.client() as client:
+        id = find_deployment(client, deployment).id
+        client.send(deployments.update(id, body))
+        return client.send(deployments.get(id))
+
+
+def _show(changed: Deployment, output: str, text: str) -> None:
+    if output == "json":
+        print_json(changed)
+    else:
+        print(text)

@@ -11,7 +11,7 @@ from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.filters import WorkerQuery
 from headgate.schema.states import StateType
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import deployments, flow_runs, work_queues, workers
+from headgate.services import deployments, flow_runs, flows, work_queues, workers
 
 
 async def test_a_runs_variables_go_over_its_deployments_in_env_name_by_name(world: World) -> None:
@@ -44,6 +44,20 @@ async def test_a_grant_carries_all_that_it_takes_to_start(world: World) -> None:
     assert grant.job_variables == {"env": {"A": "1"}, "name": "y"}
     assert (grant.lease.fence, grant.lease.expires_at) == (1, world.now + timedelta(seconds=20))
     assert grant.flow_run.fence == 1
+
+
+async def test_a_granted_run_is_as_it_is_read(world: World) -> None:
+    """The first time, and when it comes again after it ran, failed and was given a restart's worth of history."""
+    await world.pool()
+    await world.run(await world.deploy(), due=-90.0, tags=["t"], labels={"a": {"b": 1}}, parameters={"n": 1})
+    for _ in range(2):
+        [grant] = await world.grants()
+        assert grant.flow_run == await flow_runs.get(world.scope, grant.flow_run.id)
+        assert grant.flow == await flows.get(world.scope, grant.flow.id)
+        await world.accepted(grant, "RUNNING")
+        world.clock.advance(seconds=7)
+        await world.accepted(grant, "SCHEDULED")
+        world.clock.advance(seconds=7)
 
 
 async def test_a_granted_run_is_not_granted_again(world: World) -> None:

@@ -57,7 +57,7 @@ def test_postgresql_gets_numbered_parameters_and_lists_as_arrays() -> None:
     """A parameter that is named twice has one number; a type becomes a cast; other colons are left alone."""
     compiled = compile_for_postgresql("SELECT :a, :b::text, now()::date WHERE x IN :ids::uuid[] AND y = :a")
     assert compiled.sql == (
-        "SELECT $1, CAST($2 AS text), now()::date WHERE x IN (SELECT unnest(CAST($3 AS uuid[]))) AND y = $1"
+        "SELECT $1, CAST($2 AS text), now()::date WHERE x = ANY(CAST($3 AS uuid[])) AND y = $1"
     )
     assert compiled.names == ("a", "b", "ids")
 
@@ -90,12 +90,16 @@ def test_every_statement_is_used(noun: str) -> None:
     assert named >= set(load_statements(noun))
 
 
+WITH_HISTORY = {"message", "state_details", "data", "is_last"}
+
+
 @pytest.mark.parametrize("noun", NOUNS)
 def test_a_dialects_own_wording_is_the_exception(noun: str) -> None:
-    """Both wordings of a statement take the same parameters."""
+    """Both wordings of a statement take the same parameters, but where one does in one step what the other does in two."""
     for statement in load_statements(noun).values():
         names = set(compile_for_sqlite(statement.sqlite).names)
-        assert names == set(compile_for_postgresql(statement.postgresql).names), statement.name
+        more = WITH_HISTORY if (noun, statement.name) == ("flow_runs", "enter") else set()
+        assert names | more == set(compile_for_postgresql(statement.postgresql).names), statement.name
 
 
 # --- the cost does not grow with history
@@ -198,7 +202,8 @@ def value(name: str, statement: Statement, parents: dict[str, Any], some_id: UUI
 async def test_every_statement_runs(database: Database, parents: dict[str, Any], some_id: Any, noun: str, name: str) -> None:
     """Each statement is one that the database can read, with parameters that it can take."""
     statement = load_statements(noun)[name]
-    params = {each: value(each, statement, parents, some_id) for each in names_of(statement)}
+    names = {*names_of(statement), *compile_for_postgresql(statement.postgresql).names}
+    params = {each: value(each, statement, parents, some_id) for each in names}
 
     async def unit(tx: Tx) -> None:
         if compile_for_postgresql(statement.postgresql).takes_set:

@@ -36,12 +36,11 @@ from headgate.services.wakeups import wait_until_set
 from headgate.store import claims as rows
 from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as run_rows
-from headgate.store import flows as flow_rows
 from headgate.store import work_pools as pool_rows
 from headgate.store import work_queues as queue_rows
 from headgate.store import workers as worker_rows
 from headgate.store.database import Command, Tx
-from headgate.store.flow_runs import Entered
+from headgate.store.flow_runs import Entered, Startable
 from headgate.store.work_pools import LockedPool
 from headgate.store.workers import Beat
 from headgate.telemetry import RunsClaimed
@@ -310,11 +309,11 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Cla
     if not admitted:
         return []
     now = claim.now
-    locked = await run_rows.peek(tx, [run.id for run in admitted])  # as candidates they are held already
+    found = await run_rows.startable(tx, [run.id for run in admitted], now=now)
     expires_at = now + timedelta(seconds=claim.scope.settings.server_leases_seconds)
     entered = []
     for candidate in admitted:
-        run = locked[candidate.id]
+        run = found[candidate.id].locked
         details = StateDetails(
             flow_run_id=run.id, task_run_id=run.parent_task_run_id, scheduled_time=run.current.scheduled_time
         )
@@ -324,27 +323,27 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Cla
         timing = advance(run.timing, run.current, proposed, at=at)
         entered.append(Entered(run.id, state, timing, True, run.current.fence + 1, expires_at, holder))
     await run_rows.enter(tx, entered)
-    await tell_parents(tx, entered, locked)
-    return await _grants(tx, [each.run_id for each in entered], expires_at, now)
+    await tell_parents(tx, entered, {id: each.locked for id, each in found.items()})
+    return await _grants(tx, entered, found, expires_at, now)
 
 
-async def _grants(tx: Tx, ids: Sequence[UUID], expires_at: datetime, now: datetime) -> list[Grant]:
-    runs = await run_rows.get_many(tx, ids, now=now)
-    flows = await flow_rows.get_many(tx, {run.flow_id for run in runs.values()})
-    deployment_ids = {run.deployment_id for run in runs.values() if run.deployment_id}
+async def _grants(
+    tx: Tx, entered: Sequence[Entered], found: Mapping[UUID, Startable], expires_at: datetime, now: datetime
+) -> list[Grant]:
+    deployment_ids = {each.run.deployment_id for each in found.values() if each.run.deployment_id}
     deployments = await deployment_rows.get_many(tx, [*deployment_ids], now=now)
     grants = []
-    for id in ids:
-        run = runs[id]
-        if run.flow_id not in flows:  # created while its flow was being deleted: nobody could start it, or see it
-            await run_rows.delete(tx, [id])
+    for each in entered:
+        flow, run = found[each.run_id].flow, found[each.run_id].entered(each, now=now)
+        if flow is None:  # the run was created while its flow was being deleted: nobody could start it, or see it
+            await run_rows.delete(tx, [run.id])
             continue
         deployment = deployments.get(run.deployment_id) if run.deployment_id else None
         grants.append(
             Grant(
-                lease=Lease(flow_run_id=id, fence=run.fence, expires_at=expires_at),
+                lease=Lease(flow_run_id=run.id, fence=each.fence, expires_at=expires_at),
                 flow_run=run,
-                flow=flows[run.flow_id],
+                flow=flow,
                 deployment=deployment,
                 work_queue_name=run.work_queue_name or work_queues.DEFAULT,
                 job_variables=overlay(deployment.job_variables if deployment else {}, run.job_variables or {}),

@@ -6,24 +6,29 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, convert
+from msgspec import UNSET, Struct, UnsetType, convert, structs
 
 from headgate.core.states import Current, Timing, has_result
 from headgate.core.suspensions import Pausing
 from headgate.schema.deployments import InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Page, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, Trace
+from headgate.schema.flows import Flow
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.store import task_runs
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, selection_condition
 from headgate.store.paging import page
-from headgate.store.run_rows import run_of
+from headgate.store.run_rows import estimates, run_of
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("flow_runs")
 _SELECT = _SQL["select"].sqlite
-_FROM = _SELECT[_SELECT.index("FROM flow_run r") :]
+_COLUMNS, _, _JOINS = _SELECT.partition("FROM flow_run r")
+_FROM = f"FROM flow_run r{_JOINS}"
+_MORE_COLUMNS, _, _MORE_JOINS = _SQL["only_startable"].sqlite.removeprefix("SELECT").partition("FROM flow_run r")
+_STARTABLE = f"{_COLUMNS}, {_MORE_COLUMNS} {_FROM} {_MORE_JOINS}"
+_OF_RUN = {*FlowRun.__struct_fields__, "due_at", "state_timestamp", "state_message", "state_details", "state_data"}
 _TYPES = {kind.value: kind for kind in StateType}
 _DETAILS = [(name, getattr(StateDetails(), name)) for name in StateDetails.__struct_fields__]
 _ORDER = {
@@ -88,6 +93,35 @@ class Entered(Struct, frozen=True):
     fence: int
     lease_expires_at: datetime | None
     worker_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Startable:
+    """A run that is about to be started, as the rules see it and as the wire shows it; without a flow when that is gone."""
+
+    locked: LockedRun
+    run: FlowRun
+    flow: Flow | None
+
+    def entered(self, it: Entered, *, now: datetime) -> FlowRun:
+        """The run as it is read after it entered a state."""
+        run, state, timing = self.run, it.state, it.timing
+        return structs.replace(
+            run,
+            updated=state.timestamp,
+            state_id=state.id,
+            state_type=state.type,
+            state_name=state.name,
+            state=state,
+            expected_start_time=timing.expected_start_time,
+            next_scheduled_start_time=timing.due_at,
+            start_time=timing.start_time,
+            end_time=timing.end_time,
+            total_run_time=timing.total_run_time,
+            run_count=timing.run_count,
+            fence=it.fence,
+            **estimates(timing, Current(type=state.type, timestamp=state.timestamp), now=now),
+        )
 
 
 def _flow_run(row: Row, now: datetime) -> FlowRun:
@@ -161,14 +195,16 @@ async def _insert_states(tx: Tx, states: Sequence[tuple[UUID, State]]) -> None:
             "type": state.type,
             "name": state.name,
             "timestamp": state.timestamp,
-            "message": state.message,
-            "state_details": _kept_details(state.state_details),
-            "data": state.data,
+            **_content(state),
         }
         for run_id, state in states
     ]
-    if rows:
-        await tx.execute_many(_SQL["insert_state"], rows)
+    await tx.execute_many(_SQL["insert_state"], rows)
+
+
+def _content(state: State) -> dict[str, Any]:
+    """What is kept of a state in its run's history alone."""
+    return {"message": state.message, "state_details": _kept_details(state.state_details), "data": state.data}
 
 
 def _kept_details(details: StateDetails) -> dict[str, Any]:
@@ -255,6 +291,29 @@ async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
     return {run.id: run for run in runs}
 
 
+async def startable(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> dict[UUID, Startable]:
+    """By ids, of runs that are held already: all of them that it takes to start them, at once."""
+    rows = await tx.fetch(_STARTABLE, {"ids": [*ids]})
+    return {row["id"]: Startable(_locked(row), _flow_run(_of_run(row), now), _flow(row)) for row in rows}
+
+
+def _of_run(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name in _OF_RUN}
+
+
+def _flow(row: Row) -> Flow | None:
+    if row["flow_name"] is None:
+        return None
+    return Flow(
+        id=row["flow_id"],
+        created=row["flow_created"],
+        updated=row["flow_updated"],
+        name=row["flow_name"],
+        tags=row["flow_tags"],
+        labels=row["flow_labels"],
+    )
+
+
 def _locked(row: Row) -> LockedRun:
     policy = convert(row["empirical_policy"], FlowRunPolicy)
     details = convert(row["state_details"] or {}, StateDetails)
@@ -266,8 +325,8 @@ def _locked(row: Row) -> LockedRun:
             type=current.type,
             name=row["state_name"],
             timestamp=row["state_timestamp"],
-            message=row["message"],
-            data=row["data"],
+            message=row["state_message"],
+            data=row["state_data"],
             state_details=details,
         )
     return LockedRun(
@@ -315,7 +374,7 @@ def _current(row: Row, policy: FlowRunPolicy, details: StateDetails) -> Current:
         infra_retries=convert(row["infra_retries"], InfraRetries) if row["infra_retries"] else None,
         pausing=_pausing(policy, details, is_child=row["parent_task_run_id"] is not None),
         has_process=row["infrastructure_pid"] is not None,
-        has_result=has_result(row["data"]),
+        has_result=has_result(row["state_data"]),
     )
 
 
@@ -355,10 +414,13 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
         }
         for each in entered
     ]
-    if rows:
-        if tx.dialect == "postgresql":  # a run that is there twice is set to what it entered last
-            rows = [*{row["id"]: row for row in rows}.values()]
-        await tx.execute_many(_SQL["set_state"], rows)
+    if tx.dialect == "postgresql":
+        last = {each.run_id: each.state.id for each in entered}
+        for row, each in zip(rows, entered, strict=True):
+            row |= _content(each.state) | {"is_last": last[each.run_id] == each.state.id}
+        await tx.execute_many(_SQL["enter"], rows)
+    else:
+        await tx.execute_many(_SQL["enter"], rows)
         await _insert_states(tx, [(each.run_id, each.state) for each in entered])
 
 

@@ -24,8 +24,8 @@ def run_of(kind: type[R], row: Row, *, now: datetime, **converted: Any) -> R:
     run.state_type = StateType(run.state_type) if run.state_type else None
     timing = Timing(run.expected_start_time, due_at, run.start_time, run.end_time, run.total_run_time, run.run_count)
     current = Current(type=run.state_type, timestamp=at)
-    run.estimated_run_time = estimated_run_time(timing, current, now=now)
-    run.estimated_start_time_delta = estimated_start_delta(timing, current, now=now)
+    for name, value in estimates(timing, current, now=now).items():
+        setattr(run, name, value)
     if details is not None and run.state_id and run.state_type:
         run.state = State(
             id=run.state_id,
@@ -37,3 +37,11 @@ def run_of(kind: type[R], row: Row, *, now: datetime, **converted: Any) -> R:
             state_details=convert(details, StateDetails),
         )
     return run
+
+
+def estimates(timing: Timing, current: Current, *, now: datetime) -> dict[str, float]:
+    """The fields of a run that depend on when they are read."""
+    return {
+        "estimated_run_time": estimated_run_time(timing, current, now=now),
+        "estimated_start_time_delta": estimated_start_delta(timing, current, now=now),
+    }

@@ -76,6 +76,17 @@ LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
 LEFT JOIN work_queue q ON q.id = r.work_queue_id
 LEFT JOIN work_pool p ON p.id = r.work_pool_id
 
+-- name: only_startable
+-- What is read besides of runs that are about to be started: what the rules need of them, and their flows.
+SELECT r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
+       COALESCE(r.restarts_begun, 0) AS restarts_begun, e.infra_retries, e.concurrency_limit IS NOT NULL AS is_limited,
+       f.created AS flow_created, f.updated AS flow_updated, f.name AS flow_name, f.tags AS flow_tags,
+       f.labels AS flow_labels
+FROM flow_run r
+LEFT JOIN deployment e ON e.id = r.deployment_id
+LEFT JOIN flow f ON f.id = r.flow_id
+WHERE r.id IN :ids::uuid[]
+
 -- name: lock
 -- Runs that are about to change state, in id order so that batches do not deadlock. Apart from the reading: a statement
 -- that has to wait for a row goes on with the rows of other tables, the states, as they were before.
@@ -91,15 +102,15 @@ SELECT r.id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.sta
        r.fence, r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
        COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, d.parent_task_run_id,
        d.infrastructure_pid, e.infra_retries,
-       e.concurrency_limit IS NOT NULL AS is_limited, s.state_details, s.message, s.data
+       e.concurrency_limit IS NOT NULL AS is_limited, s.message AS state_message, s.state_details, s.data AS state_data
 FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id
 LEFT JOIN deployment e ON e.id = r.deployment_id
 LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
 WHERE r.id IN :ids::uuid[] ORDER BY r.id
 
--- name: set_state
--- A run enters a state, with all that follows from it.
+-- name: enter
+-- A run enters a state, with all that follows from it; its history is for `insert_state` to write.
 UPDATE flow_run
 SET updated = :updated, state_id = :state_id, state_type = :state_type, state_name = :state_name,
     state_timestamp = :state_timestamp, due_at = :due_at, expected_start_time = :expected_start_time,
@@ -108,21 +119,30 @@ SET updated = :updated, state_id = :state_id, state_type = :state_type, state_na
     restarts = :restarts, restarts_begun = :restarts_begun
 WHERE id = :id
 
--- name: set_state [postgresql]
+-- name: enter [postgresql]
+-- With its history, in the one round trip. A run that is there twice is set to what it entered last.
+WITH given AS (
+    SELECT * FROM unnest(
+        :id::uuid[*], :updated::timestamptz[*], :state_id::uuid[*], :state_type::text[*], :state_name::text[*],
+        :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
+        :start_time::timestamptz[*], :end_time::timestamptz[*], :total_run_time::float8[*], :run_count::integer[*],
+        :holds_slot::boolean[*], :fence::integer[*], :lease_expires_at::timestamptz[*], :worker_id::uuid[*],
+        :restarts::integer[*], :restarts_begun::integer[*], :message::text[*], :state_details::json[*], :data::json[*],
+        :is_last::boolean[*])
+     AS g(id, updated, state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time, end_time,
+          total_run_time, run_count, holds_slot, fence, lease_expires_at, worker_id, restarts, restarts_begun,
+          message, state_details, data, is_last)
+), history AS (
+    INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
+    SELECT id, state_id, state_type, state_name, state_timestamp, message, state_details, data FROM given
+)
 UPDATE flow_run r
 SET updated = s.updated, state_id = s.state_id, state_type = s.state_type, state_name = s.state_name,
     state_timestamp = s.state_timestamp, due_at = s.due_at, expected_start_time = s.expected_start_time,
     start_time = s.start_time, end_time = s.end_time, total_run_time = s.total_run_time, run_count = s.run_count,
     holds_slot = s.holds_slot, fence = s.fence, lease_expires_at = s.lease_expires_at, worker_id = s.worker_id,
     restarts = s.restarts, restarts_begun = s.restarts_begun
-FROM unnest(:id::uuid[*], :updated::timestamptz[*], :state_id::uuid[*], :state_type::text[*], :state_name::text[*],
-            :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
-            :start_time::timestamptz[*], :end_time::timestamptz[*], :total_run_time::float8[*], :run_count::integer[*],
-            :holds_slot::boolean[*], :fence::integer[*], :lease_expires_at::timestamptz[*], :worker_id::uuid[*],
-            :restarts::integer[*], :restarts_begun::integer[*])
-     AS s(id, updated, state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time, end_time,
-          total_run_time, run_count, holds_slot, fence, lease_expires_at, worker_id, restarts, restarts_begun)
-WHERE r.id = s.id
+FROM given s WHERE r.id = s.id AND s.is_last
 
 -- name: rehome
 -- Runs that wait again, but whose queue is gone since, go to that of their deployment.

@@ -113,11 +113,33 @@ class Interrupts:
 _installed: list[Interrupts] = []
 
 
+class _Forking(threading.local):
+    """The signals that this thread held back before it began to fork."""
+
+    mask: set[int] | None = None
+
+
+_forking = _Forking()
+
+
+def _hold_back() -> None:
+    """SIGTERM waits while a process is forked: the interpreter forgets what reaches a child before it is one of its own."""
+    if _installed:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_through() -> None:
+    if _forking.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+        _forking.mask = None
+
+
 def _let_go() -> None:
     """In a forked child SIGTERM ends the process again: a pool of processes is ended by it all the time."""
     if _installed:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_through()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_let_go)

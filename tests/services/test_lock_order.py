@@ -27,9 +27,9 @@ def conflicts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     seen: Counter[str] = Counter()
     write_once = PostgresqlDatabase._write_once
 
-    async def watched(self: PostgresqlDatabase, unit: Any) -> Any:
+    async def watched(self: PostgresqlDatabase, *unit: Any) -> Any:
         try:
-            return await write_once(self, unit)
+            return await write_once(self, *unit)
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
             seen[type(error).__name__] += 1
             raise

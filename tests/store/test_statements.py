@@ -56,9 +56,7 @@ def test_sqlite_gets_numbered_parameters_and_lists_as_json() -> None:
 def test_postgresql_gets_numbered_parameters_and_lists_as_arrays() -> None:
     """A parameter that is named twice has one number; a type becomes a cast; other colons are left alone."""
     compiled = compile_for_postgresql("SELECT :a, :b::text, now()::date WHERE x IN :ids::uuid[] AND y = :a")
-    assert compiled.sql == (
-        "SELECT $1, CAST($2 AS text), now()::date WHERE x = ANY(CAST($3 AS uuid[])) AND y = $1"
-    )
+    assert compiled.sql == ("SELECT $1, CAST($2 AS text), now()::date WHERE x = ANY(CAST($3 AS uuid[])) AND y = $1")
     assert compiled.names == ("a", "b", "ids")
 
 

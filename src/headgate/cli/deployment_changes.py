@@ -45,7 +45,7 @@ def set_concurrency_limit(
 
     For example:
         headgate deployment set-concurrency-limit inventory/nightly 3
-        headgate deployment set-concurrency-limit inventory/nightly 1 --collision-strategy CANCEL_NEW
+        headgate deployment set-concurrency-limit etl/load 1 --collision-strategy CANCEL_NEW
     """
     body = DeploymentUpdate(concurrency_limit=limit)
     if collision_strategy is not None:
@@ -80,8 +80,8 @@ def set_concurrency_key(
     Of a key that is there what is not given stays. Runs that are there keep the keys that they have.
 
     For example:
-        headgate deployment set-concurrency-key sync/customers '{{ parameters.customer }}'
-        headgate deployment set-concurrency-key sync/customers '{{ parameters.customer }}' --limit 2
+        headgate deployment set-concurrency-key etl/load '{{ parameters.day }}'
+        headgate deployment set-concurrency-key etl/load '{{ parameters.day }}' -l 2
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: a key needs at least one slot; `headgate deployment pause` holds all runs back.")
@@ -101,7 +101,7 @@ def clear_concurrency_key(deployment: DeploymentName, /, *, output: Output = "ta
     """Let runs of a deployment be in progress whatever their parameters.
 
     For example:
-        headgate deployment clear-concurrency-key sync/customers
+        headgate deployment clear-concurrency-key etl/load
     """
     changed = _update(session, deployment, DeploymentUpdate(concurrency_key=None))
     _show(changed, output, f"Cleared concurrency key of deployment {deployment!r}")

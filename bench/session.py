@@ -40,6 +40,8 @@ class Session:
     say: Say
     profiles: Path | None = None
     """Where profiles of our servers go, when they are wanted."""
+    sampler: str | None = None
+    """What samples them, when it is not found by itself."""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def run(self, keep: Keep) -> None:
@@ -67,7 +69,7 @@ class Session:
         make = self.stores.with_schema if scenario.needs_server else self.stores.empty
         store = make(side, database)
         try:
-            profiler = Profiler(self.profiles / f"{scenario.name}-{database}") if self.profiles else None
+            profiler = Profiler(self.profiles / f"{scenario.name}-{database}", self.sampler) if self.profiles else None
             with System(side, store, folder) as system:
                 if profiler is not None:
                     system.server_program = profiler.program(side)
@@ -78,6 +80,7 @@ class Session:
                 measured.prepare()
                 with profiler.watch(system.server) if profiler is not None else nullcontext():
                     measured.run()
+                turn.areas = profiler.shares() if profiler is not None else {}
                 turn.figures = measured.measure()
                 turn.load_cpu_share = max((round(load.cpu_share, 2) for load in system.loads), default=None)
         finally:

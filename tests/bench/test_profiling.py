@@ -1,6 +1,6 @@
 """The summary of sampled stacks."""
 
-from bench.profiling import summary
+from bench.profiling import ELSEWHERE, areas, summary
 
 STACKS = [
     "main (cli.py:3);run (server.py:10);write (sqlite.py:20) 30",
@@ -19,3 +19,15 @@ def test_functions_are_listed_by_their_share_of_what_was_not_waiting() -> None:
     ]
     assert "100.0%  main (cli.py)" in whole
     assert "_worker" not in own + whole
+
+
+def test_areas_are_told_by_the_files_of_innermost_functions() -> None:
+    stacks = [
+        "main (headgate/cli.py:3);run (asyncio/runners.py:118) 60",
+        "main (headgate/cli.py:3);run (asyncio/runners.py:118);fetch (headgate/store/flow_runs.py:5) 20",
+        "main (headgate/cli.py:3);run (asyncio/runners.py:118);decode (json/decoder.py:7) 20",
+        *STACKS[-1:],
+    ]
+    shares = {"the event loop, sockets and what runs there in C": 0.6, "our statements and records": 0.2, ELSEWHERE: 0.2}
+    assert areas(stacks) == shares
+    assert areas([]) == {}

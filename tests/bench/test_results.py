@@ -64,6 +64,18 @@ def test_the_page_shows_the_machine_the_figures_and_what_failed() -> None:
     assert "## poll" not in text
 
 
+def test_the_page_shows_where_the_time_of_what_missed_a_target_goes() -> None:
+    profiled = made()
+    profiled.profiled = [structs.replace(profiled.turns[0], areas={"our rules": 0.25, "SQLite": 0.75})]
+    assert page.render(profiled, SCENARIOS).splitlines()[-4:] == [
+        "|  | create, sqlite |",
+        "| --- | ---: |",
+        "| SQLite | 75% |",
+        "| our rules | 25% |",
+    ]
+    assert "Where the time goes" not in page.render(made(), SCENARIOS)
+
+
 @pytest.mark.parametrize("doubtful", [made(quick=True), made(load_before=3.0)], ids=["quick", "busy"])
 def test_the_page_says_when_its_figures_are_worth_little(doubtful: results.Results) -> None:
     assert "Not to be relied on" in page.render(doubtful, SCENARIOS)

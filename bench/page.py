@@ -22,8 +22,8 @@ is the median of its rounds. The load generator is a process of its own on the s
 """
 
 AREAS = """\
-Of the scenarios with a missed target, in short turns of ours alone: shares of the busy time of our server's process, by where
-its threads were when they were sampled, 200 times a second.
+Of the scenarios with a missed target, in short turns of ours alone: shares of the busy time of our server's process,
+by where its threads were when they were sampled, 200 times a second.
 """
 
 WARNING = """

@@ -1,5 +1,6 @@
 """The scenarios, one a file, in the order in which they are run and reported."""
 
+from bench.scenarios.bulk import Bulk
 from bench.scenarios.burst import Burst
 from bench.scenarios.create import Create
 from bench.scenarios.drain import Drain
@@ -22,6 +23,7 @@ from bench.shape import Scenario
 
 SCENARIOS: tuple[type[Scenario], ...] = (
     Create,
+    Bulk,
     Transitions,
     Poll,
     Drain,

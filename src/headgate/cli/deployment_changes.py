@@ -45,7 +45,6 @@ def set_concurrency_limit(
 
     For example:
         headgate deployment set-concurrency-limit inventory/nightly 3
-        headgate deployment set-concurrency-limit etl/load 1 --collision-strategy CANCEL_NEW
     """
     body = DeploymentUpdate(concurrency_limit=limit)
     if collision_strategy is not None:

@@ -2,6 +2,7 @@
 
     HeadgateError
     ├── Invalid            422  a value breaks a rule that its type does not express
+    │   ├── BrokenTemplate          a template of messages that cannot be read
     │   └── Unprocessable           told in one sentence, for clients that read it under a key of its own
     │       └── PageTooLarge        more rows asked for than one answer holds
     ├── NotFound           404
@@ -42,6 +43,15 @@ class Invalid(HeadgateError):
         self.field = field
         self.value = value
         self.detail = detail
+
+
+class BrokenTemplate(Invalid):
+    """A template of messages that cannot be read; `line` says where, 0 that the whole is at fault."""
+
+    def __init__(self, message: str, *, line: int, source: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.source = source
 
 
 class Unprocessable(Invalid):

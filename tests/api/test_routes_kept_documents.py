@@ -246,3 +246,13 @@ async def test_events_must_be_able_to_stay_away(api: Any) -> None:
         trigger = TRIGGER | {"posture": "Proactive", "within": within}
         got = await api.post("/automations/", {"name": "a", "trigger": trigger, "actions": []})
         assert got.status == status, got.json
+
+
+@pytest.mark.parametrize("path", ["/templates/validate", "/automations/templates/validate"])
+async def test_a_template_of_messages_is_told_where_it_is_broken(api: Any, path: str) -> None:
+    for fine in (b"", b"\n {{ hello }} world!", b'"as JSON: {{ \\"x\\" }}"'):
+        got = await api.post(path, fine, content_type="text/plain")
+        assert (got.status, got.body) == (204, b"")
+    got = await api.post(path, b"one\n{{ two }", content_type="text/plain")
+    assert (got.status, got.headers["content-type"]) == (422, "application/json")
+    assert got.json == {"error": {"line": 2, "message": "unexpected '}'", "source": "one\n{{ two }"}}

@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from headgate.errors import (
     BY_STATUS,
     BadRequest,
+    BrokenTemplate,
     Conflict,
     Forbidden,
     Gone,
@@ -147,9 +148,8 @@ def unreadable_query(name: str, given: Any, *, error: msgspec.ValidationError | 
     if error is None:
         return Unreadable(FieldProblem(type="missing", loc=["query", name], msg="Field required"))
     message, path = _split(str(error))
-    return Unreadable(
-        FieldProblem(type=_kind(message), loc=["query", name, *path], msg=_worded(message), input=_value_at(given, path))
-    )
+    kind, words = _named(message)
+    return Unreadable(FieldProblem(type=kind, loc=["query", name, *path], msg=words, input=_value_at(given, path)))
 
 
 def check_api_version(header: str) -> None:
@@ -173,6 +173,9 @@ def _problem(status: int, key: str, message: str, headers: Mapping[str, str] | N
 def _invalid(error: Invalid, raw: bytes) -> Reply:
     parsed = _parsed(raw)
     match error:
+        case BrokenTemplate(line=line, source=source):
+            fault = {"line": line, "message": str(error), "source": source}
+            return Reply(422, _JSON.encode({"error": fault}))
         case Unprocessable():
             return _problem(422, "detail", str(error))
         case Unreadable(problem=problem):
@@ -250,7 +253,8 @@ def _located(loc: list[str | int], message: str, parsed: Any) -> FieldProblem:
             msg="Extra inputs are not permitted",
             input=_value_at(value, [found[1]]),
         )
-    return FieldProblem(type=_kind(message), loc=loc, msg=_worded(message), input=value)
+    kind, words = _named(message)
+    return FieldProblem(type=kind, loc=loc, msg=words, input=value)
 
 
 def _split(message: str) -> tuple[str, list[str | int]]:
@@ -288,34 +292,39 @@ def _value_at(value: Any, path: list[str | int]) -> Any:
     return value
 
 
+_TYPES = {
+    "str": ("string", "string"),
+    "int": ("int", "integer"),
+    "float": ("float", "number"),
+    "bool": ("bool", "boolean"),
+    "array": ("list", "list"),
+    "object": ("dict", "dictionary"),
+}
+"""The peer's words for types: in kinds of faults, and in messages."""
+
 _KINDS = (
-    (r"Expected `(\w+)`.*, got `", "{}_type"),
-    (r"Expected `str` of length >=", "string_too_short"),
-    (r"Expected `str` of length <=", "string_too_long"),
-    (r"Expected `str` matching regex", "string_pattern_mismatch"),
-    (r"Expected `\w+` of length >=", "too_short"),
-    (r"Expected `\w+` of length <=", "too_long"),
-    (r"Expected `\w+` >= ", "greater_than_equal"),
-    (r"Expected `\w+` > ", "greater_than"),
-    (r"Expected `\w+` <= ", "less_than_equal"),
-    (r"Expected `\w+` < ", "less_than"),
-    (r"Invalid enum value", "enum"),
-    (r"Invalid UUID", "uuid_parsing"),
-    (r"Invalid RFC3339 encoded datetime", "datetime_parsing"),
+    (r"Expected `(.+)`, got `.*", "{0}_type", "Input should be a valid {1}"),
+    (r"Expected `str` of length >= (\d+)", "string_too_short", "String should have at least {} characters"),
+    (r"Expected `str` of length <= (\d+)", "string_too_long", "String should have at most {} characters"),
+    (r"Expected `str` matching regex (.+)", "string_pattern_mismatch", "String should match pattern {}"),
+    (r"Expected `\w+` of length >= (\d+)", "too_short", "Value should have at least {} items"),
+    (r"Expected `\w+` of length <= (\d+)", "too_long", "Value should have at most {} items"),
+    (r"Expected `\w+` >= (.+)", "greater_than_equal", "Input should be greater than or equal to {}"),
+    (r"Expected `\w+` > (.+)", "greater_than", "Input should be greater than {}"),
+    (r"Expected `\w+` <= (.+)", "less_than_equal", "Input should be less than or equal to {}"),
+    (r"Expected `\w+` < (.+)", "less_than", "Input should be less than {}"),
+    (r"Invalid enum value.*", "enum", None),
+    (r"Invalid UUID.*", "uuid_parsing", None),
+    (r"Invalid RFC3339 encoded datetime.*", "datetime_parsing", None),
 )
+"""What the decoder says, and the peer's word and words for it: clients, and their tests, compare them."""
 
 
-def _kind(message: str) -> str:
-    """The peer's word for a kind of fault, as clients may compare it."""
-    for pattern, kind in _KINDS:
-        if found := re.match(pattern, message):
-            return kind.format(_PEER_TYPES.get(found[1], found[1]) if found.groups() else "")
-    return "value_error"
-
-
-def _worded(message: str) -> str:
-    """The message as existing clients know it, where they look for its words."""
-    return message.replace("Expected `str` matching regex", "String should match pattern", 1)
-
-
-_PEER_TYPES = {"str": "string", "array": "list", "object": "dict"}
+def _named(message: str) -> tuple[str, str]:
+    """The kind of the fault that the decoder tells of, and how it is told to clients."""
+    for pattern, kind, words in _KINDS:
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            names = found[1].split(" | ") if kind == "{0}_type" else []
+            known = _TYPES.get("float" if "float" in names else names[0], (names[0], names[0])) if names else found.groups()
+            return kind.format(*known), words.format(*known) if words else message
+    return "value_error", message

@@ -44,7 +44,7 @@ class Prebuilt(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An answer that is text as it stands."""
+    """An answer, or a body, that is text as it stands."""
 
     content: str
 
@@ -84,7 +84,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The JSON body. `optional`: a request without one means None.
+    """The JSON body. `optional`: a request without one means None. `is_text`: it is a `Text`, empty when there is none.
 
     `NUL` has no place in PostgreSQL's texts: it is refused, or, where `replaces_nul` because programs wrote the text
     and nobody could mend it, stands as the replacement character.
@@ -94,9 +94,12 @@ class Body:
     optional: bool
     replaces_nul: bool
     decoder: msgspec.json.Decoder[Any]
+    is_text: bool = False
 
     def decode(self, raw: bytes) -> Any:
         """`raw` as the route's type; `Unreadable` names the field and the value that do not fit."""
+        if self.is_text:
+            return Text(_text(raw, self.decoder))
         if not raw and self.optional:
             return None
         if _NUL in raw and _ESCAPED_NUL.search(raw):
@@ -165,9 +168,9 @@ class Router:
     """Collects the routes of one noun, under one prefix and one tag.
 
     A handler's parameters are found by name and annotation: `scope` is what `make_scope` gave, `body` the JSON
-    body (`| None`: it may be empty), names in the path come from the path, all others from the query. A path
-    whose values do not have the annotated types is no path of that route. `error_key` is the key that a
-    `NotFound`'s message stands under; `replaces_nul` is for bodies of text that programs print.
+    body (`| None`: it may be empty; `Text`: it is text as it stands), names in the path come from the path, all
+    others from the query. A path whose values do not have the annotated types is no path of that route. `error_key`
+    is the key that a `NotFound`'s message stands under; `replaces_nul` is for bodies of text that programs print.
     Of a `confidential` noun no refusal shows what was sent.
     """
 
@@ -261,8 +264,18 @@ def _unwrapped(returns: Any) -> Any:
 
 
 def _body(annotation: Any, *, replaces_nul: bool) -> Body:
+    if annotation is Text:
+        return Body(str, True, replaces_nul, msgspec.json.Decoder(str), is_text=True)
     optional = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
     return Body(annotation, optional, replaces_nul, msgspec.json.Decoder(annotation))
+
+
+def _text(raw: bytes, decoder: msgspec.json.Decoder[str]) -> str:
+    """Text as it stands, or as JSON has it."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw.decode(errors="replace")
 
 
 def _query_parameter(handler: Handler, parameter: inspect.Parameter) -> Parameter:

@@ -72,7 +72,7 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
 
     async def unit(tx: Tx) -> tuple[Deployment, bool]:
         if await flow_rows.get(tx, body.flow_id) is None:
-            raise Conflict(f"There is no flow with id {body.flow_id}.")
+            raise Conflict(f"Data integrity conflict: there is no flow with id {body.flow_id}.")
         existing = await rows.get_of_flow(tx, body.flow_id, body.name, now=scope.now)
         if existing is None and (made := await _insert(scope, tx, body)) is not None:
             return made, True

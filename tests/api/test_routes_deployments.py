@@ -163,6 +163,41 @@ async def test_a_change_keeps_what_is_left_out_and_a_null_clears(api: Any) -> No
     assert changed["concurrency_limit"] is None
 
 
+async def test_a_deployments_limit_is_a_record_of_its_own(api: Any) -> None:
+    """Where clients of old read a number there is none; of two limits none is taken."""
+    made = await api.deployment(concurrency_limit=3)
+    limit = made["global_concurrency_limit"]
+    assert (made["concurrency_limit"], limit["limit"], limit["name"]) == (None, 3, f"deployment:{made['id']}")
+    path = f"/deployments/{made['id']}"
+    assert (await api.patch(path, {"concurrency_limit": 4})).status == 204
+    assert (await read(api, made))["global_concurrency_limit"]["limit"] == 4
+    got = await api.patch(path, {"concurrency_limit": 2, "global_concurrency_limit_id": made["id"]})
+    assert got.status == 422
+    assert "cannot have both a concurrency limit and a global concurrency limit" in got.json["exception_detail"][0]["msg"]
+    assert (await api.patch(path, {"concurrency_limit": 0})).status == 422
+
+
+async def test_schedules_with_slugs_are_changed_one_by_one(any_api: Any) -> None:
+    """What a change does not name stays, as it was; the one that was changed last comes first."""
+    each = [{"schedule": {"interval": n * 60}, "slug": slug} for n, slug in ((1, "a"), (2, "b"))]
+    made = await any_api.deployment(schedules=each)
+    a, b = (next(it["id"] for it in made["schedules"] if it["slug"] == slug) for slug in "ab")
+    path = f"/deployments/{made['id']}"
+    any_api.clock.advance(seconds=1)
+    assert (await any_api.patch(path, {"schedules": [{"slug": "a", "active": False}]})).status == 204
+    shown = (await read(any_api, made))["schedules"]
+    assert [(it["id"], it["schedule"]["interval"], it["active"]) for it in shown] == [(a, 60.0, False), (b, 120.0, True)]
+    swap = [{"slug": "b", "replaces": "a"}, {"slug": "a", "replaces": "b"}]
+    assert (await any_api.patch(path, {"schedules": swap})).status == 204
+    assert {it["slug"]: it["id"] for it in (await read(any_api, made))["schedules"]} == {"a": b, "b": a}
+    assert (await any_api.patch(path, {"schedules": [{"schedule": {"interval": 60}}]})).status == 422
+    whole = {"schedules": [{"slug": "c", "schedule": {"interval": 60}}], "whole_schedules": True}
+    assert (await any_api.patch(path, whole)).status == 204
+    assert [it["slug"] for it in (await read(any_api, made))["schedules"]] == ["c"]
+    assert (await any_api.patch(path, {"schedules": []})).status == 204
+    assert (await read(any_api, made))["schedules"] == []
+
+
 async def test_a_limit_tells_how_many_of_its_slots_are_taken(api: Any) -> None:
     made = await api.deployment(concurrency_limit=3)
     assert made["global_concurrency_limit"]["active_slots"] == 0
@@ -297,21 +332,26 @@ async def test_nested_values_are_taken_or_refused_however_deep(api: Any, depth: 
 
 async def test_a_parameter_schema_that_is_none_is_told_at_once(api: Any) -> None:
     flow = await api.flow()
-    got = await api.post(
-        "/deployments/", {"name": "x", "flow_id": flow["id"], "parameter_openapi_schema": {"type": "nonsense"}}
-    )
+    body = {"name": "x", "flow_id": flow["id"], "parameter_openapi_schema": {"type": "nonsense"}}
+    got = await api.post("/deployments/", body | {"enforce_parameter_schema": True})
     assert got.status == 422
+    assert "'nonsense' is not valid under any of the given schemas" in got.json["exception_detail"][0]["msg"]
     assert got.json["exception_detail"][0]["loc"] == ["body", "parameter_openapi_schema"]
 
 
 async def test_default_parameters_that_their_schema_forbids_are_told_at_once(api: Any) -> None:
     flow = await api.flow()
     body = {"name": "x", "flow_id": flow["id"], "parameters": {"n": "notint"}, "parameter_openapi_schema": SCHEMA}
-    got = await api.post("/deployments/", body)
+    got = await api.post("/deployments/", body | {"enforce_parameter_schema": True})
     assert got.status == 422
     (problem,) = got.json["exception_detail"]
     assert (problem["loc"], problem["input"]) == (["body", "parameters", "n"], "notint")
-    assert (await api.post("/deployments/", body | {"enforce_parameter_schema": False})).status == 201
+    for unjudged in ({}, {"enforce_parameter_schema": False}):
+        made = await api.post("/deployments/", body | unjudged)
+        assert made.status in (200, 201)
+    path = f"/deployments/{made.json['id']}"
+    assert (await api.patch(path, {"enforce_parameter_schema": True})).status == 409
+    assert (await api.patch(path, {"enforce_parameter_schema": True, "parameters": {}})).status == 204
 
 
 async def test_default_parameters_may_leave_out_what_runs_bring(api: Any) -> None:

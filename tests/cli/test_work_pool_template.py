@@ -9,7 +9,7 @@ from command_line import Run, drawn, lines
 
 from headgate.client.calls import deployments
 from headgate.client.client import Client
-from headgate.schema.deployments import DeploymentScheduleCreate, DeploymentUpdate
+from headgate.schema.deployments import DeploymentPatch, DeploymentScheduleCreate
 from headgate.schema.schedules import Schedule
 
 TEMPLATE: dict[str, Any] = {
@@ -154,7 +154,7 @@ def test_render_of_a_run_has_the_runs_layer_on_top(pool: None, run: Run) -> None
 def test_what_a_schedule_sets_is_told_apart_from_what_a_run_sets(pool: None, api: Client, run: Run) -> None:
     found = api.send(deployments.get_by_name("disk", "disk"))
     schedule = DeploymentScheduleCreate(schedule=Schedule(cron="0 9 * * *"), job_variables={"size": 7})
-    api.send(deployments.update(found.id, DeploymentUpdate(schedules=[schedule])))
+    api.send(deployments.update(found.id, DeploymentPatch(schedules=[schedule])))
     [first, *_] = run("flow-run", "ls", "--state", "Scheduled", "-o", "json").json
     shown = run("work-pool", "template", "render", "--flow-run", first["id"], "-o", "json").json
     assert shown["origins"]["/args/0"] == ["hard-coded", "schedule"]
@@ -249,7 +249,7 @@ def test_diff_names_the_schedule_that_would_break_and_what_is_broken_already(poo
     """An update is taken, with a warning; what broke by it is told from then on, whatever is compared."""
     found = api.send(deployments.get_by_name("disk", "disk"))
     schedule = DeploymentScheduleCreate(schedule=Schedule(cron="0 9 * * *"), job_variables={"size": 7}, slug="daily")
-    api.send(deployments.update(found.id, DeploymentUpdate(schedules=[schedule])))
+    api.send(deployments.update(found.id, DeploymentPatch(schedules=[schedule])))
     narrow = write(without(size={"type": "integer", "maximum": 5}))
     outcome = run("work-pool", "template", "diff", "own", "-f", narrow)
     assert "  disk/disk (schedule 'daily') /size: 7 is greater than the maximum of 5" in lines(outcome.out)

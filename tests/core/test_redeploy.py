@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.core.redeploy import Redeploy, match_schedules
-from headgate.schema.deployments import DeploymentSchedule, DeploymentScheduleCreate
+from headgate.core.redeploy import Redeploy, complete, match_schedules
+from headgate.errors import Unprocessable
+from headgate.schema.deployments import DeploymentSchedule, DeploymentScheduleChange, DeploymentScheduleCreate
 from headgate.schema.schedules import Schedule
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -123,3 +125,50 @@ def test_every_schedule_has_exactly_one_fate(
     assert sorted(new) == sorted(id(want) for want in wants)
     for schedule, want in redeploy.kept:
         assert want.slug is None or schedule.slug in (None, want.slug, want.replaces)
+
+
+def change(slug: str | None, schedule: Schedule | None = None, *, replaces: str | None = None) -> DeploymentScheduleChange:
+    given = {"schedule": schedule} if schedule else {}
+    return DeploymentScheduleChange(slug=slug, replaces=replaces, **given)
+
+
+SLUGGED = [present(1, HOURLY, slug="a", p=1), present(2, DAILY, slug="b")]
+
+
+def test_changes_by_slug_leave_what_they_do_not_name() -> None:
+    a, b, c = complete(SLUGGED, [change("a", MINUTE), change("c", HOURLY)], whole=False)
+    assert [(it.slug, it.schedule, it.parameters) for it in (a, b, c)] == [
+        ("a", MINUTE, {"p": 1}),
+        ("b", DAILY, {}),
+        ("c", HOURLY, {}),
+    ]
+    assert found(match_schedules(SLUGGED, [a, b, c])) == [1, 2]
+
+
+def test_slugs_are_renamed_in_a_chain() -> None:
+    whole = complete(SLUGGED, [change("b", replaces="a"), change("c", replaces="b")], whole=False)
+    assert {schedule.id.int: want.slug for schedule, want in match_schedules(SLUGGED, whole).kept} == {1: "b", 2: "c"}
+
+
+@pytest.mark.parametrize(("changes", "whole"), [([], False), ([change("z", MINUTE)], True)])
+def test_a_list_is_whole_when_it_is_empty_or_says_so(changes: list[DeploymentScheduleChange], whole: bool) -> None:
+    assert [it.slug for it in complete(SLUGGED, changes, whole=whole)] == [it.slug for it in changes]
+
+
+def test_without_slugs_a_list_is_whole() -> None:
+    assert [it.schedule for it in complete([present(1, HOURLY)], [change("x", MINUTE)], whole=False)] == [MINUTE]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([change(None, MINUTE)], "provide a slug for each schedule"),
+        ([change("c")], "without a schedule configuration"),
+        ([change("c", replaces="none")], "without a schedule configuration"),
+        ([change("c", replaces="a"), change("d", replaces="a")], "targeting the same slug: a"),
+        ([change("b", MINUTE, replaces="a"), change("b")], "Cannot rename schedule from 'a' to 'b'"),
+    ],
+)
+def test_changes_that_leave_it_open_what_is_meant(changes: list[DeploymentScheduleChange], said: str) -> None:
+    with pytest.raises(Unprocessable, match=said):
+        complete(SLUGGED, changes, whole=False)

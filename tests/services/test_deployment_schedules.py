@@ -23,7 +23,7 @@ async def it(world: World) -> Deployment:
 
 async def changed(world: World, it: Deployment, **fields: Any) -> Any:
     await schedules.update(world.scope, it.id, it.schedules[0].id, DeploymentScheduleUpdate(**fields))
-    return (await schedules.of_deployment(world.scope, it.id))[0]
+    return next(each for each in await schedules.of_deployment(world.scope, it.id) if each.id == it.schedules[0].id)
 
 
 async def test_added_schedules_make_their_runs_at_once(world: World, it: Deployment) -> None:
@@ -37,7 +37,7 @@ async def test_added_schedules_make_their_runs_at_once(world: World, it: Deploym
     assert (made[0].schedule.timezone, made[0].schedule.anchor_date) == ("UTC", world.now)
     assert made[1].schedule.day_or is True
     found = await schedules.of_deployment(world.scope, it.id)
-    assert [each.id for each in found] == [it.schedules[0].id, *(each.id for each in made)]
+    assert [each.id for each in found] == [made[1].id, made[0].id, it.schedules[0].id]  # the latest first
     makers = [run.created_by.id for run in await world.runs_of(it) if run.created_by]
     assert [makers.count(each.id) for each in made] == [3, 3]
 

@@ -57,8 +57,9 @@ async def test_what_is_deployed_is_there(world: World) -> None:
     """With its queue, which is made, and the label of its flow."""
     it = await world.deploy(**FULL)
     for name, value in FULL.items():
-        if name != "labels":
+        if name not in ("labels", "concurrency_limit"):
             assert getattr(it, name) == value, name
+    assert (it.limit, it.concurrency_limit) == (FULL["concurrency_limit"], None)
     assert it.labels == {"team": "x", "prefect.flow.id": str(it.flow_id)}
     assert (it.work_pool_name, it.status, it.paused) == ("local", "NOT_READY", False)
     assert await deployments.get(world.scope, it.id) == it
@@ -330,7 +331,7 @@ async def test_schedules_keep_their_ids_and_switches(world: World) -> None:
     """A deploy finds a schedule again by its timing; one that was paused stays so unless the deploy says otherwise."""
     hourly, daily = cron("0 * * * *"), every(86_400.0, world.now)
     it = await world.deploy(schedules=[DeploymentScheduleCreate(schedule=each) for each in (hourly, daily)])
-    first, second = it.schedules
+    second, first = it.schedules
     await deployment_schedules.update(world.scope, it.id, first.id, DeploymentScheduleUpdate(active=False))
     wanted = [DeploymentScheduleCreate(schedule=each) for each in (daily, hourly, cron("5 5 * * *"))]
     again = await world.deploy(schedules=wanted)
@@ -392,8 +393,8 @@ async def test_a_slug_is_taken_once(world: World) -> None:
     with pytest.raises(Conflict, match="'t'"):
         await deployment_schedules.create(world.scope, it.id, [DeploymentScheduleCreate(schedule=hourly, slug="t")])
     with pytest.raises(Conflict, match="slug"):
-        await deployment_schedules.update(world.scope, it.id, it.schedules[0].id, DeploymentScheduleUpdate(slug="t"))
-    await deployment_schedules.update(world.scope, it.id, it.schedules[0].id, DeploymentScheduleUpdate(slug="s"))
+        await deployment_schedules.update(world.scope, it.id, it.schedules[1].id, DeploymentScheduleUpdate(slug="t"))
+    await deployment_schedules.update(world.scope, it.id, it.schedules[1].id, DeploymentScheduleUpdate(slug="s"))
 
 
 async def test_a_schedule_of_another_deployment_is_not_found(world: World, some_id: Any) -> None:

@@ -189,7 +189,7 @@ def _write(client: Client, plan: Plan, *, quiet: bool) -> Deployment:
         print(f"{'Updated' if before else 'Created'} deployment {plan.full_name!r}{' (paused)' * paused}")
         print(f"    id - {written.id}")
         print(f"    work pool - {plan.pool.name}, queue {written.work_queue_name or 'default'}")
-        for each in written.schedules:
+        for each in reversed(written.schedules):
             print(f"    schedule - {schedules.describe(each.schedule)}{'' if each.active else ' (paused)'}")
     return written
 

@@ -31,7 +31,7 @@ from headgate.client.client import Client
 from headgate.core import schedules, templates
 from headgate.core.placeholders import list_placeholders, to_pointer
 from headgate.core.serving import server_of, start_command
-from headgate.schema.deployments import Deployment, DeploymentUpdate
+from headgate.schema.deployments import Deployment, DeploymentPatch
 from headgate.schema.filters import DeploymentQuery, DeploymentSort, FlowFilter, NameFilter
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
@@ -154,7 +154,7 @@ def set_pool(deployment: DeploymentName, /, *, pool: NewPool, queue: NewQueue = 
     with session.client() as client:
         found = find_deployment(client, deployment)
         type = find_pool(client, pool).type
-        client.send(deployments.update(found.id, DeploymentUpdate(work_pool_name=pool, work_queue_name=queue or UNSET)))
+        client.send(deployments.update(found.id, DeploymentPatch(work_pool_name=pool, work_queue_name=queue or UNSET)))
         changed = client.send(deployments.get(found.id))
     print(f"Deployment {deployment!r} runs in work pool {changed.work_pool_name!r}, queue {changed.work_queue_name!r}")
     print(f"\nTo execute its runs, start {server_of(type)}:\n    {start_command(repr(pool), type)}")
@@ -213,7 +213,7 @@ for command in (
 
 def _row(deployment: Deployment, flow: str, now: datetime, *, verbose: bool) -> tuple[str, ...]:
     mark = " **" if deployment.paused else ""
-    timing = "; ".join(schedules.describe(item.schedule) for item in deployment.schedules if item.active)
+    timing = "; ".join(schedules.describe(item.schedule) for item in reversed(deployment.schedules) if item.active)
     row = (f"{flow}/{deployment.name}{mark}", str(deployment.id), deployment.work_pool_name or "", timing)
     if not verbose:
         return row

@@ -1,6 +1,7 @@
 """`headgate deployment schedule`: when a deployment's runs are made by themselves."""
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -55,6 +56,7 @@ def ls(deployment: DeploymentName, /, *, verbose: Verbose = False, output: Outpu
     """
     with session.client() as client:
         found = find_deployment(client, deployment)
+    found.schedules.sort(key=attrgetter("id"))
     if output == "json":
         print_json(found.schedules)
     else:
@@ -193,7 +195,7 @@ _MOST_TIMES = 1000
 
 def _find(deployment: Deployment, text: str | None) -> DeploymentSchedule:
     """The schedule that an id or a slug names, or without one the only schedule."""
-    known = deployment.schedules
+    known = sorted(deployment.schedules, key=attrgetter("id"))
     listed = "; ".join(f"{item.id} ({schedules.describe(item.schedule)})" for item in known) or "none"
     match [item for item in known if text is None or text in (str(item.id), item.slug)]:
         case [item]:

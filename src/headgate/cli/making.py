@@ -26,7 +26,7 @@ from headgate.errors import HeadgateError, NotFound
 from headgate.schema.block_documents import BlockDocumentCreate, BlockDocumentUpdate
 from headgate.schema.block_schemas import BlockSchema, BlockSchemaCreate
 from headgate.schema.concurrency_limits import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
-from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentUpdate
+from headgate.schema.deployments import Deployment, DeploymentCreate, DeploymentPatch
 from headgate.schema.flows import FlowCreate
 from headgate.schema.manifests import (
     BlockSchemaSpec,
@@ -160,7 +160,8 @@ class Maker:
             changed = {each.field for each in change.fields}
             if "work_pool_name" in changed:
                 changed.add("work_queue_name")
-            body = DeploymentUpdate(**{name: value for name, value in given.items() if name in changed})
+            fields = {name: value for name, value in given.items() if name in changed}
+            body = DeploymentPatch(**fields, whole_schedules="schedules" in changed)
             self._client.send(deployments.update(change.record.id, body))
             return
         flow = self._client.send(flows.create(FlowCreate(name=spec.flow_name)))

@@ -223,7 +223,6 @@ _DEPLOYMENT_FIELDS = (
     "version",
     "description",
     "paused",
-    "concurrency_limit",
     "concurrency_options",
     "concurrency_key",
     "infra_retries",
@@ -246,6 +245,8 @@ _DEPLOYMENT_FIELDS = (
 def _deployment_differences(now: Deployment, spec: DeploymentSpec) -> Iterator[FieldChange]:
     wanted = spec.wanted
     yield from _differences(now, wanted, _DEPLOYMENT_FIELDS)
+    if wanted.concurrency_limit is not UNSET and wanted.concurrency_limit != now.limit:
+        yield FieldChange("concurrency_limit", now.limit, wanted.concurrency_limit)
     if wanted.labels is not UNSET and not wanted.labels.items() <= now.labels.items():  # labels are only ever added
         yield FieldChange("labels", now.labels, now.labels | wanted.labels)
     if wanted.schedules is not UNSET and _reschedules(now.schedules, wanted.schedules):
@@ -332,6 +333,7 @@ def _wanted(now: Deployment) -> DeploymentUpdate:
     ]
     return DeploymentUpdate(
         **{name: getattr(now, name) for name in _DEPLOYMENT_FIELDS},
+        concurrency_limit=now.limit,
         labels={name: value for name, value in now.labels.items() if not name.startswith(_OF_THE_SERVER)},
         schedules=schedules,
     )

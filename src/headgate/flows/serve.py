@@ -21,7 +21,7 @@ from headgate.flows.deploy import register
 from headgate.flows.flow import Flow
 from headgate.flows.plans import DeploymentOptions, DeploymentPlan, plan
 from headgate.flows.processes import ENGINE_ARGV, LaunchError, Process, explain_exit, launch
-from headgate.schema.deployments import DeploymentUpdate, GetScheduledRuns
+from headgate.schema.deployments import DeploymentPatch, GetScheduledRuns
 from headgate.schema.filters import FlowRunFilter, FlowRunQuery, IdFilter, StateFilter, StateTypeFilter
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.states import (
@@ -205,7 +205,7 @@ class _Serving:
         if self._pause:
             for id in self._directories:
                 try:
-                    await self._client.send(deployments.update(id, DeploymentUpdate(paused=True)))
+                    await self._client.send(deployments.update(id, DeploymentPatch(paused=True)))
                 except HeadgateError as error:
                     sys.stderr.write(f"A deployment could not be paused: {error}\n")
         if self._children:

@@ -139,10 +139,28 @@ class DeploymentScheduleUpdate(PauseNote, kw_only=True):
     slug: str | None | UnsetType = UNSET
 
 
+class DeploymentScheduleChange(Struct, kw_only=True):
+    """One schedule in a change of a deployment; what is left out of one that is there already stays.
+
+    `replaces` is the slug of the schedule that is meant, where it is to get another.
+    """
+
+    schedule: Schedule | UnsetType = UNSET
+    active: bool | None = None
+    max_scheduled_runs: PositiveCount | None | UnsetType = UNSET
+    parameters: dict[str, Any] | UnsetType = UNSET
+    job_variables: dict[str, Any] | UnsetType = UNSET
+    slug: str | None = None
+    misfire: Misfire | None | UnsetType = UNSET
+    replaces: str | None = None
+
+
 class Deployment(Struct, kw_only=True):
     """A flow plus where its code is and how it is run.
 
-    `schedule` and `is_schedule_active` are what clients of old read: the last schedule, and that it is not paused.
+    `global_concurrency_limit` holds its limit; `concurrency_limit`, where clients of old read it, is null. `schedules` begin
+    with the one that was changed last. `schedule` and `is_schedule_active` are what clients of old read: that one, and that
+    the deployment is not paused.
 
     Exactly one of `entrypoint` (`path.py:function` or `package.module:function`) and `command` names the code;
     deployments made by other tools may carry neither.
@@ -186,6 +204,11 @@ class Deployment(Struct, kw_only=True):
     enforce_parameter_schema: bool = True
     pause: Pause | None = None
 
+    @property
+    def limit(self) -> int | None:
+        """How many of its runs may be in progress at once."""
+        return self.global_concurrency_limit.limit if self.global_concurrency_limit else None
+
 
 class DeploymentCreate(PauseNote, kw_only=True):
     """Body that creates a deployment, or replaces the one of the same flow and name.
@@ -200,7 +223,7 @@ class DeploymentCreate(PauseNote, kw_only=True):
     description: str | None = None
     paused: bool | None = None
     schedules: list[DeploymentScheduleCreate] | None = None
-    concurrency_limit: Limit | None = None
+    concurrency_limit: PositiveCount | None = None
     concurrency_options: ConcurrencyOptions | None = None
     concurrency_key: ConcurrencyKey | None = None
     infra_retries: InfraRetries | None = None
@@ -234,7 +257,7 @@ class DeploymentUpdate(PauseNote, kw_only=True):
     description: str | None | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
     schedules: list[DeploymentScheduleCreate] | UnsetType = UNSET
-    concurrency_limit: Limit | None | UnsetType = UNSET
+    concurrency_limit: PositiveCount | None | UnsetType = UNSET
     concurrency_options: ConcurrencyOptions | None | UnsetType = UNSET
     concurrency_key: ConcurrencyKey | None | UnsetType = UNSET
     infra_retries: InfraRetries | None | UnsetType = UNSET
@@ -256,6 +279,17 @@ class DeploymentUpdate(PauseNote, kw_only=True):
     schedule: Schedule | None | UnsetType = UNSET
     is_schedule_active: bool | None | UnsetType = UNSET
     global_concurrency_limit_id: UUID | None | UnsetType = UNSET
+
+
+class DeploymentPatch(DeploymentUpdate, kw_only=True):
+    """The same as it comes from a client, which may change some schedules and leave the others.
+
+    Where all schedules have slugs, those that are there and those that are given, `schedules` are the ones to be changed or
+    added. Otherwise, and with `whole_schedules`, they are the whole new list, as an empty one always is.
+    """
+
+    schedules: list[DeploymentScheduleChange] | UnsetType = UNSET  # type: ignore[assignment]  # each is made whole
+    whole_schedules: bool = False
 
 
 class DeploymentPage(Struct, kw_only=True):

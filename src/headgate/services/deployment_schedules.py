@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from headgate.core import schedules as rules
 from headgate.core.pauses import pause_after
@@ -89,24 +89,13 @@ async def replace(scope: Scope, tx: Tx, deployment: Deployment, wanted: Sequence
     redeploy = match_schedules(deployment.schedules, wanted)
     changed = set()
     for schedule, want in redeploy.kept:
-        before = (
-            schedule.schedule,
-            schedule.active,
-            schedule.parameters,
-            schedule.job_variables,
-            schedule.max_scheduled_runs,
-        )
+        before = structs.replace(schedule)
         _bring_to(schedule, want, scope)
-        after = (
-            schedule.schedule,
-            schedule.active,
-            schedule.parameters,
-            schedule.job_variables,
-            schedule.max_scheduled_runs,
-        )
-        if before != after:
+        if _runs_ahead(before) != _runs_ahead(schedule):
             changed.add(schedule.id)
-        await rows.update(tx, schedule)
+        if before != schedule:
+            schedule.updated = scope.now
+            await rows.update(tx, schedule)
     await insert(scope, tx, deployment.id, redeploy.added)
     for schedule in redeploy.dropped:
         changed.add(schedule.id)
@@ -123,7 +112,12 @@ def _bring_to(schedule: DeploymentSchedule, want: DeploymentScheduleCreate, scop
     schedule.parameters, schedule.job_variables = want.parameters, want.job_variables
     schedule.slug = want.slug or schedule.slug
     schedule.misfire = want.misfire
-    schedule.updated = scope.now
+
+
+def _runs_ahead(schedule: DeploymentSchedule) -> tuple[object, ...]:
+    """What decides which runs are made ahead, and what they take from their schedule."""
+    made = (schedule.parameters, schedule.job_variables, schedule.max_scheduled_runs)
+    return schedule.schedule, schedule.active, *made
 
 
 async def of_deployment(scope: Scope, deployment_id: UUID) -> list[DeploymentSchedule]:

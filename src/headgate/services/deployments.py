@@ -11,6 +11,7 @@ from headgate.core import templates
 from headgate.core.concurrency_keys import check_expression
 from headgate.core.parameters import check_parameters
 from headgate.core.pauses import pause_after
+from headgate.core.redeploy import complete
 from headgate.core.selections import constrains
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
@@ -20,12 +21,13 @@ from headgate.schema.deployments import (
     Deployment,
     DeploymentCreate,
     DeploymentPage,
+    DeploymentPatch,
     DeploymentScheduleCreate,
     DeploymentUpdate,
     GetScheduledRuns,
     ScheduleRuns,
 )
-from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
+from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery, Page
 from headgate.schema.flow_runs import FlowRun
 from headgate.schema.pauses import PauseNote
 from headgate.schema.schedules import Schedule
@@ -40,11 +42,11 @@ from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
 from headgate.store import work_queues as queue_rows
 from headgate.store.database import Tx
+from headgate.store.paging import size_of
 
 _PLAIN = (
     "version",
     "description",
-    "concurrency_limit",
     "concurrency_options",
     "concurrency_key",
     "infra_retries",
@@ -86,6 +88,7 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
 
 
 Body = TypeVar("Body", DeploymentCreate, DeploymentUpdate)
+_TWO_LIMITS = "A deployment cannot have both a concurrency limit and a global concurrency limit."
 
 
 def _of_today(body: Body) -> Body:
@@ -101,6 +104,8 @@ def _of_today(body: Body) -> Body:
 
 def _check(body: DeploymentCreate | DeploymentUpdate) -> None:
     if isinstance(body.global_concurrency_limit_id, UUID):
+        if isinstance(body.concurrency_limit, int):
+            raise Invalid(f"Value error, {_TWO_LIMITS}", value=str(body.global_concurrency_limit_id))
         raise Invalid(
             "A deployment's limit is its own, not one that it shares: give its `concurrency_limit` instead.",
             field="global_concurrency_limit_id",
@@ -123,7 +128,8 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
     deployment = Deployment(id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id)
     flow = await flow_rows.get(tx, body.flow_id)
     deployment.labels = {**(flow.labels if flow else {}), "prefect.flow.id": str(body.flow_id)}
-    await _apply(scope, tx, deployment, _as_update(body))
+    # Clients that leave it out have their runs judged, not their defaults.
+    await _apply(scope, tx, deployment, _as_update(body), enforce=body.enforce_parameter_schema is True)
     if not await rows.insert(tx, deployment):
         return None
     await deployment_schedules.check_job_variables(scope, tx, deployment, body.schedules or [])
@@ -132,14 +138,27 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
     return await _get(scope, tx, deployment.id)
 
 
-async def update(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
-    """Change a deployment; its waiting runs follow it to another queue, its schedules keep their ids."""
-    body = _of_today(body)
-    _check(body)
+async def patch(scope: Scope, id: UUID, body: DeploymentPatch) -> None:
+    """Change a deployment as a client asks for it: of its schedules perhaps only those that it names."""
+    given = {name: getattr(body, name) for name in DeploymentUpdate.__struct_fields__ if name != "schedules"}
+    await update(scope, id, DeploymentUpdate(**given), patch=body)
+
+
+async def update(scope: Scope, id: UUID, body: DeploymentUpdate, *, patch: DeploymentPatch | None = None) -> None:
+    """Change a deployment; its waiting runs follow it to another queue, its schedules keep their ids.
+
+    Its schedules become those of `body`, or what the ones of `patch` come to with those that are there.
+    """
 
     async def unit(tx: Tx) -> UUID | None:
+        change = body
+        if patch is not None and patch.schedules is not UNSET:
+            present = (await _get(scope, tx, id)).schedules
+            change = replace(body, schedules=complete(present, patch.schedules, whole=patch.whole_schedules))
+        change = _of_today(change)
+        _check(change)
         try:
-            await _change(scope, tx, id, body)
+            await _change(scope, tx, id, change)
         except Invalid as error:
             raise _as_update_refused(error) from None
         return (await _get(scope, tx, id)).work_pool_id
@@ -186,7 +205,10 @@ def _source(deployment: Deployment) -> tuple[Any, ...]:
     return deployment.parameters, deployment.tags, deployment.version
 
 
-async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
+async def _apply(
+    scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate, *, enforce: bool | None = None
+) -> None:
+    """Write the change into the record; `enforce` says whether its schema is obeyed, where the record does not."""
     for name in _PLAIN:
         if (value := getattr(body, name)) is not UNSET:
             setattr(deployment, name, value)
@@ -198,12 +220,14 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
     was_paused = deployment.paused
     if body.paused is not UNSET:
         deployment.paused = body.paused
+    if body.concurrency_limit is not UNSET:
+        deployment.global_concurrency_limit = rows.limit(deployment, body.concurrency_limit)
     deployment.pause = pause_after(deployment.pause, body, was_paused=was_paused, is_paused=deployment.paused, now=scope.now)
     if body.labels is not UNSET:
         deployment.labels = deployment.labels | body.labels
-    if body.parameters is not UNSET or body.parameter_openapi_schema is not UNSET:
-        deployment.parameters = await hydrated(tx, deployment.parameters, of="deployment")
-        _check_parameters(deployment)
+    await _apply_parameters(
+        tx, deployment, body, enforce=deployment.enforce_parameter_schema if enforce is None else enforce
+    )
     if deployment.concurrency_key is not None and _concerns_key(body):
         expression = deployment.concurrency_key.expression
         check_expression(expression, deployment.parameter_openapi_schema, deployment.parameters)
@@ -211,6 +235,15 @@ async def _apply(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentU
     if variables is not UNSET:
         deployment.job_variables = variables or {}
     await _choose_queue(scope, tx, deployment, body)
+
+
+async def _apply_parameters(tx: Tx, deployment: Deployment, body: DeploymentUpdate, *, enforce: bool) -> None:
+    """Resolve what parameters refer to; `Invalid` for those that their schema forbids, but for what runs may still bring."""
+    changes = (body.parameters, body.parameter_openapi_schema)
+    if any(value is not UNSET for value in changes):
+        deployment.parameters = await hydrated(tx, deployment.parameters, of="deployment")
+    if enforce and any(value is not UNSET for value in (*changes, body.enforce_parameter_schema)):
+        check_parameters(deployment.parameter_openapi_schema, deployment.parameters, partial=True)
 
 
 async def _check_documents(tx: Tx, body: DeploymentUpdate) -> None:
@@ -226,12 +259,6 @@ async def _check_documents(tx: Tx, body: DeploymentUpdate) -> None:
 def _concerns_key(body: DeploymentUpdate) -> bool:
     given = (body.concurrency_key, body.parameters, body.parameter_openapi_schema)
     return any(value is not UNSET for value in given)
-
-
-def _check_parameters(deployment: Deployment) -> None:
-    """`Invalid` for defaults that their schema forbids; runs may still bring what is missing."""
-    if deployment.enforce_parameter_schema:
-        check_parameters(deployment.parameter_openapi_schema, deployment.parameters, partial=True)
 
 
 async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
@@ -341,6 +368,7 @@ async def delete(scope: Scope, id: UUID) -> None:
 
 async def get_scheduled(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
     """Due runs of deployments that their author's process serves itself; by the way, note that it polls."""
+    size_of(Page(limit=body.limit))
     if not body.deployment_ids:
         return []
     ids, now = body.deployment_ids, scope.now

@@ -156,7 +156,7 @@ async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[U
     """Insert runs that begin in a slot, one after the other; those for which there is none begin by waiting for it."""
     if not new:
         return set()
-    limited = {id for id, it in deployments.items() if it.concurrency_limit is not None or it.concurrency_key is not None}
+    limited = {id for id, it in deployments.items() if it.limit is not None or it.concurrency_key is not None}
     places = [(each.run.work_pool_id, each.run.deployment_id) for each in new]
     pools = await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
     ledger = await ledger_of(tx, [_place(each) for each in new], pools)
@@ -252,7 +252,8 @@ async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> 
     if pool_name is None:
         if creation.flow_id is None:
             raise BadRequest(
-                f"Cannot create flow run in work queue {name!r}: deployment {creation.deployment_id} has no work pool. "
+                f"Cannot create flow run in work queue {name!r}: "
+                f"deployment {creation.deployment_id} is not associated with a work pool. "
                 "Leave work_queue_name out, or give the deployment a pool."
             )
         return

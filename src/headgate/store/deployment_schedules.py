@@ -56,10 +56,11 @@ async def get(tx: Tx, id: UUID) -> DeploymentSchedule | None:
 
 
 async def of_deployments(tx: Tx, ids: list[UUID]) -> dict[UUID, list[DeploymentSchedule]]:
-    """Schedules by deployment, the oldest first."""
+    """Schedules by deployment, the one that was changed last first."""
     if not ids:
         return {}
-    rows = await tx.fetch(f"{_SELECT} WHERE s.deployment_id IN :ids::uuid[] ORDER BY s.id", {"ids": ids})
+    where = "s.deployment_id IN :ids::uuid[] ORDER BY s.updated DESC, s.id DESC"
+    rows = await tx.fetch(f"{_SELECT} WHERE {where}", {"ids": ids})
     found: dict[UUID, list[DeploymentSchedule]] = {}
     for row in rows:
         found.setdefault(row["deployment_id"], []).append(_schedule(row))

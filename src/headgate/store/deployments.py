@@ -50,6 +50,7 @@ _DERIVED = {
 def _deployment(row: Row, now: datetime) -> Deployment:
     values = dict(row)
     queue_polled, active_slots = values.pop("queue_polled"), values.pop("active_slots")
+    slots = values.pop("concurrency_limit")
     if values["concurrency_options"] is not None:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
     if values["infra_retries"] is not None:
@@ -62,19 +63,20 @@ def _deployment(row: Row, now: datetime) -> Deployment:
     deployment = Deployment(**values)
     polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
     deployment.status = polled_status(polled, is_paused=False, now=now)
-    if deployment.concurrency_limit is not None:
-        deployment.global_concurrency_limit = _limit(deployment, active_slots)
+    deployment.global_concurrency_limit = limit(deployment, slots, active_slots=active_slots)
     return deployment
 
 
-def _limit(deployment: Deployment, active_slots: int) -> GlobalConcurrencyLimit:
-    """The deployment's limit as a record of its own, which it is for 3.x clients."""
+def limit(deployment: Deployment, slots: int | None, *, active_slots: int = 0) -> GlobalConcurrencyLimit | None:
+    """The deployment's limit of so many slots as a record of its own, which it is for 3.x clients."""
+    if slots is None:
+        return None
     return GlobalConcurrencyLimit(
         id=deployment.id,
         created=deployment.created,
         updated=deployment.updated,
         name=f"deployment:{deployment.id}",
-        limit=deployment.concurrency_limit or 0,
+        limit=slots,
         active_slots=active_slots,
     )
 
@@ -84,7 +86,7 @@ async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deploy
     schedules = await deployment_schedules.of_deployments(tx, [deployment.id for deployment in found])
     for deployment in found:
         deployment.schedules = schedules.get(deployment.id, [])
-        deployment.schedule = deployment.schedules[-1].schedule if deployment.schedules else None
+        deployment.schedule = deployment.schedules[0].schedule if deployment.schedules else None
         deployment.is_schedule_active = not deployment.paused
     return found
 
@@ -169,7 +171,8 @@ def _values(deployment: Deployment) -> dict[str, Any]:
     key = deployment.concurrency_key
     collides = key is not None and key.collision_strategy is not KeyStrategy.ENQUEUE
     return values | {
-        "cancels_new": cancels_new and deployment.concurrency_limit is not None,
+        "concurrency_limit": deployment.limit,
+        "cancels_new": cancels_new and deployment.limit is not None,
         "key_limit": key.limit if key else None,
         "key_strategy": key.collision_strategy if key and collides else None,
     }

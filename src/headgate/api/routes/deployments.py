@@ -9,10 +9,10 @@ from headgate.schema.deployments import (
     Deployment,
     DeploymentCreate,
     DeploymentPage,
+    DeploymentPatch,
     DeploymentSchedule,
     DeploymentScheduleCreate,
     DeploymentScheduleUpdate,
-    DeploymentUpdate,
     GetScheduledRuns,
     ScheduleRuns,
 )
@@ -76,9 +76,9 @@ async def read_deployment(scope: Scope, id: UUID) -> Deployment:
 
 
 @router.patch("/{id}")
-async def update_deployment(scope: Scope, id: UUID, body: DeploymentUpdate) -> None:
+async def update_deployment(scope: Scope, id: UUID, body: DeploymentPatch) -> None:
     """Change a deployment: what is left out stays, an explicit null clears."""
-    await deployments.update(scope, id, body)
+    await deployments.patch(scope, id, body)
 
 
 @router.delete("/{id}")

@@ -9,10 +9,10 @@ from headgate.schema.deployments import (
     Deployment,
     DeploymentCreate,
     DeploymentPage,
+    DeploymentPatch,
     DeploymentSchedule,
     DeploymentScheduleCreate,
     DeploymentScheduleUpdate,
-    DeploymentUpdate,
     GetScheduledRuns,
     ScheduleRuns,
 )
@@ -48,7 +48,7 @@ def count(body: DeploymentQuery | None = None) -> Call[int]:
     return Call("POST", "/deployments/count", body=body or DeploymentQuery(), returns=int)
 
 
-def update(id: UUID, body: DeploymentUpdate) -> Call[None]:
+def update(id: UUID, body: DeploymentPatch) -> Call[None]:
     """Change a deployment."""
     return Call("PATCH", "/deployments/{id}", at={"id": id}, body=body)
 

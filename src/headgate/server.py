@@ -123,6 +123,7 @@ def app_of(scope: Scope) -> ASGIApp:
             is_gone=is_gone,
             base_url=lambda: str(connection.base_url),
             header=lambda name: connection.headers.get(name),
+            address=connection.client.host if connection.client else "",
         )
 
     return create_app(

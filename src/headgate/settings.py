@@ -166,8 +166,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_polls_hold_seconds: Annotated[
         float,
         _s(
-            "How long a poll of an existing client's worker is held open while there is no work; 0 answers at once. "
-            "Keep it well below the clients' request timeout, which is 60 s.",
+            "How long a poll of an existing client's worker, agent or `serve` is held open while there is no work; 0 "
+            "answers at once. Keep it well below the clients' request timeout, which is 60 s.",
             ge=0,
             le=50,
         ),

@@ -16,7 +16,7 @@ from headgate.schema.pauses import Pause
 from headgate.schema.states import CrashReason, SetState, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import LaunchRate
 from headgate.schema.work_queues import WorkQueueUpdate
-from headgate.services import deployments, flow_runs, positions, states, work_pools, work_queues
+from headgate.services import deployments, flow_runs, polls, positions, states, work_pools, work_queues
 from headgate.services.explanations import explain
 
 
@@ -185,7 +185,7 @@ async def test_a_run_of_no_pool_waits_for_the_process_that_serves_its_deployment
     run = await world.run(served)
     found = await told(world, run)
     assert found.summary == "It belongs to no work pool, and no process serves deployment 'etl/nightly'."
-    await deployments.get_scheduled(world.scope, GetScheduledRuns(deployment_ids=[served.id]))
+    await polls.poll_deployments(world.scope, GetScheduledRuns(deployment_ids=[served.id]))
     found = await told(world, run)
     assert (found.gates, found.last_polled) == ([], world.now)
     assert found.summary.startswith("Nothing blocks it: the process that serves its deployment")

@@ -126,12 +126,12 @@ async def test_a_serving_process_is_shown_its_own_runs(world: World) -> None:
     await world.run(mine, due=60)
     await world.run(other)
     asked = GetScheduledRuns(deployment_ids=[mine.id])
-    assert ids(await deployments.get_scheduled(world.scope, asked)) == [early.id, late.id]
+    assert ids(await polls.poll_deployments(world.scope, asked)) == [early.id, late.id]
     asked = GetScheduledRuns(deployment_ids=[mine.id], scheduled_before=world.now - timedelta(seconds=2), limit=5)
-    assert ids(await deployments.get_scheduled(world.scope, asked)) == [early.id]
+    assert ids(await polls.poll_deployments(world.scope, asked)) == [early.id]
     assert (await deployments.get(world.scope, mine.id)).last_polled == world.now
     assert (await deployments.get(world.scope, other.id)).last_polled is None
-    assert await deployments.get_scheduled(world.scope, GetScheduledRuns()) == []
+    assert await polls.poll_deployments(world.scope, GetScheduledRuns()) == []
 
 
 async def test_a_paused_deployment_is_not_served(world: World) -> None:
@@ -141,7 +141,7 @@ async def test_a_paused_deployment_is_not_served(world: World) -> None:
     run = await world.run(other)
     await deployments.pause(world.scope, paused.id, paused=True)
     asked = GetScheduledRuns(deployment_ids=[paused.id, other.id], limit=3)
-    assert ids(await deployments.get_scheduled(world.scope, asked)) == [run.id]
+    assert ids(await polls.poll_deployments(world.scope, asked)) == [run.id]
 
 
 async def test_a_retry_in_place_is_not_served_again(world: World) -> None:
@@ -152,7 +152,7 @@ async def test_a_retry_in_place_is_not_served_again(world: World) -> None:
     for kind in ("RUNNING", "FAILED"):
         await world.propose(run, kind, fence=result.fence)
     assert (await world.get(run)).state_name == "AwaitingRetry"
-    assert await deployments.get_scheduled(world.scope, GetScheduledRuns(deployment_ids=[it.id])) == []
+    assert await polls.poll_deployments(world.scope, GetScheduledRuns(deployment_ids=[it.id])) == []
 
 
 # --- one queue, as agents ask for it

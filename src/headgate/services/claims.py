@@ -233,7 +233,7 @@ async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: froze
         drain=drain,
     )
     next_due = await _next_due(tx, claim, pools) if _nothing(found) else None
-    heard |= {holder, *(pool.id for pool in pools)}
+    heard |= {holder, *(pool.id for pool in pools), *served.queues}
     return Claimed(found, pools, heard, next_due, served.contended, min(served.opening, default=None))
 
 
@@ -259,11 +259,13 @@ def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
 
 @dataclass(slots=True)
 class _Served:
-    """What a look was granted, whether runs were passed over as contended, and when launch rates let more through."""
+    """What a look was granted, and in which queues it looked; whether runs were passed over as contended, and when launch
+    rates let more through."""
 
     grants: list[Grant] = field(default_factory=list)
     contended: bool = False
     opening: list[datetime] = field(default_factory=list)
+    queues: set[UUID] = field(default_factory=set)
 
 
 async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> _Served:
@@ -275,6 +277,7 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
         queues = [queue.lane for queue in polled.queues.values()]
         room, span = claim.body.room - len(served.grants), (EVER, _horizon(claim))
         admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room, now=claim.now)
+        served.queues |= polled.queues.keys()
         served.contended |= admitted.contended
         served.opening += [admitted.opens_at] if admitted.opens_at else []
         await pool_rows.launch(tx, pool, len(admitted.runs), now=claim.now)

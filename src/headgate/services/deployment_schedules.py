@@ -133,7 +133,7 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
     """Add schedules, and make their runs ahead at once."""
     check(body)
 
-    async def unit(tx: Tx) -> tuple[list[DeploymentSchedule], UUID | None]:
+    async def unit(tx: Tx) -> tuple[list[DeploymentSchedule], UUID]:
         deployment = await _locked(scope, tx, deployment_id)
         taken = {schedule.slug for schedule in deployment.schedules if schedule.slug}
         for want in body:
@@ -142,10 +142,10 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
         await check_job_variables(scope, tx, deployment, body, field="")
         made = await insert(scope, tx, deployment_id, body)
         await scheduling.materialise_deployment(scope, tx, deployment)
-        return made, deployment.work_pool_id
+        return made, deployment.work_queue_id or deployment_id
 
-    made, pool_id = await scope.store.write(unit)
-    scope.wakeups.wake([pool_id])
+    made, place = await scope.store.write(unit)
+    scope.wakeups.wake([place])
     return made
 
 
@@ -154,7 +154,7 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
     if body.schedule is not UNSET:
         rules.check(body.schedule)
 
-    async def unit(tx: Tx) -> UUID | None:
+    async def unit(tx: Tx) -> UUID:
         deployment, schedule = await _schedule(scope, tx, deployment_id, id)
         taken = {other.slug for other in deployment.schedules if other.slug and other.id != id}
         if body.slug in taken:
@@ -165,7 +165,7 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
         await rows.update(tx, schedule)
         await scheduling.withdraw(scope, tx, [id])
         await scheduling.materialise_deployment(scope, tx, deployment)
-        return deployment.work_pool_id
+        return deployment.work_queue_id or deployment_id
 
     scope.wakeups.wake([await scope.store.write(unit)])
 

@@ -24,11 +24,9 @@ from headgate.schema.deployments import (
     DeploymentPatch,
     DeploymentScheduleCreate,
     DeploymentUpdate,
-    GetScheduledRuns,
     ScheduleRuns,
 )
-from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery, Page
-from headgate.schema.flow_runs import FlowRun
+from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
 from headgate.schema.pauses import PauseNote
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_queues import WorkQueue
@@ -42,7 +40,6 @@ from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
 from headgate.store import work_queues as queue_rows
 from headgate.store.database import Tx
-from headgate.store.paging import size_of
 
 _PLAIN = (
     "version",
@@ -83,7 +80,7 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
         return await _get(scope, tx, existing.id), False
 
     deployment, is_new = await scope.store.write(unit)
-    scope.wakeups.wake([deployment.work_pool_id])
+    scope.wakeups.wake([deployment.work_pool_id or deployment.id])
     return deployment, is_new
 
 
@@ -150,7 +147,7 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate, *, patch: Deplo
     Its schedules become those of `body`, or what the ones of `patch` come to with those that are there.
     """
 
-    async def unit(tx: Tx) -> UUID | None:
+    async def unit(tx: Tx) -> UUID:
         change = body
         if patch is not None and patch.schedules is not UNSET:
             present = (await _get(scope, tx, id)).schedules
@@ -161,7 +158,7 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate, *, patch: Deplo
             await _change(scope, tx, id, change)
         except Invalid as error:
             raise _as_update_refused(error) from None
-        return (await _get(scope, tx, id)).work_pool_id
+        return (await _get(scope, tx, id)).work_pool_id or id
 
     scope.wakeups.wake([await scope.store.write(unit)])
 
@@ -334,10 +331,10 @@ async def delete_many(scope: Scope, body: BulkDeleteDeployments) -> BulkDeletedD
 async def schedule_runs(scope: Scope, id: UUID, body: ScheduleRuns) -> None:
     """Have its active schedules make runs of a span of time, of which some may be there already."""
 
-    async def unit(tx: Tx) -> UUID | None:
+    async def unit(tx: Tx) -> UUID:
         deployment = await _get(scope, tx, id)
         await scheduling.materialise_span(scope, tx, deployment, body)
-        return deployment.work_pool_id
+        return deployment.work_queue_id or id
 
     scope.wakeups.wake([await scope.store.write(unit)])
 
@@ -364,17 +361,6 @@ async def delete(scope: Scope, id: UUID) -> None:
             raise _missing()
 
     await scope.store.write(unit)
-
-
-async def get_scheduled(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
-    """Due runs of deployments that their author's process serves itself; by the way, note that it polls."""
-    size_of(Page(limit=body.limit))
-    if not body.deployment_ids:
-        return []
-    ids, now = body.deployment_ids, scope.now
-    await scope.store.write(lambda tx: rows.touch(tx, ids, now=now))
-    before = body.scheduled_before or now
-    return await scope.store.read(lambda tx: run_rows.due_of_deployments(tx, ids, before=before, limit=body.limit, now=now))
 
 
 async def _get(scope: Scope, tx: Tx, id: UUID) -> Deployment:

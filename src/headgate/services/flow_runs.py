@@ -95,7 +95,7 @@ async def _submit(scope: Scope, creation: Creation) -> Created:
     if created.contests is not None and await key_collisions.settle(scope, [created.contests]):
         created = replace(created, run=await get(scope, created.run.id))
     if created.is_new:
-        scope.wakeups.wake([created.run.work_pool_id])
+        scope.wakeups.wake([created.run.work_queue_id or created.run.deployment_id])
     return created
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from headgate.clock import Clock
 from headgate.schema.collections import WorkerCollections
 from headgate.services.event_streams import EventStreams
+from headgate.services.habits import Habits
 from headgate.services.log_streams import LogStreams
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings
@@ -34,7 +35,8 @@ class Scope:
     """The database, the time, the settings, the people who wait, and the one who asks.
 
     `is_gone` says whether the caller hung up: a call that waits for work looks before it claims any. `worker_types` imports
-    and describes those that are installed where the server runs. `header` gives a header of the request.
+    and describes those that are installed where the server runs. `header` gives a header of the request, `address` says
+    where it comes from, as far as that is known.
     """
 
     store: Database
@@ -47,8 +49,10 @@ class Scope:
     worker_types: Callable[[], WorkerCollections] = dict
     log_streams: LogStreams = field(default_factory=LogStreams)
     event_streams: EventStreams = field(default_factory=EventStreams)
+    habits: Habits = field(default_factory=Habits)
     base_url: Callable[[], str] = lambda: "http://localhost/"
     header: Callable[[str], str | None] = lambda name: None
+    address: str = ""
 
     @property
     def now(self) -> datetime:

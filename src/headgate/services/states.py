@@ -81,14 +81,14 @@ class Trust:
 
 
 class Answered(Struct, frozen=True):
-    """The answer to a proposal; `entered` is the event when the run changed state, `pool_id` where it belongs.
+    """The answer to a proposal; `entered` is the event when the run changed state, `place` where something may be ready now.
 
-    `others` are further pools in which something may be ready now: where runs of its deployment wait for a slot.
+    `others` are further pools where that may be: in which runs of its deployment wait for a slot.
     """
 
     result: OrchestrationResult
     entered: StateChanged | None = None
-    pool_id: UUID | None = None
+    place: UUID | None = None
     others: frozenset[UUID] = frozenset()
 
 
@@ -109,7 +109,7 @@ async def propose(scope: Scope, proposal: Proposal) -> Answered:
     answered = await scope.store.submit(PROPOSE, proposal)
     if answered.entered is not None:
         scope.telemetry.emit(answered.entered)
-        scope.wakeups.wake([answered.pool_id, *answered.others])
+        scope.wakeups.wake([answered.place, *answered.others])
     return answered
 
 
@@ -336,7 +336,14 @@ def _entered(
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))
     event = StateChanged(run.id, before.type, proposed.type, run.state.name)
-    return Answered(answer(run.state, status, reason, fence=fence if claimed else None), event, run.work_pool_id)
+    return Answered(answer(run.state, status, reason, fence=fence if claimed else None), event, _place_of_change(run))
+
+
+def _place_of_change(run: LockedRun) -> UUID:
+    """Where a change of state may have made something ready: nowhere, when the run goes on; who follows it hears of it."""
+    if run.current.type in (StateType.PENDING, StateType.RUNNING):
+        return run.id
+    return run.work_pool_id or run.deployment_id or run.id
 
 
 def _pausing(

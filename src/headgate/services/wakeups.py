@@ -1,4 +1,8 @@
-"""Waking those who wait for work: one signal per pool, in this process, and passed on to others."""
+"""Waking those who wait for work: signals by name, in this process, and passed on to others.
+
+A pool's id stands for anything that may let its runs start, a queue's for a run that is ready in it, a deployment's for one
+that a process serves, a run's for its states, an agent's for what the agent is to hear.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -27,7 +31,7 @@ class Others(Protocol):
 
 
 class Wakeups:
-    """Waiters by pool, or by agent. A signal wakes all who wait for it now; who looks for work subscribes before looking."""
+    """Waiters by what they wait for. A signal wakes all who wait for it now; who looks subscribes before."""
 
     def __init__(self, others: Others | None = None) -> None:
         self._waiters: dict[UUID, set[asyncio.Event]] = {}

@@ -20,7 +20,7 @@ from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
 from headgate.schema.flow_runs import DeploymentFlowRunCreate, FlowRun
 from headgate.schema.pauses import PauseNote
 from headgate.schema.work_queues import WorkQueue
-from headgate.services import deployment_schedules, deployments, flow_runs
+from headgate.services import deployment_schedules, deployments, flow_runs, polls
 from headgate.services.scope import Scope
 
 router = Router("/deployments", tag="Deployments")
@@ -60,7 +60,7 @@ async def bulk_delete_deployments(scope: Scope, body: BulkDeleteDeployments | No
 @router.post("/get_scheduled_flow_runs")
 async def read_scheduled_flow_runs_of_deployments(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
     """Due runs of deployments that a process serves itself."""
-    return await deployments.get_scheduled(scope, body)
+    return await polls.poll_deployments(scope, body)
 
 
 @router.get("/name/{flow_name}/{deployment_name}")

@@ -25,18 +25,18 @@ async def tick(scope: Scope) -> int:
 async def _schedule(scope: Scope, page: Sequence[ActiveSchedule]) -> int:
     ids, chosen = sorted({schedule.deployment_id for schedule in page}), {schedule.id for schedule in page}
 
-    async def unit(tx: Tx) -> tuple[int, list[UUID | None]]:
+    async def unit(tx: Tx) -> tuple[int, list[UUID]]:
         # Read again, under the lock of those who change them: what was changed meanwhile makes no runs of its old kind.
         await deployment_rows.lock(tx, ids)
         deployments = await deployment_rows.get_many(tx, ids, now=scope.now)
-        made, pools = 0, []
+        made, places = 0, []
         for deployment in sorted(deployments.values(), key=lambda each: each.id):
             active = await rows.active_of_deployment(tx, deployment.id)
             if count := await materialise(scope, tx, deployment, [each for each in active if each.id in chosen]):
                 made += count
-                pools.append(deployment.work_pool_id)
-        return made, pools
+                places.append(deployment.work_queue_id or deployment.id)
+        return made, places
 
-    made, pools = await scope.store.write(unit)
-    scope.wakeups.wake(pools)
+    made, places = await scope.store.write(unit)
+    scope.wakeups.wake(places)
     return made

@@ -84,6 +84,21 @@ async def test_a_proposal_is_answered_as_existing_clients_expect(
     assert got.json["state"] == now["state"]
 
 
+async def test_a_child_that_its_parent_runs_again_begins_and_ends_again(api: Any) -> None:
+    task_run = await api.post("/task_runs/", {"task_key": "child", "dynamic_key": "0", "flow_run_id": None})
+    flow = await api.post("/flows/", {"name": "child"})
+    body = {"flow_id": flow.json["id"], "parent_task_run_id": task_run.json["id"], "state": {"type": "PENDING"}}
+    run = (await api.post("/flow_runs/", body)).json
+    for to in ("RUNNING", "COMPLETED", "RUNNING"):
+        assert (await api.set_state(run, to)).json["status"] == "ACCEPT"
+    again = (await api.get(f"/flow_runs/{run['id']}")).json
+    assert (again["state_type"], again["run_count"], again["end_time"]) == ("RUNNING", 2, None)
+    kept = await api.set_state(run, "COMPLETED", data={"storage_key": "x"})
+    assert kept.json["status"] == "ACCEPT"
+    refused = await api.set_state(run, "RUNNING")
+    assert (refused.json["status"], refused.json["state"]) == ("REJECT", kept.json["state"])
+
+
 async def test_a_replay_gets_the_state_that_the_first_call_made(api: Any) -> None:
     run = await in_state(api, "SCHEDULED")
     details = {"transition_id": str(uuid4())}

@@ -49,7 +49,7 @@ def test_create_says_what_was_made(run: Run) -> None:
             ["--cron", "0 9 1 * 1", "--no-day-or", "--timezone", "Europe/Berlin"],
             {"cron": "0 9 1 * 1", "day_or": False, "timezone": "Europe/Berlin"},
         ),
-        (["--cron", "0 9 1 * 1", "--day-or"], {"cron": "0 9 1 * 1", "day_or": True, "timezone": "UTC"}),
+        (["--cron", "0 9 1 * 1", "--day-or"], {"cron": "0 9 1 * 1", "day_or": True, "timezone": None}),
         (
             ["--interval", "1h30m", "--anchor", "2026-07-01 09:00", "--timezone", "Europe/Berlin"],
             {"interval": 5400.0, "anchor_date": "2026-07-01T07:00:00Z", "timezone": "Europe/Berlin"},

@@ -279,8 +279,9 @@ def test_describe(schedule: Schedule, text: str) -> None:
     assert describe(schedule) == text
 
 
-def test_canonical_writes_out_every_default() -> None:
-    assert canonical(Schedule(cron="@daily"), now=NOW) == Schedule(cron="@daily", day_or=True, timezone="UTC")
+def test_canonical_writes_out_every_default_but_a_crons_zone() -> None:
+    assert canonical(Schedule(cron="@daily"), now=NOW) == Schedule(cron="@daily", day_or=True, timezone=None)
+    assert canonical(Schedule(cron="@daily", timezone=""), now=NOW).timezone is None
     assert canonical(Schedule(cron="@daily", day_or=False), now=NOW).day_or is False
     assert canonical(Schedule(rrule="FREQ=DAILY"), now=NOW) == Schedule(rrule="FREQ=DAILY", timezone="UTC")
     stored = canonical(Schedule(interval=60, timezone="Asia/Tokyo"), now=NOW)

@@ -1,5 +1,6 @@
 """Every pair of states has one answer, and the figures of a run follow from the states that it went through."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 from typing import Any
@@ -30,6 +31,7 @@ from headgate.core.states import (
     estimated_start_delta,
     keeps_lease,
 )
+from headgate.core.suspensions import Pausing
 from headgate.schema.states import StateCreate, StateDetails, StateType
 
 S = StateType
@@ -314,8 +316,23 @@ def test_a_result_is_not_lost_to_another_report_that_the_run_completed(force: bo
     for data in (None, {"type": "unpersisted"}):
         assert not isinstance(answer(done, S.COMPLETED, data=data, force=force), Accept)
     assert isinstance(answer(done, S.COMPLETED, data={"type": "reference"}, force=True), Accept)
-    assert answer(done, S.SCHEDULED) == Reject("Run is already COMPLETED.")
     assert isinstance(answer(done, S.SCHEDULED, force=True), Accept)
+
+
+@pytest.mark.parametrize("to", [S.SCHEDULED, S.PENDING, S.RUNNING, S.FAILED, S.COMPLETED])
+def test_a_run_whose_result_was_kept_is_not_run_again_and_its_proposer_is_told_of_the_result(to: StateType) -> None:
+    """A parent that is tried again takes its child's result so; an abort would end the parent."""
+    for is_child in (False, True):
+        done = current(S.COMPLETED, has_result=True, has_deployment=False, pausing=Pausing(is_child=is_child))
+        assert answer(done, to) == Reject("Run is already COMPLETED.")
+
+
+def test_a_parent_that_is_tried_again_runs_a_child_of_its_own_process_again() -> None:
+    child = current(S.COMPLETED, has_deployment=False, pausing=Pausing(is_child=True))
+    assert isinstance(answer(child, S.RUNNING), Accept)
+    elsewhere = dataclasses.replace(child, has_deployment=True)
+    for run, to in ((child, S.FAILED), (elsewhere, S.RUNNING), (dataclasses.replace(child, type=S.CANCELLED), S.RUNNING)):
+        assert answer(run, to) == Abort(f"Run is already in terminal state {run.type}.")
 
 
 @pytest.mark.parametrize("start", [S.SCHEDULED, S.PENDING, S.PAUSED])

@@ -78,19 +78,20 @@ def describe(schedule: Schedule) -> str:
 
 
 def canonical(schedule: Schedule, *, now: datetime) -> Schedule:
-    """The schedule as it is stored, with every default written out, so that it fires alike whenever it is read.
+    """The schedule as it is stored, with its defaults written out, so that it fires alike whenever it is read.
 
-    An unset zone becomes UTC, an unset `day_or` true, an unset anchor the whole second of `now`.
+    An unset zone becomes UTC, an unset `day_or` true, an unset anchor the whole second of `now`. A cron's zone stays
+    unset, which means UTC as well: clients leave it out of a cron alone, and compare the answer with what they sent.
     """
-    schedule = replace(schedule, timezone=schedule.timezone or "UTC")
+    zone = schedule.timezone or "UTC"
     match schedule:
         case Schedule(cron=str()):
-            return replace(schedule, day_or=schedule.day_or is not False)
+            return replace(schedule, timezone=schedule.timezone or None, day_or=schedule.day_or is not False)
         case Schedule(interval=float() | int()):
             anchor = schedule.anchor_date or now.replace(microsecond=0)
-            return replace(schedule, anchor_date=anchor.astimezone(UTC))
+            return replace(schedule, timezone=zone, anchor_date=anchor.astimezone(UTC))
         case _:
-            return schedule
+            return replace(schedule, timezone=zone)
 
 
 def same_timing(a: Schedule, b: Schedule) -> bool:

@@ -146,6 +146,10 @@ def _refused(run: Current, proposed: StateCreate) -> Decision | None:
     to = proposed.type
     if run.type is S.CANCELLING and to is not S.CANCELLED:
         return Reject("Cannot transition flows that are cancelling to a state other than Cancelled.")
+    if run.type is S.COMPLETED and run.has_result and to is not S.CANCELLING:
+        return Reject("Run is already COMPLETED.")
+    if _starts_over(run, to):
+        return None
     if to not in NEXT[run.type]:
         if run.type in TERMINAL and to is not S.PENDING:
             return Abort(f"Run is already in terminal state {run.type}.")
@@ -159,10 +163,16 @@ def _refused(run: Current, proposed: StateCreate) -> Decision | None:
     return _not_again(run, proposed) or _not_late(run, proposed)
 
 
+def _starts_over(run: Current, to: StateType) -> bool:
+    """Whether a parent that is tried again runs a child in its own process again, because the child's result was not kept.
+
+    Clients of 3.x do so under the child's old run. Nobody else executes it, so that nobody is late.
+    """
+    return run.type is S.COMPLETED and to is S.RUNNING and run.pausing.is_child and not run.has_deployment
+
+
 def _not_again(run: Current, proposed: StateCreate) -> Decision | None:
     """What speaks against a run's going on that is over, or whose process left it."""
-    if run.type is S.COMPLETED and run.has_result:
-        return Reject("Run is already COMPLETED.")
     if run.has_deployment:
         return None
     if run.type in TERMINAL:

@@ -14,7 +14,7 @@ from headgate.schema.deployments import (
     ConcurrencyKey,
     ConcurrencyOptions,
     Deployment,
-    DeploymentUpdate,
+    DeploymentPatch,
     KeyStrategy,
 )
 
@@ -46,7 +46,7 @@ def set_concurrency_limit(
     For example:
         headgate deployment set-concurrency-limit inventory/nightly 3
     """
-    body = DeploymentUpdate(concurrency_limit=limit)
+    body = DeploymentPatch(concurrency_limit=limit)
     if collision_strategy is not None:
         body.concurrency_options = ConcurrencyOptions(collision_strategy=CollisionStrategy(collision_strategy))
     text = f"Set concurrency limit for deployment {deployment!r} to {limit}"
@@ -60,7 +60,7 @@ def clear_concurrency_limit(deployment: DeploymentName, /, *, output: Output = "
     For example:
         headgate deployment clear-concurrency-limit inventory/nightly
     """
-    changed = _update(session, deployment, DeploymentUpdate(concurrency_limit=None, concurrency_options=None))
+    changed = _update(session, deployment, DeploymentPatch(concurrency_limit=None, concurrency_options=None))
     _show(changed, output, f"Cleared concurrency limit for deployment {deployment!r}")
 
 
@@ -90,7 +90,7 @@ def set_concurrency_key(
         key.expression = expression
         key.limit = limit or key.limit
         key.collision_strategy = KeyStrategy(collision_strategy or key.collision_strategy)
-        client.send(deployments.update(found.id, DeploymentUpdate(concurrency_key=key)))
+        client.send(deployments.update(found.id, DeploymentPatch(concurrency_key=key)))
         changed = client.send(deployments.get(found.id))
     text = f"Of deployment {deployment!r}, runs with the same {expression!r} are in progress {key.limit} at a time"
     _show(changed, output, text)
@@ -102,11 +102,11 @@ def clear_concurrency_key(deployment: DeploymentName, /, *, output: Output = "ta
     For example:
         headgate deployment clear-concurrency-key etl/load
     """
-    changed = _update(session, deployment, DeploymentUpdate(concurrency_key=None))
+    changed = _update(session, deployment, DeploymentPatch(concurrency_key=None))
     _show(changed, output, f"Cleared concurrency key of deployment {deployment!r}")
 
 
-def _update(session: Session, deployment: str, body: DeploymentUpdate) -> Deployment:
+def _update(session: Session, deployment: str, body: DeploymentPatch) -> Deployment:
     with session.client() as client:
         id = find_deployment(client, deployment).id
         client.send(deployments.update(id, body))

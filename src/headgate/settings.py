@@ -67,6 +67,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None, _s("`user:password` that every call must carry. Unset: no authentication.")
     ] = None
     server_api_max_body_bytes: Annotated[int, _s("Largest request body.", ge=1)] = 10_000_000
+    server_api_max_parameter_size: Annotated[
+        int, _s("Largest parameters of a flow run or a deployment, in bytes of JSON. 0: any.", ge=0)
+    ] = 524_288
     server_cors_allowed_origins: Annotated[
         str | None,
         _s("Sites whose pages may call the API, with commas between, such as `https://ui.example`; `*`: any. Unset: none."),

@@ -353,6 +353,21 @@ async def test_default_parameters_that_their_schema_forbids_are_told_at_once(api
     assert (await api.patch(path, {"enforce_parameter_schema": True, "parameters": {}})).status == 204
 
 
+async def test_parameters_have_a_largest_size(api: Any) -> None:
+    """Of a deployment and of a run, when it is made and when it is changed; just below it is fine."""
+    made, run = await api.deployment(parameters={"x": "y" * 500_000}), await api.run()
+    path, big = f"/deployments/{made['id']}", {"parameters": {"x": "y" * 600_000}}
+    for got in (
+        await api.post("/deployments/", {"name": "b", "flow_id": made["flow_id"], **big}),
+        await api.patch(path, big),
+        await api.post(f"{path}/create_flow_run", big),
+        await api.post("/flow_runs/", {"flow_id": made["flow_id"], **big}),
+        await api.patch(f"/flow_runs/{run['id']}", big),
+    ):
+        assert got.status == 422
+        assert "over the limit of 524288" in got.json["exception_detail"][0]["msg"]
+
+
 async def test_default_parameters_may_leave_out_what_runs_bring(api: Any) -> None:
     made = await api.deployment(parameter_openapi_schema=SCHEMA | {"required": ["name"]}, parameters={"n": 1})
     path = f"/deployments/{made['id']}"

@@ -111,7 +111,11 @@ async def test_a_run_that_waits_for_an_input_is_resumed_with_one_that_fits(any_a
         got = await any_api.post(at, wrong)
         assert (got.status, got.json["status"], got.json["state"]["type"]) == (200, "REJECT", "PAUSED")
         assert got.json["details"]["reason"].startswith("Reason: Validation failed")
-    got = await any_api.post(at, {"run_input": {"x": 7}})
+    broken = {"run_input": {"x": {"__prefect_kind": "json", "value": "{no"}}}
+    got = await any_api.post(at, broken)
+    assert (got.status, got.json["status"]) == (200, "REJECT")
+    assert got.json["details"]["reason"].startswith("Error hydrating run input: Invalid JSON")
+    got = await any_api.post(at, {"run_input": {"x": {"__prefect_kind": "json", "value": "7"}}})
     assert (got.status, got.json["state"]["type"]) == (201, "RUNNING")
     assert (await any_api.get(f"{inputs}/ask-response")).json == {"x": 7}
 

@@ -1,6 +1,7 @@
 """Many flow runs at once over HTTP; what existing clients send to calls of these names, and read from them."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -60,6 +61,12 @@ async def test_what_says_nothing_is_refused(api: Any, path: str, filters: dict[s
     assert problem["loc"] == ["body", "all"]
     assert "all: true" in problem["msg"]
     assert (await api.post(path, {"all": True, **body})).json["changed"] == 1
+
+
+@pytest.mark.parametrize("body", [[], [{}]])
+async def test_runs_of_a_deployment_that_is_not_there(api: Any, body: list[Any]) -> None:
+    got = await api.post(f"/deployments/{uuid4()}/create_flow_run/bulk", body)
+    assert (got.status, got.json["detail"]) == (404, "Deployment not found")
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,9 @@ def holds(f: Any, value: Any) -> bool | None:
     raise AssertionError(f)
 
 
-def wild(value: str | None, f: NameFilter) -> bool:
-    """As a name, but `%` stands for any text and `_` for any character."""
-    parts = {"%": ".*", "_": "."}
+def wild(value: str | None, f: NameFilter, *, signs: str = "%_") -> bool:
+    """As a name, whose `%` stands for any text, but `_` for any character as well."""
+    parts = {sign: {"%": ".*", "_": "."}[sign] for sign in signs}
     pattern = "".join(parts.get(c, re.escape(c)) for c in (f.like_ or "").lower())
     found = value is not None and re.search(pattern, value.lower(), re.DOTALL) is not None
     return combined([among(value, f.any_), None if f.like_ is None else found])
@@ -123,8 +123,7 @@ def wild(value: str | None, f: NameFilter) -> bool:
 def worded(value: str | None, f: NameFilter | QueueNameFilter | TextFilter) -> bool:
     match f:
         case NameFilter():
-            like = None if f.like_ is None else value is not None and f.like_.lower() in value.lower()
-            return combined([among(value, f.any_), like])
+            return wild(value, f, signs="%")
         case QueueNameFilter():
             starts = None if f.startswith_ is None else value is not None and value.startswith(tuple(f.startswith_))
             return combined([among(value, f.any_), starts])
@@ -186,6 +185,7 @@ class Reference:
             ),
             "flow_runs.next_scheduled_start_time": lambda run, f: holds(f, run.next_scheduled_start_time),
             "deployments.is_schedule_active": lambda it, f: None if f.eq_ is None else it.paused is not f.eq_,
+            "deployments.concurrency_limit": lambda it, f: holds(f, it.limit),
             "deployments.flow_or_deployment_name": lambda it, f: holds(f, it.name) or holds(f, self._flow(it).name),
             "variables.name": lambda variable, f: wild(variable.name, f),
             "variables.value": lambda variable, f: wild(None if variable.value is None else str(variable.value), f),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from headgate.core import json_schema
 from headgate.errors import Invalid
 
@@ -10,6 +12,13 @@ from headgate.errors import Invalid
 def merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults with the overrides in their place, whole value by whole value."""
     return {**defaults, **overrides}
+
+
+def check_size(parameters: Mapping[str, Any] | None, *, most: int) -> None:
+    """Raise Invalid for more than so many bytes of JSON; 0 allows any."""
+    if parameters and most and (size := len(msgspec.json.encode(parameters))) > most:
+        advice = "keep large data elsewhere and pass a reference to it, or raise server_api_max_parameter_size"
+        raise Invalid(f"The parameters have {size} bytes, over the limit of {most}; {advice}.", field="parameters", value={})
 
 
 def check_parameters(schema: Mapping[str, Any] | None, parameters: Mapping[str, Any], *, partial: bool = False) -> None:

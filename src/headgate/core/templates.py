@@ -133,10 +133,9 @@ def validate_variables(
     `known_only` is asked for, as for people, who may have misspelt a name. Its `detail` begins with what the caller is
     `doing`, such as "creating flow run".
     """
-    known_only = known_only or (template or {}).get("variables", {}).get("additionalProperties") is False
     for misfit in list_misfits(template, *layers, references=references, partial=partial):
         if misfit.is_unknown and not known_only:
-            continue
+            continue  # a template that forbids it says so itself
         detail = doing and f"Error {doing}: {misfit.words_of_old}"
         raise Invalid(misfit.message, field=misfit.field, value=misfit.value, detail=detail)
 
@@ -189,7 +188,8 @@ def list_misfits(
     for violation in json_schema.list_violations(schema, values, field="base_job_template.variables", partial=partial):
         told = violation if references is None else _without_secrets(violation, at(written, violation.path))
         if not violation.path:
-            found.append(Misfit((), told.reason, dict(given), advice=_WHERE_TO_SET))
+            advice = _WHERE_TO_SET if violation.keyword == "required" else ""
+            found.append(Misfit((), told.reason, dict(given), advice=advice))
         elif _is_judged(violation, given, written, launched=references is not None):
             found.append(Misfit(told.path, told.reason, told.value))
     return found

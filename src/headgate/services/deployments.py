@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from headgate.core import templates
 from headgate.core.concurrency_keys import check_expression
-from headgate.core.parameters import check_parameters
+from headgate.core.parameters import check_parameters, check_size
 from headgate.core.pauses import pause_after
 from headgate.core.redeploy import complete
 from headgate.core.selections import constrains
@@ -67,7 +67,7 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
     What the body leaves out keeps its value on an existing deployment: a deploy changes what it names.
     """
     body = _of_today(body)
-    _check(body)
+    _check(scope, body)
 
     async def unit(tx: Tx) -> tuple[Deployment, bool]:
         if await flow_rows.get(tx, body.flow_id) is None:
@@ -99,7 +99,7 @@ def _of_today(body: Body) -> Body:
     return replace(body, **changes) if changes else body
 
 
-def _check(body: DeploymentCreate | DeploymentUpdate) -> None:
+def _check(scope: Scope, body: DeploymentCreate | DeploymentUpdate) -> None:
     if isinstance(body.global_concurrency_limit_id, UUID):
         if isinstance(body.concurrency_limit, int):
             raise Invalid(f"Value error, {_TWO_LIMITS}", value=str(body.global_concurrency_limit_id))
@@ -108,6 +108,8 @@ def _check(body: DeploymentCreate | DeploymentUpdate) -> None:
             field="global_concurrency_limit_id",
             value=str(body.global_concurrency_limit_id),
         )
+    if isinstance(body.parameters, dict):
+        check_size(body.parameters, most=scope.settings.server_api_max_parameter_size)
     if isinstance(body.entrypoint, str) and isinstance(body.command, str):
         raise Invalid("A deployment has an entrypoint or a command, not both.", field="command", value=body.command)
     if isinstance(body.schedules, list):
@@ -153,7 +155,7 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate, *, patch: Deplo
             present = (await _get(scope, tx, id)).schedules
             change = replace(body, schedules=complete(present, patch.schedules, whole=patch.whole_schedules))
         change = _of_today(change)
-        _check(change)
+        _check(scope, change)
         try:
             await _change(scope, tx, id, change)
         except Invalid as error:
@@ -238,7 +240,7 @@ async def _apply_parameters(tx: Tx, deployment: Deployment, body: DeploymentUpda
     """Resolve what parameters refer to; `Invalid` for those that their schema forbids, but for what runs may still bring."""
     changes = (body.parameters, body.parameter_openapi_schema)
     if any(value is not UNSET for value in changes):
-        deployment.parameters = await hydrated(tx, deployment.parameters, of="deployment")
+        deployment.parameters = await hydrated(tx, deployment.parameters, of="deployment parameters")
     if enforce and any(value is not UNSET for value in (*changes, body.enforce_parameter_schema)):
         check_parameters(deployment.parameter_openapi_schema, deployment.parameters, partial=True)
 

@@ -7,12 +7,13 @@ from uuid import UUID
 import msgspec
 
 from headgate.core.json_schema import list_violations
-from headgate.errors import Conflict, Invalid, NotFound
+from headgate.errors import BadRequest, Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.flow_run_inputs import FlowRunInput, FlowRunInputCreate, FlowRunInputQuery, ResumeFlowRun
 from headgate.schema.states import OrchestrationStatus, SetState, State, StateCreate, StateDetails, StateType
 from headgate.services import states
 from headgate.services.answers import answer
+from headgate.services.hydration import hydrated
 from headgate.services.scope import Scope
 from headgate.services.states import Answered
 from headgate.store import flow_run_inputs as rows
@@ -73,7 +74,10 @@ async def resume(scope: Scope, flow_run_id: UUID, body: ResumeFlowRun) -> Answer
         return Answered(answer(None, OrchestrationStatus.ABORT, "Cannot resume a flow run that is not paused."))
     keyset = state.state_details.run_input_keyset
     if keyset:
-        run_input = body.run_input or {}
+        try:
+            run_input = await scope.store.read(lambda tx: hydrated(tx, body.run_input or {}, of="run input"))
+        except BadRequest as error:
+            return Answered(answer(state, OrchestrationStatus.REJECT, str(error)))
         if (reason := await _misfit(scope, flow_run_id, keyset, run_input)) is not None:
             return Answered(answer(state, OrchestrationStatus.REJECT, reason))
         return await _resume_with(scope, flow_run_id, state, keyset, run_input)

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType, structs
 
 from headgate.core.concurrency_keys import key_id, resolve
 from headgate.core.names import run_name
-from headgate.core.parameters import check_parameters
+from headgate.core.parameters import check_parameters, check_size
 from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance, estimated_start_delta
 from headgate.core.templates import validate_variables
 from headgate.errors import BadRequest, Conflict, HeadgateError, Invalid, NotFound
@@ -197,11 +197,12 @@ async def _prepare(
     if creation.deployment_id and deployment is None:
         raise NotFound("Deployment not found")
     flow_id = creation.flow_id or (deployment.flow_id if deployment else None)
+    check_size(body.parameters, most=creation.scope.settings.server_api_max_parameter_size)
     if flow_id is None or (creation.flow_id and creation.flow_id not in flows):
         raise Conflict(f"There is no flow with id {creation.flow_id}.")
     parameters = (deployment.parameters if deployment else {}) | (body.parameters or {})
     if creation.flow_id is None:
-        parameters = await hydrated(tx, parameters, of="flow run")
+        parameters = await hydrated(tx, parameters, of="flow run parameters")
     if deployment is not None:
         _check_parameters(deployment, body, parameters)
     flow_labels = flows[flow_id].labels if flow_id in flows else None
@@ -377,6 +378,8 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
         run = await _locked(tx, id, scope)
         if isinstance(body.job_variables, dict):
             _check_waits(run)
+        if body.parameters is not UNSET:
+            check_size(body.parameters, most=scope.settings.server_api_max_parameter_size)
         for name in FlowRunUpdate.__struct_fields__:
             value = getattr(body, name)
             if value is not UNSET and name != _TRACE and not (name == "name" and value is None):

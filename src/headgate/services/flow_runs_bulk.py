@@ -25,7 +25,7 @@ from headgate.schema.flow_runs_bulk import (
     CreateStatus,
     SetStateResult,
 )
-from headgate.services import flow_runs
+from headgate.services import deployments, flow_runs
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose
 from headgate.store import flow_runs as rows
@@ -51,6 +51,7 @@ async def create_of_deployment(scope: Scope, deployment_id: UUID, body: list[Dep
     """Create runs of one deployment."""
     if len(body) > MOST:
         raise Invalid(f"At most {MOST:,} runs are created in one call; send the others in another.", value=len(body))
+    await deployments.get(scope, deployment_id)
     return await _create(scope, [(deployment_id, each) for each in body])
 
 

@@ -11,7 +11,7 @@ from headgate.store.database import Tx
 async def hydrated(tx: Tx, parameters: dict[str, Any], *, of: str) -> dict[str, Any]:
     """`parameters` as a flow gets them, see `core.hydration`; variables are read only where some are named.
 
-    `BadRequest`, which says that they are the parameters `of` something, when a value cannot be had.
+    `BadRequest`, which says what they are, such as "flow run parameters", when a value cannot be had.
     """
     if not hydration.holds_kinds(parameters):
         return parameters
@@ -19,4 +19,4 @@ async def hydrated(tx: Tx, parameters: dict[str, Any], *, of: str) -> dict[str, 
     try:
         return hydration.hydrate(parameters, await rows.values_of(tx, names) if names else {})
     except BadRequest as error:
-        raise BadRequest(f"Error hydrating {of} parameters: {error}") from None
+        raise BadRequest(f"Error hydrating {of}: {error}") from None

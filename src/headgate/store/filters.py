@@ -114,18 +114,20 @@ def _null(column: str, wanted: bool | None) -> str | None:
     return None if wanted is None else f"{column} IS NULL" if wanted else f"{column} IS NOT NULL"
 
 
-def _like(column: str, text: str, p: Params, *, wild: bool = False) -> str:
+def _like(column: str, text: str, p: Params, *, wild: str = "") -> str:
+    """Whether a part of a column is a text, in which the signs of `wild` stand for any text (`%`) and any sign (`_`)."""
     # Both sides are lowered by the database: its idea of letters may differ from Python's.
     escaped = text.replace("\\", r"\\")
-    if not wild:
-        escaped = escaped.replace("%", r"\%").replace("_", r"\_")
+    for sign in {"%", "_"} - {*wild}:
+        escaped = escaped.replace(sign, f"\\{sign}")
     return f"lower({column}) LIKE lower({p.one(f'%{escaped}%', 'text')}) ESCAPE '\\'"
 
 
 def _name(column: str, f: NameFilter | TextsFilter | QueueNameFilter | NullableNameFilter | None, p: Params) -> str | None:
     match f:
         case NameFilter(any_=wanted, like_=text):
-            return joined([_among(column, wanted, p, "text"), _like(column, text, p) if text is not None else None])
+            like = None if text is None else _like(column, text, p, wild="%")
+            return joined([_among(column, wanted, p, "text"), like])
         case TextsFilter(any_=wanted, not_any_=unwanted):
             return joined([_among(column, wanted, p, "text"), _not_among(column, unwanted, p, "text")])
         case NullableNameFilter(any_=wanted, is_null_=null):
@@ -335,7 +337,7 @@ def variable_condition(f: VariableFilter | None, p: Params) -> str:
 def _wild(column: str, f: NameFilter | None, p: Params) -> str | None:
     if f is None:
         return None
-    like = None if f.like_ is None else _like(column, f.like_, p, wild=True)
+    like = None if f.like_ is None else _like(column, f.like_, p, wild="%_")
     return joined([_among(column, f.any_, p, "text"), like])
 
 

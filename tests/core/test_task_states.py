@@ -170,8 +170,10 @@ def test_states_of_runs_that_ran_before_say_so() -> None:
 
 def test_a_background_run_is_claimed_once() -> None:
     for before in (S.PENDING, S.RUNNING, S.CANCELLED):
-        decision = decide(Task(state=state(before)), proposed(S.PENDING, deferred=True), now=NOW)
-        assert decision == Abort(f"This run is in a {before} state and cannot transition to a PENDING state.")
+        refused = Abort(f"This run is in a {before} state and cannot transition to a PENDING state.")
+        assert decide(Task(state=state(before)), proposed(S.PENDING, deferred=True), now=NOW) == refused
+        assert decide(Task(state=state(before), alone=True), proposed(S.PENDING), now=NOW) == refused
+        accepted(decide(Task(state=state(before)), proposed(S.PENDING), now=NOW))
     parameters = uuid4()
     waits = Task(state=state(S.SCHEDULED, deferred=True, task_parameters_id=parameters))
     details = accepted(decide(waits, proposed(S.PENDING, deferred=True), now=NOW)).state_details

@@ -47,7 +47,10 @@ class Enclosing:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the rules need to know of a task run. `retry_delays` are seconds; the last is used for all further retries."""
+    """What the rules need to know of a task run. `retry_delays` are seconds; the last is used for all further retries.
+
+    `alone` is one that belongs to no flow run.
+    """
 
     state: State | None = None
     run_count: int = 0
@@ -55,6 +58,7 @@ class Task:
     retries: int = 0
     retry_delays: Sequence[float] = ()
     jitter: float = 0.0
+    alone: bool = False
 
 
 def decide(
@@ -74,18 +78,17 @@ def decide(
     proposed = _with_times(task if not force else Task(), proposed, now)
     if force:
         return Accept(proposed)
-    background = bool(proposed.state_details and proposed.state_details.deferred)
     return (
-        _refused(task, proposed, background=background)
+        _refused(task, proposed)
         or _diverted(task, proposed, cached, flow_run, now, draw)
         or Accept(_renamed(task, proposed, flow_run))
     )
 
 
-def _refused(task: Task, proposed: StateCreate, *, background: bool) -> Decision | None:
+def _refused(task: Task, proposed: StateCreate) -> Decision | None:
     before = task.state.type if task.state else None
     to = proposed.type
-    if background and to is S.PENDING and before in (S.PENDING, S.RUNNING, S.CANCELLING, S.CANCELLED):
+    if _is_claim(task, proposed) and before in (S.PENDING, S.RUNNING, S.CANCELLING, S.CANCELLED):
         return Abort(f"This run is in a {before} state and cannot transition to a PENDING state.")
     if before in TERMINAL:
         if to in (S.CANCELLING, S.PAUSED, S.CRASHED):
@@ -97,6 +100,12 @@ def _refused(task: Task, proposed: StateCreate, *, background: bool) -> Decision
         uncached = structs.replace(proposed, state_details=structs.replace(details, cache_key=None))
         return Reject(f"Cache key exceeded maximum allowed length of {MAX_CACHE_KEY} characters.", uncached)
     return None
+
+
+def _is_claim(task: Task, proposed: StateCreate) -> bool:
+    """Whether a task worker takes it. Clients of 2.20 do not say so, but all that they run outside flows is taken like this."""
+    deferred = bool(proposed.state_details and proposed.state_details.deferred)
+    return proposed.type is S.PENDING and (deferred or task.alone)
 
 
 def has_result(data: Any) -> bool:

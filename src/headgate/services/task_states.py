@@ -130,6 +130,7 @@ def _task(run: TaskRun) -> Task:
         retries=policy.retries if policy.retries is not None else policy.max_retries,
         retry_delays=(delays,) if isinstance(delays, int | float) else tuple(delays),
         jitter=policy.retry_jitter_factor or 0.0,
+        alone=run.flow_run_id is None,
     )
 
 

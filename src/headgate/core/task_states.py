@@ -103,7 +103,7 @@ def _refused(task: Task, proposed: StateCreate) -> Decision | None:
 
 
 def _is_claim(task: Task, proposed: StateCreate) -> bool:
-    """Whether a task worker takes it. Clients of 2.20 do not say so, but all that they run outside flows is taken like this."""
+    """Whether a task worker takes it. Clients of 2.20 do not say so, but whatever they run outside flows is taken so."""
     deferred = bool(proposed.state_details and proposed.state_details.deferred)
     return proposed.type is S.PENDING and (deferred or task.alone)
 

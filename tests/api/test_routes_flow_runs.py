@@ -80,7 +80,7 @@ async def test_a_change_keeps_what_is_left_out_and_a_null_clears(api: Any) -> No
 
 async def test_labels_are_added(api: Any) -> None:
     run = await api.run(labels={"a": 1})
-    labels = {"prefect.worker.name": "w1", "prefect.work-pool.id": str(uuid4()), "deep": {"x": [1]}}
+    labels = {"prefect.worker.name": "w1", "prefect.work-pool.id": str(uuid4()), "n": 1.5}
     assert (await api.patch(f"/flow_runs/{run['id']}/labels", labels)).status == 204
     assert (await api.get(f"/flow_runs/{run['id']}")).json["labels"] == run["labels"] | labels
 
@@ -307,6 +307,9 @@ async def test_labels_come_down_from_flows_and_deployments(any_api: Any) -> None
     api = any_api
     flow = (await api.post("/flows/", {"name": "labelled", "labels": {"team": "a", "x": 1}})).json
     alone = (await api.post("/flow_runs/", {"flow_id": flow["id"], "labels": {"x": 2}})).json
+    for nested in ({"x": {"y": 1}}, {"x": [1]}, {"x": None}):
+        assert (await api.post("/flow_runs/", {"flow_id": flow["id"], "labels": nested})).status == 422
+        assert (await api.patch(f"/flow_runs/{alone['id']}/labels", nested)).status == 422
     assert alone["labels"] == {"team": "a", "x": 2, "prefect.flow.id": flow["id"]}
     body = {"name": "d", "flow_id": flow["id"], "labels": {"y": 3}}
     made = (await api.post("/deployments/", body)).json

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
 from headgate.schema.filters import MAX_PAGE, DeploymentFilter
 from headgate.schema.flow_runs import CreatedBy, Delay
-from headgate.schema.flows import Name
+from headgate.schema.flows import Labels, Name
 from headgate.schema.pauses import Pause, PauseNote
 from headgate.schema.schedules import Schedule
 from headgate.schema.states import CrashReason
@@ -231,7 +231,7 @@ class DeploymentCreate(PauseNote, kw_only=True):
     infra_overrides: dict[str, Any] | None = None
     parameters: dict[str, Any] | None = None
     tags: list[str] | None = None
-    labels: dict[str, Any] | None = None
+    labels: Labels | None = None
     work_queue_name: Name | None = None
     work_pool_name: str | None = None
     parameter_openapi_schema: dict[str, Any] | None = None
@@ -265,7 +265,7 @@ class DeploymentUpdate(PauseNote, kw_only=True):
     infra_overrides: dict[str, Any] | None | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
-    labels: dict[str, Any] | UnsetType = UNSET
+    labels: Labels | UnsetType = UNSET
     work_queue_name: Name | None | UnsetType = UNSET
     work_pool_name: str | None | UnsetType = UNSET
     parameter_openapi_schema: dict[str, Any] | None | UnsetType = UNSET

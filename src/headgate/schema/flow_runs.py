@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from headgate.schema.flows import Name
+from headgate.schema.flows import Labels, Name
 from headgate.schema.states import State, StateCreate, StateType
 from headgate.schema.work_queues import MAX_COUNT
 
@@ -110,7 +110,7 @@ class FlowRunCreate(Struct, kw_only=True):
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy | None = None
     tags: list[str] | None = None
-    labels: dict[str, Any] | None = None
+    labels: Labels | None = None
     idempotency_key: IdempotencyKey | None = None
     deployment_id: UUID | None = None
     work_pool_name: str | None = None
@@ -134,7 +134,7 @@ class DeploymentFlowRunCreate(Struct, kw_only=True):
     infrastructure_document_id: UUID | None = None
     empirical_policy: FlowRunPolicy | None = None
     tags: list[str] | None = None
-    labels: dict[str, Any] | None = None
+    labels: Labels | None = None
     idempotency_key: IdempotencyKey | None = None
     parent_task_run_id: UUID | None = None
     work_queue_name: Name | None = None

@@ -9,6 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^/%&><]+$", description="no / % & > < in it")]
 """A name that may stand in a URL path, and in an index of either database."""
 
+Labels = dict[str, str | int | float | bool]
+"""What labels may hold: existing clients fail to read a record with any other value."""
+
 
 class Flow(Struct, kw_only=True):
     """A named program."""
@@ -26,14 +29,14 @@ class FlowCreate(Struct, kw_only=True):
 
     name: Name
     tags: list[str] = field(default_factory=list)
-    labels: dict[str, Any] | None = None
+    labels: Labels | None = None
 
 
 class FlowUpdate(Struct, kw_only=True):
     """Body that changes a flow; what is left out stays."""
 
     tags: list[str] | UnsetType = UNSET
-    labels: dict[str, Any] | UnsetType = UNSET
+    labels: Labels | UnsetType = UNSET
 
 
 class FlowPage(Struct, kw_only=True):

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType, field
 
 from headgate.schema.flow_runs import Delay, Retries
+from headgate.schema.flows import Labels
 from headgate.schema.states import State, StateCreate, StateType
 from headgate.schema.times import make_aware
 
@@ -76,7 +77,7 @@ class TaskRunReport(Struct, kw_only=True):
     task_version: str | None | UnsetType = UNSET
     empirical_policy: TaskRunPolicy | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
-    labels: dict[str, Any] | None | UnsetType = UNSET
+    labels: Labels | None | UnsetType = UNSET
     task_inputs: dict[str, Any] | UnsetType = UNSET
     run_count: int | UnsetType = UNSET
     flow_run_run_count: int | UnsetType = UNSET
@@ -107,7 +108,7 @@ class TaskRunCreate(Struct, kw_only=True):
     task_version: str | None = None
     empirical_policy: TaskRunPolicy | None = None
     tags: list[str] | None = None
-    labels: dict[str, Any] | None = None
+    labels: Labels | None = None
     task_inputs: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:

@@ -124,7 +124,7 @@ def _as_update(body: DeploymentCreate) -> DeploymentUpdate:
 async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | None:
     """None when somebody else created it meanwhile."""
     now = scope.now
-    deployment = Deployment(id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id)
+    deployment = Deployment(id=uuid7(now), created=now, updated=now, name=body.name, flow_id=body.flow_id, pull_steps=[])
     flow = await flow_rows.get(tx, body.flow_id)
     deployment.labels = {**(flow.labels if flow else {}), "prefect.flow.id": str(body.flow_id)}
     # Clients that leave it out have their runs judged, not their defaults.

@@ -27,7 +27,7 @@ from headgate.schema.flow_runs import (
     FlowRunUpdate,
     Trace,
 )
-from headgate.schema.flows import Flow
+from headgate.schema.flows import Flow, Labels
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.services import key_collisions, pages, task_states, work_queues
 from headgate.services.admission import Place, hold_limits, ledger_of, refused_state
@@ -407,7 +407,7 @@ def _trace(body: FlowRunUpdate) -> Trace | None | UnsetType:
     return None if replaced else body.infrastructure_trace
 
 
-async def update_labels(scope: Scope, id: UUID, labels: dict[str, Any]) -> None:
+async def update_labels(scope: Scope, id: UUID, labels: Labels) -> None:
     """Add labels to a run."""
 
     async def unit(tx: Tx) -> UUID | None:

@@ -37,6 +37,7 @@ from headgate.schema.claims import (
 from headgate.schema.concurrency_limits import RenewLease
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun, FlowRunUpdate
+from headgate.schema.flows import Labels
 from headgate.schema.states import OrchestrationResult, OrchestrationStatus, SetState, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkPool
 from headgate.schema.workers import WorkerHeartbeat
@@ -253,7 +254,7 @@ def _is_to_end(state: dict[str, Any]) -> bool:
     )
 
 
-def _labels(pool: WorkPool, worker: str) -> dict[str, object]:
+def _labels(pool: WorkPool, worker: str) -> Labels:
     return {
         "prefect.worker.name": worker,
         "prefect.worker.type": pool.type,

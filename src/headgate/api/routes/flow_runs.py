@@ -1,6 +1,5 @@
 """Routes of flow runs."""
 
-from typing import Any
 from uuid import UUID
 
 from headgate.api.routing import Answer, Router
@@ -8,6 +7,7 @@ from headgate.schema.claims import HeldLease, LeaseRenewalResponse
 from headgate.schema.explanations import Explanation
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate
+from headgate.schema.flows import Labels
 from headgate.schema.states import OrchestrationResult, SetState
 from headgate.services import explanations, flow_runs, leases, states
 from headgate.services.scope import Scope
@@ -53,7 +53,7 @@ async def update_flow_run(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
 
 
 @router.patch("/{id}/labels", error_key="exception_message")
-async def update_flow_run_labels(scope: Scope, id: UUID, body: dict[str, Any]) -> None:
+async def update_flow_run_labels(scope: Scope, id: UUID, body: Labels) -> None:
     """Add labels to a run."""
     await flow_runs.update_labels(scope, id, body)
 

@@ -6,6 +6,7 @@ from headgate.client.call import Call
 from headgate.schema.explanations import Explanation
 from headgate.schema.filters import FlowRunQuery
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunUpdate
+from headgate.schema.flows import Labels
 from headgate.schema.states import OrchestrationResult, SetState, State
 
 
@@ -39,7 +40,7 @@ def update(id: UUID, body: FlowRunUpdate) -> Call[None]:
     return Call("PATCH", "/flow_runs/{id}", at={"id": id}, body=body)
 
 
-def update_labels(id: UUID, labels: dict[str, object]) -> Call[None]:
+def update_labels(id: UUID, labels: Labels) -> Call[None]:
     """Add labels to a run."""
     return Call("PATCH", "/flow_runs/{id}/labels", at={"id": id}, body=labels)
 

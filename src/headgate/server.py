@@ -29,6 +29,7 @@ from headgate.services.loops import collisions, late, misfires, scheduler
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
 from headgate.services.loops.pruner import Pruner
+from headgate.services.loops.statuses import Statuses
 from headgate.services.scope import Actor, Scope
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings, database_url
@@ -73,6 +74,10 @@ def loops_of(settings: Settings, reached_since: Callable[[], datetime | None] = 
         (
             settings.server_services_collisions_enabled,
             Loop("collisions", collisions.tick, every=settings.server_services_collisions_loop_seconds),
+        ),
+        (
+            settings.server_services_statuses_enabled,
+            Loop("statuses", Statuses().tick, every=settings.server_services_statuses_loop_seconds),
         ),
         (
             settings.server_services_pruner_enabled,

@@ -144,6 +144,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_collisions_loop_seconds: Annotated[
         float, _s("Time between passes that look for runs that may not wait for a slot.", gt=0)
     ] = 1.0
+    server_services_statuses_enabled: Annotated[
+        bool, _s("Tell, in this server, of pools, queues and deployments that became ready or are so no more.")
+    ] = True
+    server_services_statuses_loop_seconds: Annotated[
+        float, _s("Time between passes that look for pools, queues and deployments of another status.", gt=0)
+    ] = 15.0
     server_services_pruner_enabled: Annotated[bool, _s("Delete, in this server, what is older than it is to be kept.")] = (
         True
     )

@@ -77,7 +77,7 @@ async def test_every_change_of_a_runs_state_is_an_event(api: Any) -> None:
     for kind in ("PENDING", "RUNNING", "COMPLETED"):
         api.clock.advance(seconds=1)
         await api.set_state(run, kind, message="said" if kind == "COMPLETED" else None)
-    found = await find(api, order="ASC")
+    found = await find(api, order="ASC", event={"prefix": ["prefect.flow-run."]})
     assert [each["event"] for each in found] == [
         f"prefect.flow-run.{name}" for name in ("Scheduled", "Pending", "Running", "Completed")
     ]

@@ -125,6 +125,7 @@ SCANS = {
     *("concurrency_limits.names", "concurrency_limits.select_leases"),  # a page, or a condition, follows
     "block_schemas.capabilities",  # of which there are few
     "occupancy.holders",  # of runs that hold a slot
+    *("statuses.pools", "statuses.queues", "statuses.deployments"),  # of all of them, by one server, four times a minute
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }
 """Statements that go through a whole index or table, and why they may."""

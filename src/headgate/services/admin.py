@@ -28,7 +28,7 @@ _GROUPS = (
 )
 """How existing clients group settings that have the same beginning."""
 
-_SERVICES = ("scheduler", "late_runs", "lifeline", "misfires", "collisions", "pruner")
+_SERVICES = ("scheduler", "late_runs", "lifeline", "misfires", "collisions", "statuses", "pruner")
 
 
 async def check_ready(scope: Scope) -> None:

@@ -12,6 +12,7 @@ from headgate.core.concurrency_keys import check_expression
 from headgate.core.parameters import check_parameters, check_size
 from headgate.core.pauses import pause_after
 from headgate.core.redeploy import complete
+from headgate.core.resource_events import told
 from headgate.core.selections import constrains
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
@@ -30,7 +31,7 @@ from headgate.schema.filters import DeploymentPageQuery, DeploymentQuery
 from headgate.schema.pauses import PauseNote
 from headgate.schema.schedules import Schedule
 from headgate.schema.work_queues import WorkQueue
-from headgate.services import deployment_schedules, scheduling, work_pools, work_queues
+from headgate.services import deployment_schedules, resource_events, scheduling, work_pools, work_queues
 from headgate.services.hydration import hydrated
 from headgate.services.pages import numbered
 from headgate.services.scope import Scope
@@ -134,7 +135,9 @@ async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | 
     await deployment_schedules.check_job_variables(scope, tx, deployment, body.schedules or [])
     await deployment_schedules.insert(scope, tx, deployment.id, body.schedules or [])
     await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
-    return await _get(scope, tx, deployment.id)
+    made = await _get(scope, tx, deployment.id)
+    await resource_events.keep(scope, tx, (await resource_events.of_deployment(tx, made)).was("created"))
+    return made
 
 
 async def patch(scope: Scope, id: UUID, body: DeploymentPatch) -> None:
@@ -175,7 +178,7 @@ def _as_update_refused(error: Invalid) -> Exception:
 async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> None:
     await rows.lock(tx, [id])
     deployment = await _get(scope, tx, id)
-    queue_id, made_from = deployment.work_queue_id, _source(deployment)
+    before, queue_id, made_from = told(deployment), deployment.work_queue_id, _source(deployment)
     await _apply(scope, tx, deployment, body)
     deployment.updated = scope.now
     await rows.update(tx, deployment)
@@ -190,7 +193,11 @@ async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Non
     if deployment.paused or _source(deployment) != made_from:
         changed |= {schedule.id for schedule in deployment.schedules}
     await scheduling.withdraw(scope, tx, [*changed])
-    await scheduling.materialise_deployment(scope, tx, await _get(scope, tx, deployment.id))
+    now_is = await _get(scope, tx, deployment.id)
+    await scheduling.materialise_deployment(scope, tx, now_is)
+    if before != (after := told(now_is)):
+        subject = await resource_events.of_deployment(tx, now_is)
+        await resource_events.keep(scope, tx, *subject.changed(before, after))
 
 
 def _concerns_variables(body: DeploymentUpdate) -> bool:
@@ -357,10 +364,11 @@ async def delete(scope: Scope, id: UUID) -> None:
 
     async def unit(tx: Tx) -> None:
         await rows.lock(tx, [id])
+        subject = await resource_events.of_deployment(tx, await _get(scope, tx, id))
         waiting = await run_rows.waiting_of_deployment(tx, id)
         await run_rows.delete(tx, await scheduling.still_waiting(tx, waiting))
-        if not await rows.delete(tx, id):
-            raise _missing()
+        await rows.delete(tx, id)
+        await resource_events.keep(scope, tx, subject.was("deleted"))
 
     await scope.store.write(unit)
 

@@ -7,12 +7,13 @@ from msgspec.structs import asdict
 
 from headgate.core import templates
 from headgate.core.pauses import pause_after
+from headgate.core.resource_events import of_pool, of_queue, told
 from headgate.errors import Conflict, Forbidden, Invalid
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.work_pools import StorageConfiguration, WorkPool, WorkPoolCreate, WorkPoolUpdate
 from headgate.schema.work_queues import WorkQueue, WorkQueueCreate, WorkQueueUpdate
-from headgate.services import template_blocks, work_queues
+from headgate.services import resource_events, template_blocks, work_queues
 from headgate.services.scope import Scope
 from headgate.services.wakeups import changes_of
 from headgate.services.work_queues import DEFAULT, DEFAULT_POOL, missing_pool
@@ -31,7 +32,9 @@ async def create(scope: Scope, body: WorkPoolCreate) -> WorkPool:
 
     async def unit(tx: Tx) -> WorkPool:
         await template_blocks.check(scope, tx, body.base_job_template)
-        return await _create(scope, tx, body)
+        pool = await _create(scope, tx, body)
+        await resource_events.keep(scope, tx, *of_pool(pool).became(pool.status, before=None))
+        return pool
 
     return await scope.store.write(unit)
 
@@ -68,7 +71,11 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
         work_pool_id=pool.id,
     )
     await queue_rows.insert(tx, queue)
-    return _found(await rows.get(tx, body.name, now=now), body.name)
+    queue.work_pool_name = pool.name
+    made = _found(await rows.get(tx, body.name, now=now), body.name)
+    subjects = of_queue(queue, pool_type=pool.type), of_pool(made)
+    await resource_events.keep(scope, tx, *(subject.was("created") for subject in subjects))
+    return made
 
 
 def _refuse_reserved(name: str) -> None:
@@ -137,12 +144,16 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
         await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
         await template_blocks.check(scope, tx, body.base_job_template or {})
-        was_paused = pool.is_paused
+        before, was, was_paused = told(pool), pool.status, pool.is_paused
         pool.updated = scope.now
         _apply(body, pool)
         pool.pause = pause_after(pool.pause, body, was_paused=was_paused, is_paused=pool.is_paused, now=scope.now)
         await rows.update(tx, pool)
-        return pool
+        changed = _found(await rows.get(tx, name, now=scope.now), name)
+        subject = of_pool(changed)
+        events = subject.changed(before, told(changed))
+        await resource_events.keep(scope, tx, *events, *subject.became(changed.status, before=was))
+        return changed
 
     pool = await scope.store.write(unit)
     scope.wakeups.wake([pool.id, changes_of(pool.id)])
@@ -167,7 +178,10 @@ async def delete(scope: Scope, name: str) -> None:
     async def unit(tx: Tx) -> WorkPool:
         await rows.lock(tx, name)
         pool = _found(await rows.get(tx, name, now=scope.now), name)
+        queues = await queue_rows.of_pool(tx, pool.id, now=scope.now)
+        subjects = [*(of_queue(queue, pool_type=pool.type) for queue in queues), of_pool(pool)]
         await rows.delete(tx, pool.id)
+        await resource_events.keep(scope, tx, *(subject.was("deleted") for subject in subjects))
         return pool
 
     pool = await scope.store.write(unit)

@@ -7,11 +7,13 @@ from msgspec import UNSET
 
 from headgate.core.pauses import pause_after
 from headgate.core.ranks import place
+from headgate.core.resource_events import of_queue, told
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkQueueQuery
 from headgate.schema.work_pools import DEFAULT_AGENT_POOL
 from headgate.schema.work_queues import HealthCheckPolicy, WorkQueue, WorkQueueCreate, WorkQueueStatusDetail, WorkQueueUpdate
+from headgate.services import resource_events
 from headgate.services.scope import Scope
 from headgate.services.wakeups import changes_of
 from headgate.store import work_pools as pool_rows
@@ -66,8 +68,8 @@ async def insert(scope: Scope, tx: Tx, pool: LockedPool, body: WorkQueueCreate) 
     if not await rows.insert(tx, queue):
         raise Conflict(f"A work queue with name {body.name!r} already exists in pool {pool.name!r}.")
     await rank(scope, tx, queue, others, body.priority)
-    found = await rows.get(tx, queue.id, now=now)
-    assert found is not None
+    found = _found(await rows.get(tx, queue.id, now=now))
+    await resource_events.keep(scope, tx, of_queue(found, pool_type=pool.type).was("created"))
     return found
 
 
@@ -148,7 +150,8 @@ async def update_by_name(scope: Scope, pool_name: str, name: str, body: WorkQueu
 
 async def change(scope: Scope, tx: Tx, id: UUID, body: WorkQueueUpdate) -> WorkQueue:
     """Change a queue inside a transaction; answers it as it is now."""
-    queue, _ = await locked(scope, tx, id)
+    queue, pool = await locked(scope, tx, id)
+    before, was = told(queue), queue.status
     await _rename(tx, scope, queue, body)
     was_paused = queue.is_paused
     queue.updated = scope.now
@@ -159,7 +162,11 @@ async def change(scope: Scope, tx: Tx, id: UUID, body: WorkQueueUpdate) -> WorkQ
     await rows.update(tx, queue)
     if body.priority is not UNSET and body.priority is not None and queue.work_pool_id:
         await rank(scope, tx, queue, await rows.of_pool(tx, queue.work_pool_id, now=scope.now), body.priority)
-    return _found(await rows.get(tx, id, now=scope.now))
+    changed = _found(await rows.get(tx, id, now=scope.now))
+    subject = of_queue(changed, pool_type=pool.type)
+    events = subject.changed(before, told(changed))
+    await resource_events.keep(scope, tx, *events, *subject.became(changed.status, before=was))
+    return changed
 
 
 async def _rename(tx: Tx, scope: Scope, queue: WorkQueue, body: WorkQueueUpdate) -> None:
@@ -181,6 +188,7 @@ async def delete(scope: Scope, id: UUID) -> None:
             raise Invalid(f"{queue.name!r} is the default queue of pool {pool.name!r}, which always has one.")
         heir = _found(await rows.get(tx, pool.default_queue_id, now=scope.now))
         await rows.delete(tx, queue, heir=heir)
+        await resource_events.keep(scope, tx, of_queue(queue, pool_type=pool.type).was("deleted"))
         return pool.id
 
     wake(scope, await scope.store.write(unit))

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headgate.core import templates
+from headgate.core.resource_events import of_pool, told
 from headgate.errors import HeadgateError
 from headgate.ids import uuid7
 from headgate.schema.work_pools import WorkPool, WorkPoolCreate
 from headgate.schema.work_queues import WorkQueue
 from headgate.schema.worker_channel import Hello
-from headgate.services import work_pools
+from headgate.services import resource_events, work_pools, workers
 from headgate.services.scope import Scope
 from headgate.services.wakeups import changes_of
 from headgate.store import work_pools as rows
@@ -85,8 +86,10 @@ async def _ready_pool(scope: Scope, tx: Tx, name: str, hello: Hello) -> bool:
         return False
     whole = await rows.get(tx, name, now=scope.now)
     assert whole is not None
+    before = told(whole)
     whole.updated, whole.base_job_template = scope.now, hello.default_base_job_template
     await rows.update(tx, whole)
+    await resource_events.keep(scope, tx, *of_pool(whole).changed(before, told(whole)))
     return True
 
 
@@ -121,7 +124,9 @@ async def _beat(scope: Scope, tx: Tx, pool_name: str, hello: Hello) -> None:
     if pool is None:
         raise Refused(f'Work pool "{pool_name}" not found.')
     interval, now = hello.heartbeat_interval_seconds, scope.now
+    was = await rows.status_of(tx, pool, now=now)
     await worker_rows.beat(tx, Beat(uuid7(now), pool.id, hello.worker_name, hello.worker_type, interval, now))
+    await workers.tell_ready(scope, tx, pool, was=was)
 
 
 async def look(scope: Scope, joined: Joined, hello: Hello) -> Joined | None:

@@ -2,15 +2,19 @@
 
 from uuid import UUID
 
+from headgate.core.resource_events import of_pool
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import WorkerQuery
+from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import Worker, WorkerHeartbeat
+from headgate.services import resource_events
 from headgate.services.scope import Scope
 from headgate.services.work_queues import locked_pool
 from headgate.store import work_pools as pool_rows
 from headgate.store import workers as rows
 from headgate.store.database import Tx
+from headgate.store.work_pools import LockedPool
 from headgate.store.workers import Beat
 
 
@@ -20,9 +24,20 @@ async def heartbeat(scope: Scope, pool_name: str, body: WorkerHeartbeat) -> None
     async def unit(tx: Tx) -> None:
         pool = await locked_pool(tx, pool_name)
         now = scope.now
+        was = await pool_rows.status_of(tx, pool, now=now)
         await rows.beat(tx, Beat(uuid7(now), pool.id, body.name, None, body.heartbeat_interval_seconds, now))
+        await tell_ready(scope, tx, pool, was=was)
 
     await scope.store.write(unit)
+
+
+async def tell_ready(scope: Scope, tx: Tx, pool: LockedPool, *, was: ReadyStatus | None) -> None:
+    """Tell that a pool is ready, if it `was` not before a worker's heartbeat."""
+    if was is not ReadyStatus.NOT_READY:
+        return
+    whole = await pool_rows.get(tx, pool.name, now=scope.now)
+    if whole is not None:
+        await resource_events.keep(scope, tx, *of_pool(whole).became(whole.status, before=was))
 
 
 async def list_page(scope: Scope, pool_name: str, query: WorkerQuery) -> list[Worker]:

@@ -1,5 +1,6 @@
 """Rows of work pools."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from headgate.core.liveness import pool_status
 from headgate.schema.filters import WorkPoolQuery
 from headgate.schema.pauses import Pause
 from headgate.schema.work_pools import UNTYPED, LaunchRate, StorageConfiguration, WorkPool
+from headgate.schema.work_queues import ReadyStatus
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, work_pool_condition
 from headgate.store.paging import page
@@ -78,6 +80,11 @@ async def get(tx: Tx, name: str, *, now: datetime) -> WorkPool | None:
     return _work_pool(row, now) if row else None
 
 
+async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[WorkPool]:
+    """By ids."""
+    return [_work_pool(row, now) for row in await tx.fetch(f"{_SELECT} WHERE p.id IN :ids::uuid[]", {"ids": [*ids]})]
+
+
 async def lock(tx: Tx, name: str) -> LockedPool | None:
     """By name, holding its row until the transaction ends."""
     row = await tx.fetch_one(_SQL["lock"], {"name": name})
@@ -93,6 +100,18 @@ async def lock_many(tx: Tx, ids: set[UUID]) -> dict[UUID, LockedPool]:
 async def demanding(tx: Tx, ids: set[UUID]) -> set[UUID]:
     """Those whose template requires variables; the others take a job without any."""
     return {row["id"] for row in await tx.fetch(_SQL["demanding"], {"ids": sorted(ids)})} if ids else set()
+
+
+async def type_of(tx: Tx, id: UUID) -> str | None:
+    """What type a pool is of; None when there is none."""
+    found: str | None = await tx.fetch_value(_SQL["type_of"], {"id": id})
+    return found
+
+
+async def status_of(tx: Tx, pool: LockedPool, *, now: datetime) -> ReadyStatus | None:
+    """The status of a locked pool."""
+    heartbeat = as_time(await tx.fetch_value(_SQL["last_heartbeat"], {"id": pool.id}))
+    return pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
 
 
 @dataclass(frozen=True, slots=True)

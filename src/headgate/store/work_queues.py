@@ -1,6 +1,6 @@
 """Rows of work queues."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -37,6 +37,11 @@ async def get(tx: Tx, id: UUID, *, now: datetime) -> WorkQueue | None:
     """By id."""
     row = await tx.fetch_one(f"{_SELECT} WHERE q.id = :id", {"id": id})
     return _work_queue(row, now) if row else None
+
+
+async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[WorkQueue]:
+    """By ids."""
+    return [_work_queue(row, now) for row in await tx.fetch(f"{_SELECT} WHERE q.id IN :ids::uuid[]", {"ids": [*ids]})]
 
 
 async def get_by_name(tx: Tx, pool: str, name: str, *, now: datetime) -> WorkQueue | None:

@@ -34,6 +34,12 @@ SELECT id FROM work_pool
 WHERE id IN :ids::uuid[] AND json_typeof(base_job_template #> '{variables,required}') = 'array'
   AND json_typeof(base_job_template #> '{variables,required,0}') IS NOT NULL
 
+-- name: type_of
+SELECT type FROM work_pool WHERE id = :id
+
+-- name: last_heartbeat
+SELECT max(last_heartbeat_time) FROM worker WHERE work_pool_id = :id
+
 -- name: untyped
 -- Pools of agents, and whether a queue of theirs begins with a prefix.
 SELECT p.id, p.name,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headgate.client import calls
+from headgate.client.calls import flows
 from headgate.client.client import AsyncClient, Client
 from headgate.client.transport import Request, Response
 from headgate.schema.flows import FlowCreate
@@ -85,12 +85,12 @@ class TestWithProtection:
             async def close_async(self) -> None: ...
 
         client = AsyncClient(InApp(), patience=0.0)
-        await client.send(calls.flows.create(FlowCreate(name="a")))
-        await client.send(calls.flows.create(FlowCreate(name="b")))
+        await client.send(flows.create(FlowCreate(name="a")))
+        await client.send(flows.create(FlowCreate(name="b")))
         assert [target.partition("?")[0] for target in asked] == ["/flows/", "/csrf-token", "/flows/", "/flows/"]
         any_api.clock.advance(seconds=61)
         asked.clear()
-        await client.send(calls.flows.create(FlowCreate(name="c")))
+        await client.send(flows.create(FlowCreate(name="c")))
         assert [target.partition("?")[0] for target in asked] == ["/flows/", "/csrf-token", "/flows/"]
 
 
@@ -98,5 +98,5 @@ def test_our_threads_client_gets_tokens_by_itself(tmp_path: Any) -> None:
     settings = Settings(home=str(tmp_path), server_csrf_protection_enabled=True)
     app = InProcess(settings)
     with Client(app) as client:
-        assert client.send(calls.flows.create(FlowCreate(name="a"))).name == "a"
-        assert client.send(calls.flows.create(FlowCreate(name="b"))).name == "b"
+        assert client.send(flows.create(FlowCreate(name="a"))).name == "a"
+        assert client.send(flows.create(FlowCreate(name="b"))).name == "b"

@@ -93,7 +93,7 @@ def app() -> Any:
 
 
 FAULTS = [
-    ({"parts": [{"size": 1}, {"size": "2"}]}, "int_type", ["parts", 1, "size"], "2", "Input should be a valid integer"),
+    ({"parts": [{"size": 1}, {"size": "b"}]}, "int_type", ["parts", 1, "size"], "b", "Input should be a valid integer"),
     ({"parts": [{}]}, "missing", ["parts", 0, "size"], {}, "Field required"),
     ({"parts": [{"size": 1, "sise": 2}]}, "extra_forbidden", ["parts", 0, "sise"], 2, "Extra inputs are not permitted"),
     ({"parts": {}}, "list_type", ["parts"], {}, "Input should be a valid list"),

@@ -152,6 +152,11 @@ def unreadable_query(name: str, given: Any, *, error: msgspec.ValidationError | 
     return Unreadable(FieldProblem(type=kind, loc=["query", name, *path], msg=words, input=_value_at(given, path)))
 
 
+def place_of(message: str) -> list[str | int]:
+    """The way to the value that a `ValidationError` is about."""
+    return _split(message)[1]
+
+
 def check_api_version(header: str) -> None:
     """`BadRequest` for an X-PREFECT-API-VERSION that is none, or is older than this server speaks."""
     try:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from headgate.api import lenience
 from headgate.api.errors import Reply, unreadable_body, unreadable_query, unstorable_body
 
 T = TypeVar("T")
@@ -108,6 +109,11 @@ class Body:
             raw = _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
         try:
             return self.decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            try:
+                return lenience.read(raw, self.type)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                raise unreadable_body(raw, error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise unreadable_body(raw, error) from None
 

@@ -55,7 +55,7 @@ def test_all_writes_everything_that_the_file_says(two: None, run: Run, api: Clie
     assert nightly.tags == ["example"]
     assert nightly.description == "Says hello."
     assert (nightly.entrypoint, nightly.command, nightly.path) == ("flows.py:hello", None, str(Path.cwd()))
-    assert nightly.pull_steps is None
+    assert nightly.pull_steps == []
     assert (nightly.work_pool_name, nightly.work_queue_name) == ("local", "urgent")
     assert nightly.job_variables == {"stream_output": False}
     assert nightly.concurrency_options is not None

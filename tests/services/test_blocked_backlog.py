@@ -125,7 +125,7 @@ async def test_blocked_runs_are_not_gone_through(world: World, blocked: str) -> 
             await tx.execute("ANALYZE flow_run")
         words = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}[tx.dialect]
         params = Aisle(queue, 0, (admission.EVER, world.now)).params | {"full": [full.id], "full_keys": [], "most": 100}
-        params |= {"deployment_ids": [None, free.id], "key_ids": [None, None], "limit": 4}
+        params |= {"deployment_ids": [None, free.id], "key_ids": [None, None], "mosts": [9, 9], "limit": 4}
         told = []
         for name in ("open_lanes", "candidates_of_lanes"):
             statement = load_statements("claims")[name]
@@ -137,3 +137,26 @@ async def test_blocked_runs_are_not_gone_through(world: World, blocked: str) -> 
     assert "ix_flow_run_lanes" in plan
     assert "ix_flow_run_ready" not in plan
     assert sorted(await world.granted(3)) == sorted(ids(last))
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_many_keys_do_not_take_a_page_each(world: World, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """Though the runs of each stand in a row: no more of a key are fetched than it has slots."""
+    await world.pool()
+    key = ConcurrencyKey(expression="{{ parameters.customer }}", limit=limit)
+    it = await world.deploy(concurrency_key=key, parameters={"customer": "none"})
+    for number in range(8):
+        await world.runs(it, 25, due=-100 + number, parameters={"customer": f"c{number}"})
+    pages = []
+    for name in ("first_candidates", "candidates"):
+        real = getattr(rows, name)
+
+        async def counted(*given: Any, real: Any = real, **options: Any) -> Any:
+            pages.append(await real(*given, **options))
+            return pages[-1]
+
+        monkeypatch.setattr(rows, name, counted)
+    grants = await world.grants(8 * limit)
+    customers = [grant.flow_run.parameters["customer"] for grant in grants]
+    assert customers == [f"c{number}" for number in range(8) for _ in range(limit)]
+    assert len(pages) <= (2 if limit == 1 or world.scope.store.dialect == "postgresql" else 8)

@@ -19,6 +19,8 @@ from headgate.store.times import as_time
 
 _SQL = load_statements("claims")
 
+_MANY = 1_000_000
+
 LANES = 1000
 """How many deployments and keys of a queue are gone through one by one, around the runs of those that are full."""
 
@@ -190,20 +192,26 @@ async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> lis
     if lanes is None:
         params = aisle.params | {"full": [*closed.deployments], "full_keys": [*closed.keys], "limit": limit}
         return _capped(await tx.fetch(_SQL["candidates"], params))
-    params = {"deployment_ids": [owner for owner, _ in lanes], "key_ids": [key for _, key in lanes], "limit": limit}
+    owners, keys, mosts = ([*column] for column in zip(*lanes, strict=True))
+    params = {"deployment_ids": owners, "key_ids": keys, "mosts": mosts, "limit": limit}
     return _capped(await tx.fetch(_SQL["candidates_of_lanes"], aisle.params | params))
 
 
-async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID | None, UUID | None]] | None:
-    """The deployments and keys of which runs may start; None when they are too many to go through."""
+async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID | None, UUID | None, int]] | None:
+    """The deployments and keys of which runs may start, and how many of each; None when they are too many to go through.
+
+    No more runs of a key are fetched than it has slots: else those of the first key would fill a page, and those of the next
+    one the next.
+    """
     params = {"work_queue_id": aisle.queue_id, "priority": aisle.priority, "most": LANES}
     params |= {"full": [*closed.deployments], "full_keys": [*closed.keys]}
     rows = await tx.fetch(_SQL["open_lanes"], params)
     if any(row["number"] > LANES for row in rows):
         return None
-    unkeyed = {row["deployment_id"]: None for row in rows}
-    keyed = [(row["deployment_id"], row["key_id"]) for row in rows if row["key_id"] and not row["key_is_full"]]
-    return [(None, None), *unkeyed.items(), *keyed]
+    unkeyed = dict.fromkeys(row["deployment_id"] for row in rows)
+    free = [(row, _MANY if row["key_free"] is None else row["key_free"]) for row in rows if row["key_id"]]
+    keyed = [(row["deployment_id"], row["key_id"], most) for row, most in free if most > 0]
+    return [(None, None, _MANY), *((owner, None, _MANY) for owner in unkeyed), *keyed]
 
 
 def _capped(rows: Sequence[Row]) -> list[Capped]:

@@ -89,8 +89,8 @@ WITH RECURSIVE steps(id, number) AS (
     WHERE steps.number <= :most
 )
 SELECT c.deployment_id, c.key_id, steps.number,
-       e.key_limit IS NOT NULL AND (c.key_id IN :full_keys::uuid[]
-           OR (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) >= e.key_limit) AS key_is_full
+       CASE WHEN c.key_id IN :full_keys::uuid[] AND e.key_limit IS NOT NULL THEN 0
+            ELSE e.key_limit - (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) END AS key_free
 FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
 WHERE steps.number > :most OR ((e.id IS NULL OR NOT e.paused) AND NOT (c.deployment_id IN :full::uuid[]))
 
@@ -116,18 +116,19 @@ WITH RECURSIVE steps(id, number) AS (
     WHERE steps.number <= :most
 )
 SELECT c.deployment_id, c.key_id, steps.number,
-       e.key_limit IS NOT NULL AND (c.key_id = ANY(:full_keys::uuid[])
-           OR (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) >= e.key_limit) AS key_is_full
+       CASE WHEN c.key_id = ANY(:full_keys::uuid[]) AND e.key_limit IS NOT NULL THEN 0
+            ELSE e.key_limit - (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) END AS key_free
 FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
 WHERE steps.number > :most OR ((e.id IS NULL OR NOT e.paused) AND NOT (c.deployment_id = ANY(:full::uuid[])))
 
 -- name: candidates_of_lanes
 -- Due runs of one queue and one run priority, of these pairs of a deployment and a concurrency key (null: without one): the
--- first runs of those pairs whose first run is among the first.
+-- first runs of those pairs whose first run is among the first, and no more of each than `mosts` says (here: one, or all).
 WITH heads AS (
-    SELECT l.deployment_id, l.key_id, h.due_at, h.id
-    FROM (SELECT d.value AS deployment_id, k.value AS key_id
-          FROM json_each(:deployment_ids) d JOIN json_each(:key_ids) k ON k.key = d.key) AS l
+    SELECT l.deployment_id, l.key_id, l.most, h.due_at, h.id
+    FROM (SELECT d.value AS deployment_id, k.value AS key_id, m.value AS most
+          FROM json_each(:deployment_ids) d JOIN json_each(:key_ids) k ON k.key = d.key
+          JOIN json_each(:mosts) m ON m.key = d.key) AS l
     CROSS JOIN flow_run h ON h.id = (
         SELECT r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
@@ -138,20 +139,25 @@ WITH heads AS (
 )
 SELECT f.id, f.work_queue_id, f.due_at, f.deployment_id, f.priority, f.key_id, e.concurrency_limit, e.key_limit, e.paused
 FROM heads CROSS JOIN flow_run f ON f.id IN (
-        SELECT r.id FROM flow_run r
-        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-          AND r.deployment_id IS heads.deployment_id AND r.key_id IS heads.key_id
-          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.due_at, r.id LIMIT :limit)
+        SELECT heads.id WHERE heads.most = 1
+        UNION ALL
+        SELECT * FROM (
+            SELECT r.id FROM flow_run r
+            WHERE heads.most <> 1 AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED'
+              AND r.priority = :priority AND r.deployment_id IS heads.deployment_id AND r.key_id IS heads.key_id
+              AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+            ORDER BY r.due_at, r.id LIMIT :limit))
 LEFT JOIN deployment e ON e.id = f.deployment_id
 ORDER BY f.due_at, f.id LIMIT :limit
 
 -- name: candidates_of_lanes [postgresql]
 -- The nulls' places are those of the index, so that no other one gives this order. The last conditions, for runs that moved
--- on since, are worded so that no index begins with them: the runs are fetched by their ids.
-WITH heads AS (
-    SELECT l.deployment_id, l.key_id
-    FROM unnest(CAST(:deployment_ids AS uuid[]), CAST(:key_ids AS uuid[])) AS l(deployment_id, key_id)
+-- on since, are worded so that no index begins with them: the runs are fetched by their ids. What is found is found once:
+-- without the word for it, it may be sought anew for every run that waits.
+WITH heads AS MATERIALIZED (
+    SELECT l.deployment_id, l.key_id, l.most
+    FROM unnest(CAST(:deployment_ids AS uuid[]), CAST(:key_ids AS uuid[]), CAST(:mosts AS integer[]))
+        AS l(deployment_id, key_id, most)
     CROSS JOIN LATERAL (
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
@@ -172,25 +178,28 @@ WITH heads AS (
         ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
     ) AS h
     ORDER BY h.due_at, h.id LIMIT :limit
-), found AS (
+), found AS MATERIALIZED (
     SELECT f.id FROM heads CROSS JOIN LATERAL (
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
           AND r.deployment_id = heads.deployment_id AND r.key_id = heads.key_id
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :limit)
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
+        LIMIT LEAST(:limit, heads.most))
         UNION ALL
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
           AND r.deployment_id = heads.deployment_id AND r.key_id IS NULL AND heads.key_id IS NULL
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :limit)
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
+        LIMIT LEAST(:limit, heads.most))
         UNION ALL
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
           AND r.deployment_id IS NULL AND r.key_id IS NULL AND heads.deployment_id IS NULL
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :limit)
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
+        LIMIT LEAST(:limit, heads.most))
     ) AS f
 )
 SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused

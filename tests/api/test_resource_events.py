@@ -117,7 +117,7 @@ async def test_a_deployment_from_its_making_to_its_end(any_api: Any) -> None:
     await told.news()
     body = {"work_pool_name": "pool", "parameters": {"x": 1}}
     deployment = await any_api.deployment(**body)
-    (made,) = await told.news()
+    _its_flow, made = await told.news()
     named = {"id": deployment["id"], "name": "nightly"}
     assert made["event"] == "prefect.deployment.created"
     assert made["resource"] | {"prefect.resource.role": "deployment"} == labels("deployment", named)

@@ -58,6 +58,12 @@ async def database(database_url: str, open_url: OpenDatabase) -> Database:
 
 
 @pytest.fixture
+def world(world: World) -> World:
+    """Where events, such as those of the records that these tests make, stay: they have tests of their own."""
+    return keeping(world, events=0)
+
+
+@pytest.fixture
 async def it(world: World) -> Deployment:
     await world.pool()
     return await world.deploy()

@@ -123,7 +123,7 @@ SCANS = {
     *("task_workers.attending", "task_workers.leave"),  # of those that are connected
     "csrf_tokens.delete_expired",  # of which each client has one
     *("concurrency_limits.names", "concurrency_limits.select_leases"),  # a page, or a condition, follows
-    "block_schemas.capabilities",  # of which there are few
+    *("block_schemas.capabilities", "automations.related"),  # of which there are few
     "occupancy.holders",  # of runs that hold a slot
     *("statuses.pools", "statuses.queues", "statuses.deployments"),  # of all of them, by one server, four times a minute
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows

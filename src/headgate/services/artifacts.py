@@ -5,6 +5,7 @@ from uuid import UUID
 from msgspec import UNSET
 from msgspec.structs import asdict
 
+from headgate.core.document_events import of_latest_artifact
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.artifacts import (
@@ -15,6 +16,7 @@ from headgate.schema.artifacts import (
     ArtifactQuery,
     ArtifactUpdate,
 )
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import artifacts as rows
 from headgate.store.database import Tx
@@ -24,8 +26,18 @@ async def create(scope: Scope, body: ArtifactCreate) -> Artifact:
     """Create an artifact: the latest of its key from now on."""
     now = scope.now
     artifact = Artifact(id=uuid7(now), created=now, updated=now, **asdict(body))
-    await scope.store.write(lambda tx: rows.insert(tx, artifact))
+
+    async def unit(tx: Tx) -> None:
+        before = await _latest(tx, artifact.key)
+        await rows.insert(tx, artifact)
+        await keep(scope, tx, *of_latest_artifact(before, await _latest(tx, artifact.key)))
+
+    await scope.store.write(unit)
     return artifact
+
+
+async def _latest(tx: Tx, key: str | None) -> ArtifactCollection | None:
+    return None if key is None else await rows.get_latest(tx, key)
 
 
 async def get(scope: Scope, id: UUID) -> Artifact:
@@ -82,8 +94,17 @@ async def update(scope: Scope, id: UUID, body: ArtifactUpdate) -> None:
 
 async def delete(scope: Scope, id: UUID) -> None:
     """Delete; the one of its key before it is the latest again."""
-    if not await scope.store.write(lambda tx: rows.delete(tx, id)):
-        raise _missing()
+
+    async def unit(tx: Tx) -> None:
+        artifact = await rows.get(tx, id)
+        if artifact is None:
+            raise _missing()
+        before = await _latest(tx, artifact.key)
+        await rows.delete(tx, id)
+        if before is not None and before.latest_id == id:
+            await keep(scope, tx, *of_latest_artifact(before, await _latest(tx, artifact.key)))
+
+    await scope.store.write(unit)
 
 
 def _missing() -> NotFound:

@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from headgate.core.automation_actions import completed_action
 from headgate.core.automations import check_rests, completed
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_automation
 from headgate.core.templates import validate_variables
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7
@@ -18,6 +19,7 @@ from headgate.schema.automations import (
     AutomationQuery,
     AutomationUpdate,
 )
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import automations as rows
 from headgate.store import deployments as deployment_rows
@@ -36,6 +38,7 @@ async def create(scope: Scope, body: AutomationCreate) -> Automation:
     async def unit(tx: Tx) -> None:
         await _check_job_variables(tx, automation.actions, now)
         await rows.insert(tx, automation, owner)
+        await keep(scope, tx, of_automation(automation, CREATED))
 
     await scope.store.write(unit)
     return automation
@@ -102,6 +105,7 @@ async def replace(scope: Scope, id: UUID, body: AutomationUpdate) -> None:
         for name, value in given.items():
             setattr(automation, name, value)
         await rows.update(tx, automation)
+        await keep(scope, tx, of_automation(automation, UPDATED))
 
     await scope.store.write(unit)
 
@@ -116,14 +120,20 @@ async def switch(scope: Scope, id: UUID, body: AutomationPartialUpdate) -> None:
         automation.enabled = body.enabled
         automation.updated = scope.now
         await rows.update(tx, automation)
+        await keep(scope, tx, of_automation(automation, UPDATED))
 
     await scope.store.write(unit)
 
 
 async def delete(scope: Scope, id: UUID) -> None:
     """Delete an automation."""
-    if not await scope.store.write(lambda tx: rows.delete(tx, id)):
-        raise _missing()
+
+    async def unit(tx: Tx) -> None:
+        automation = _found(await rows.get(tx, id))
+        await rows.delete(tx, id)
+        await keep(scope, tx, of_automation(automation, DELETED))
+
+    await scope.store.write(unit)
 
 
 async def delete_owned(scope: Scope, resource: str) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from msgspec import UNSET
 
 from headgate.core import blocks
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_block_document
 from headgate.errors import BadRequest, Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.block_documents import (
@@ -20,6 +21,7 @@ from headgate.schema.block_schemas import BlockSchema
 from headgate.services import block_types, result_storage
 from headgate.services.block_contents import sealed, unsealed
 from headgate.services.block_trees import assemble
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import block_documents as rows
 from headgate.store import block_schemas as schema_rows
@@ -58,7 +60,9 @@ async def create(scope: Scope, body: BlockDocumentCreate) -> BlockDocument:
         if not await rows.insert(tx, document):
             raise Conflict("Block already exists")
         await _hold(tx, id, held)
-        return await _whole(scope, tx, document, include_secrets=False)
+        whole = await _whole(scope, tx, document, include_secrets=False)
+        await keep(scope, tx, *of_block_document(whole, CREATED))
+        return whole
 
     return await scope.store.write(unit)
 
@@ -125,8 +129,11 @@ async def update(scope: Scope, id: UUID, body: BlockDocumentUpdate) -> None:
             schema = await _successor(tx, body.block_schema_id, before)
         data, is_sealed = sealed(scope, own, schema)
         changed = {"updated": scope.now, "block_schema_id": schema.id, "is_sealed": is_sealed, "data": data}
-        await rows.update(tx, Kept(**{name: getattr(before, name) for name in before.__slots__} | changed))
+        after = Kept(**{name: getattr(before, name) for name in before.__slots__} | changed)
+        await rows.update(tx, after)
         await _hold(tx, id, held)
+        whole = await _whole(scope, tx, after, include_secrets=False)
+        await keep(scope, tx, *of_block_document(whole, UPDATED))
 
     await scope.store.write(unit)
 
@@ -147,8 +154,9 @@ async def delete(scope: Scope, id: UUID) -> None:
     """Delete. Documents that held it lose that field; deployments that name it stay, and cannot find it."""
 
     async def unit(tx: Tx) -> None:
-        if not await rows.delete(tx, id):
-            raise _missing()
+        whole = await _whole(scope, tx, _found(await rows.get(tx, id)), include_secrets=False)
+        await rows.delete(tx, id)
+        await keep(scope, tx, *of_block_document(whole, DELETED))
         await result_storage.forget_missing(tx)
 
     await scope.store.write(unit)

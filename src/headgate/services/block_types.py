@@ -7,11 +7,13 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from headgate.core import blocks
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_block_type
 from headgate.errors import Conflict, Forbidden, NotFound
 from headgate.ids import uuid7
 from headgate.schema.block_schemas import NO_VERSION, BlockSchema
 from headgate.schema.block_types import BlockType, BlockTypeCreate, BlockTypeQuery, BlockTypeUpdate
 from headgate.services import result_storage
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.services.system_blocks import SYSTEM_BLOCKS, SystemBlock
 from headgate.store import block_schemas as schema_rows
@@ -30,8 +32,13 @@ async def create(scope: Scope, body: BlockTypeCreate) -> BlockType:
     # As existing servers keep what pages show as it is.
     kind.description = _escaped(body.description)
     kind.code_example = _escaped(body.code_example)
-    if not await scope.store.write(lambda tx: rows.insert(tx, kind)):
-        raise Conflict(f'Block type with name "{body.name}" already exists')
+
+    async def unit(tx: Tx) -> None:
+        if not await rows.insert(tx, kind):
+            raise Conflict(f'Block type with name "{body.name}" already exists')
+        await keep(scope, tx, of_block_type(kind, CREATED))
+
+    await scope.store.write(unit)
     return kind
 
 
@@ -66,6 +73,7 @@ async def update(scope: Scope, id: UUID, body: BlockTypeUpdate) -> None:
         if changed:
             kind.updated = scope.now
             await rows.update(tx, kind)
+            await keep(scope, tx, of_block_type(kind, UPDATED))
 
     await scope.store.write(unit)
 
@@ -78,6 +86,7 @@ async def delete(scope: Scope, id: UUID) -> None:
         if kind.is_protected:
             raise Forbidden("protected block types cannot be deleted.")
         await rows.delete(tx, id)
+        await keep(scope, tx, of_block_type(kind, DELETED))
         await result_storage.forget_missing(tx)
 
     await scope.store.write(unit)

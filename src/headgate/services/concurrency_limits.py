@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_limit
 from headgate.errors import Conflict, NotFound
 from headgate.schema.concurrency_limits import (
     ConcurrencyLimitQuery,
@@ -14,6 +15,7 @@ from headgate.schema.concurrency_limits import (
 )
 from headgate.schema.deployments import DeploymentUpdate
 from headgate.services import deployments, slots
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import concurrency_limits as rows
 from headgate.store import deployments as deployment_rows
@@ -34,9 +36,15 @@ async def create(scope: Scope, body: GlobalConcurrencyLimitCreate) -> GlobalConc
         denied=float(body.denied_slots),
         decay=body.slot_decay_per_second,
     )
-    if not await scope.store.write(lambda tx: rows.insert(tx, made)):
-        raise _taken(body.name)
-    return made.record(scope.now)
+    record = made.record(scope.now)
+
+    async def unit(tx: Tx) -> None:
+        if not await rows.insert(tx, made):
+            raise _taken(body.name)
+        await keep(scope, tx, of_limit(record, CREATED))
+
+    await scope.store.write(unit)
+    return record
 
 
 async def get(scope: Scope, id_or_name: str) -> GlobalConcurrencyLimit:
@@ -75,6 +83,7 @@ async def update(scope: Scope, id_or_name: str, body: GlobalConcurrencyLimitUpda
             _apply(scope, limit, body)
             if not await rows.update(tx, limit):
                 raise _taken(limit.name)
+            await keep(scope, tx, of_limit(limit.record(scope.now), UPDATED))
         return bool(held)
 
     if not await scope.store.write(unit):
@@ -87,7 +96,11 @@ async def delete(scope: Scope, id_or_name: str) -> None:
     """Delete a limit: from now on it constrains nobody."""
 
     async def unit(tx: Tx) -> bool:
-        return any([await rows.delete(tx, limit.id) for limit in await _find(tx, id_or_name)])
+        found = await _find(tx, id_or_name)
+        for limit in found:
+            await rows.delete(tx, limit.id)
+            await keep(scope, tx, of_limit(limit.record(scope.now), DELETED))
+        return bool(found)
 
     if not await scope.store.write(unit):
         id = await _limited_deployment(scope, id_or_name)

@@ -4,11 +4,13 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_flow
 from headgate.errors import NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import FlowBulkDelete, FlowPageQuery, FlowQuery
 from headgate.schema.flows import Flow, FlowCreate, FlowPage, FlowsDeleted, FlowUpdate
 from headgate.services import pages
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as rows
@@ -22,6 +24,7 @@ async def create(scope: Scope, body: FlowCreate) -> tuple[Flow, bool]:
 
     async def unit(tx: Tx) -> tuple[Flow, bool]:
         if await rows.insert(tx, flow):
+            await keep(scope, tx, of_flow(flow, CREATED))
             return flow, True
         return await rows.get_by_name(tx, body.name) or flow, False
 
@@ -64,6 +67,7 @@ async def update(scope: Scope, id: UUID, body: FlowUpdate) -> None:
         if body.labels is not UNSET:
             flow.labels = flow.labels | body.labels
         await rows.update(tx, flow)
+        await keep(scope, tx, of_flow(flow, UPDATED))
 
     await scope.store.write(unit)
 
@@ -72,11 +76,12 @@ async def delete(scope: Scope, id: UUID) -> None:
     """Delete, with its deployments and runs; their slots are free at once."""
 
     async def unit(tx: Tx) -> set[UUID]:
+        flow = _found(await rows.get(tx, id))
         runs = await run_rows.ids_of_flow(tx, id)
         pools = await run_rows.pools_of(tx, runs)
         await run_rows.delete(tx, runs)
-        if not await rows.delete(tx, id):
-            raise _missing()
+        await rows.delete(tx, id)
+        await keep(scope, tx, of_flow(flow, DELETED))
         return pools
 
     scope.wakeups.wake(await scope.store.write(unit))

@@ -1,4 +1,4 @@
-"""Events of work pools, queues and deployments, kept in the transaction that makes them true."""
+"""Events of records, kept in the transaction that makes them true."""
 
 from datetime import datetime
 from uuid import UUID

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_limit
 from headgate.core.slots import LONGEST_WAIT
 from headgate.errors import Locked, NotFound
 from headgate.ids import uuid7
@@ -19,6 +20,7 @@ from headgate.schema.concurrency_limits import (
     TaskRunSlots,
 )
 from headgate.services import slots
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import concurrency_limits as rows
 from headgate.store.concurrency_limits import Held, Limit
@@ -38,11 +40,13 @@ async def create(scope: Scope, body: ConcurrencyLimitCreate) -> tuple[Concurrenc
 
     async def unit(tx: Tx) -> tuple[ConcurrencyLimit, bool]:
         if await rows.insert(tx, made):
+            await keep(scope, tx, of_limit(made.record(scope.now), CREATED))
             return _record(made, []), True
         limit = await _locked(scope, tx, body.tag)
         limit.meter = replace(limit.meter, limit=body.concurrency_limit)
         limit.updated = scope.now
         await rows.update(tx, limit)
+        await keep(scope, tx, of_limit(limit.record(scope.now), UPDATED))
         return _record(limit, await rows.held_of(tx, [limit.id])), False
 
     return await scope.store.write(unit)
@@ -98,6 +102,7 @@ async def delete_by_tag(scope: Scope, tag: str) -> None:
         limit = await _locked(scope, tx, tag)
         await rows.delete_held(tx, await rows.held_of(tx, [limit.id]))
         await rows.delete(tx, limit.id)
+        await keep(scope, tx, of_limit(limit.record(scope.now), DELETED))
 
     await scope.store.write(unit)
 

@@ -8,10 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from headgate.core.document_events import CREATED, DELETED, UPDATED, of_variable
 from headgate.errors import Conflict, Invalid, NotFound
 from headgate.ids import uuid7
 from headgate.schema.filters import VariableQuery
 from headgate.schema.variables import NAME_PATTERN, Variable, VariableCreate, VariableUpdate
+from headgate.services.resource_events import keep
 from headgate.services.scope import Scope
 from headgate.store import variables as rows
 from headgate.store.database import Tx
@@ -29,8 +31,13 @@ async def create(scope: Scope, body: VariableCreate) -> Variable:
     _check_value(body.value)
     now = scope.now
     variable = Variable(id=uuid7(now), created=now, updated=now, name=body.name, value=body.value, tags=body.tags)
-    if not await scope.store.write(lambda tx: rows.insert(tx, variable)):
-        raise _taken(body.name)
+
+    async def unit(tx: Tx) -> None:
+        if not await rows.insert(tx, variable):
+            raise _taken(body.name)
+        await keep(scope, tx, of_variable(variable, CREATED))
+
+    await scope.store.write(unit)
     return variable
 
 
@@ -83,6 +90,7 @@ async def _update(scope: Scope, find: Find, body: VariableUpdate) -> None:
             variable.tags = body.tags
         if not await rows.update(tx, variable):
             raise _taken(variable.name)
+        await keep(scope, tx, of_variable(variable, UPDATED))
 
     await scope.store.write(unit)
 
@@ -99,7 +107,9 @@ async def delete_by_name(scope: Scope, name: str) -> None:
 
 async def _delete(scope: Scope, find: Find) -> None:
     async def unit(tx: Tx) -> None:
-        await rows.delete(tx, _found(await find(tx)).id)
+        variable = _found(await find(tx))
+        await rows.delete(tx, variable.id)
+        await keep(scope, tx, of_variable(variable, DELETED))
 
     await scope.store.write(unit)
 

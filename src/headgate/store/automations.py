@@ -48,8 +48,7 @@ async def list_page(tx: Tx, query: AutomationQuery) -> list[Automation]:
 
 async def list_related(tx: Tx, resource: str) -> list[Automation]:
     """Those that go with a resource or, if it is a deployment, run it; by name."""
-    where = getattr(_SQL["of_resource"], tx.dialect)
-    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY au.name, au.id", {"resource": resource})
+    rows = await tx.fetch(_SQL["related"], {"resource": resource})
     return [_automation(row) for row in rows]
 
 

@@ -10,18 +10,26 @@ SELECT au.id, au.created, au.updated, au.name, au.description, au.enabled, au.ta
        au.actions_on_trigger, au.actions_on_resolve
 FROM automation au
 
--- name: of_resource
--- A condition: those that go with a resource, or run the deployment that it is.
-(au.owner_resource = :resource OR EXISTS (
+-- name: related
+-- Those that go with a resource or, if it is a deployment, run it.
+SELECT au.id, au.created, au.updated, au.name, au.description, au.enabled, au.tags, au.trigger_data, au.actions,
+       au.actions_on_trigger, au.actions_on_resolve
+FROM automation au
+WHERE au.owner_resource = :resource OR EXISTS (
     SELECT 1 FROM json_each(au.actions) AS a
     WHERE a.value ->> 'type' = 'run-deployment' AND 'prefect.deployment.' || (a.value ->> 'deployment_id') = :resource
-))
+)
+ORDER BY au.name, au.id
 
--- name: of_resource [postgresql]
-(au.owner_resource = :resource OR EXISTS (
+-- name: related [postgresql]
+SELECT au.id, au.created, au.updated, au.name, au.description, au.enabled, au.tags, au.trigger_data, au.actions,
+       au.actions_on_trigger, au.actions_on_resolve
+FROM automation au
+WHERE au.owner_resource = :resource OR EXISTS (
     SELECT 1 FROM jsonb_array_elements(CAST(au.actions AS jsonb)) AS a (value)
     WHERE a.value ->> 'type' = 'run-deployment' AND 'prefect.deployment.' || (a.value ->> 'deployment_id') = :resource
-))
+)
+ORDER BY au.name, au.id
 
 -- name: update
 UPDATE automation SET updated = :updated, name = :name, description = :description, enabled = :enabled, tags = :tags,

@@ -143,16 +143,19 @@ async def test_the_graph_of_a_run(any_api: Any, running: dict[str, Any]) -> None
     second = await task(1, task_inputs={"x": [taken, {"input_type": "constant", "type": "int"}], "y": [taken]})
     stands = await task(2, task_inputs={"__parents__": [taken]})
     child = await api.run("child", parent_task_run_id=stands["id"], state={"type": "RUNNING"})
-    await task(3, state={"type": "PENDING"})
+    inputs = {"x": [{"input_type": "flow_run", "id": child["id"]}, {"input_type": "parameter", "id": first["id"]}]}
+    waits = await task(3, state={"type": "PENDING"}, task_inputs=inputs)
     graph = (await api.get(f"/flow_runs/{running['id']}/graph-v2")).json
     assert [(id, node["id"], node["kind"]) for id, node in graph["nodes"]] == [
         (first["id"], first["id"], "task-run"),
         (second["id"], second["id"], "task-run"),
         (child["id"], child["id"], "flow-run"),
+        (waits["id"], waits["id"], "task-run"),
     ]
     nodes = dict(graph["nodes"])
     assert nodes[second["id"]]["parents"] == [{"id": first["id"]}]
     assert nodes[first["id"]]["children"] == [{"id": second["id"]}]
+    assert (nodes[child["id"]]["children"], nodes[waits["id"]]["parents"]) == ([{"id": waits["id"]}], [{"id": child["id"]}])
     assert nodes[child["id"]]["encapsulating"] == [{"id": first["id"]}]
     assert graph["root_node_ids"] == [first["id"], child["id"]]
     assert [state["name"] for state in graph["states"]] == ["Running"]
@@ -162,11 +165,34 @@ async def test_the_graph_of_a_run(any_api: Any, running: dict[str, Any]) -> None
     await api.post(f"/task_runs/{first['id']}/set_state", {"state": {"type": "COMPLETED"}})
     api.clock.advance(minutes=1)
     later = (await api.get(f"/flow_runs/{running['id']}/graph-v2?since={api.clock().isoformat()[:19]}Z")).json
-    assert [id for id, _ in later["nodes"]] == [second["id"], child["id"]]
+    assert [id for id, _ in later["nodes"]] == [second["id"], child["id"], waits["id"]]
     without_zone = await api.get(f"/flow_runs/{running['id']}/graph-v2?since={api.clock().isoformat()[:19]}")
     assert without_zone.json == later
     missing = await api.get(f"/flow_runs/{uuid4()}/graph-v2")
     assert missing.status == 404
+
+
+async def test_a_graph_shows_what_its_runs_left(any_api: Any, running: dict[str, Any]) -> None:
+    task = (await any_api.post("/task_runs/", TASK | {"flow_run_id": running["id"], "state": {"type": "RUNNING"}})).json
+
+    async def left(**fields: Any) -> str:
+        body = {"type": "markdown", "data": "x", "flow_run_id": running["id"]} | fields
+        id: str = (await any_api.post("/artifacts/", body)).json["id"]
+        return id
+
+    of_run = await left()
+    old, latest = await left(task_run_id=task["id"], key="k"), await left(task_run_id=task["id"], key="k")
+    progress = await left(task_run_id=task["id"], type="progress", data=50.0)
+    await left(task_run_id=task["id"], type="result")
+    await left(flow_run_id=(await any_api.run())["id"])
+    graph = (await any_api.get(f"/flow_runs/{running['id']}/graph-v2")).json
+    shown = [*graph["artifacts"], *graph["nodes"][0][1]["artifacts"]]
+    assert [(each["id"], each["is_latest"], each["data"]) for each in shown] == [
+        (of_run, True, None),
+        (old, False, None),
+        (latest, True, None),
+        (progress, True, 50.0),
+    ]
 
 
 async def test_logs_as_a_file(any_api: Any, running: dict[str, Any]) -> None:

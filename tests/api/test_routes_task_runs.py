@@ -238,7 +238,7 @@ async def test_the_history_of_task_runs(any_api: Any, running: dict[str, Any]) -
 
 
 async def test_tagged_tasks_run_in_the_slots_of_their_tags(any_api: Any, running: dict[str, Any]) -> None:
-    """A slot is free again when its task no longer runs; a limit of 0 would be waited for for ever."""
+    """A slot is free again when its task neither runs nor is being cancelled; a limit of 0 would be waited for for ever."""
     api = any_api
     await api.post("/concurrency_limits/", {"tag": "db", "concurrency_limit": 1})
     first, second = [await made(api, flow_run_id=running["id"], dynamic_key=str(n), tags=["db", "free"]) for n in range(2)]
@@ -247,7 +247,9 @@ async def test_tagged_tasks_run_in_the_slots_of_their_tags(any_api: Any, running
     assert (held.status, held.json["status"], held.json["details"]["type"]) == (200, "WAIT", "wait_details")
     assert held.json["details"]["delay_seconds"] > 0
     assert "db" in held.json["details"]["reason"]
-    await propose(api, first, "COMPLETED")
+    await propose(api, first, "CANCELLING")
+    assert (await propose(api, second, "RUNNING")).json["status"] == "WAIT"
+    await propose(api, first, "CANCELLED")
     assert (await propose(api, second, "RUNNING")).json["status"] == "ACCEPT"
     assert (await api.get("/concurrency_limits/tag/db")).json["active_slots"] == [second["id"]]
     await api.post("/concurrency_limits/", {"tag": "db", "concurrency_limit": 0})

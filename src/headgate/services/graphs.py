@@ -7,16 +7,17 @@ from uuid import UUID
 from headgate.core import graphs as rules
 from headgate.errors import NotFound, Unprocessable
 from headgate.schema.flow_runs import FlowRun
-from headgate.schema.graphs import Dependency, Graph, GraphState
+from headgate.schema.graphs import Dependency, Graph, GraphArtifact, GraphState
 from headgate.schema.task_runs import TaskRun
 from headgate.schema.times import aware
 from headgate.services.scope import Scope
+from headgate.store import artifacts as artifact_rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
 from headgate.store import task_runs as rows
 from headgate.store.database import Tx
 
-MAX_NODES = 10_000
+MAX_NODES, MAX_ARTIFACTS = 10_000, 10_000
 
 
 async def graph(scope: Scope, flow_run_id: UUID, *, since: datetime | None) -> Graph:
@@ -32,11 +33,17 @@ async def graph(scope: Scope, flow_run_id: UUID, *, since: datetime | None) -> G
         if since is not None:
             nodes = [node for node in nodes if node.end_time is None or node.end_time >= aware(since)]
         states = await run_rows.states(tx, flow_run_id)
+        artifacts: dict[UUID | None, list[GraphArtifact]] = {}
+        for task_run_id, artifact in await artifact_rows.of_graph(tx, flow_run_id, limit=MAX_ARTIFACTS):
+            artifacts.setdefault(task_run_id, []).append(artifact)
+        for node in nodes:
+            node.artifacts = artifacts.get(node.id, [])
         return Graph(
             start_time=run.start_time or run.expected_start_time,
             end_time=run.end_time,
             root_node_ids=[node.id for node in nodes if not node.parents],
             nodes=[(node.id, node) for node in nodes],
+            artifacts=artifacts.get(None, []),
             states=[GraphState(id=each.id, timestamp=each.timestamp, type=each.type, name=each.name) for each in states],
         )
 

@@ -73,17 +73,20 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
             answers.append(NotFound(f"Task run with id {each.task_run_id} not found"))
             continue
         decision = await _in_slots(tx, run, each, await _decide(tx, run, each, flow_runs))
-        ran = run.state_type is StateType.RUNNING
+        held = run.state_type in _HOLDING
         answered = _answer(run, decision, each, flow_runs.get(run.flow_run_id) if run.flow_run_id else None)
         answers.append(replace(answered, waiting=run.task_key) if answered.entered and task_workers.waits(run) else answered)
         if answered.entered and run.state:
             states.append((run.id, run.state))
-            if ran and run.tags and run.state_type is not StateType.RUNNING:
+            if held and run.tags and run.state_type not in _HOLDING:
                 await tag_limits.give_back_in(each.scope, tx, run.tags, run.id)
     await _write(tx, {id: runs[id] for id, _ in states}, states)
     await task_workers.enqueue(tx, {id: runs[id] for id, _ in states}.values(), now=now)
     return answers
 
+
+_HOLDING = (StateType.RUNNING, StateType.CANCELLING)
+"""While a task run is in these it keeps the slots of its tags."""
 
 PROPOSE: Command[Proposal, Answered] = Command("propose states of task runs", _propose)
 

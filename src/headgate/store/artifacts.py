@@ -5,6 +5,7 @@ from uuid import UUID
 
 from headgate.schema.artifacts import Artifact, ArtifactCollection, ArtifactCollectionQuery, ArtifactQuery, ArtifactSort
 from headgate.schema.filters import Selection
+from headgate.schema.graphs import GraphArtifact
 from headgate.store.database import Row, Tx
 from headgate.store.document_filters import artifact_condition
 from headgate.store.filters import Params, joined, selection_condition, task_run_condition
@@ -53,6 +54,19 @@ async def get_latest(tx: Tx, key: str) -> ArtifactCollection | None:
 async def list_page(tx: Tx, query: ArtifactQuery) -> list[Artifact]:
     """A page of those that match."""
     return [Artifact(**row) for row in await _page(tx, query, "TRUE")]
+
+
+async def of_graph(tx: Tx, flow_run_id: UUID, *, limit: int) -> list[tuple[UUID | None, GraphArtifact]]:
+    """Those that a flow run and its task runs left, the oldest first, but for results; each with the task run's id."""
+    rows = await tx.fetch(_SQL["of_graph"], {"flow_run_id": flow_run_id, "limit": limit})
+    found = []
+    for row in rows:
+        values = dict(row)
+        task_run_id, is_latest = values.pop("task_run_id"), bool(values.pop("is_latest"))
+        data = values.pop("data")
+        told = data if values["type"] == "progress" else None
+        found.append((task_run_id, GraphArtifact(**values, is_latest=is_latest, data=told)))
+    return found
 
 
 async def list_latest(tx: Tx, query: ArtifactCollectionQuery) -> list[ArtifactCollection]:

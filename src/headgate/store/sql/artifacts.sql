@@ -8,6 +8,15 @@ SELECT art.id, art.created, art.updated, art.key, art.type, art.description, art
        art.task_run_id
 FROM artifact art
 
+-- name: of_graph
+-- What a flow run and its task runs left, but for results; whether each is the latest of its key.
+SELECT art.id, art.created, art.key, art.type, art.data, art.task_run_id,
+       NOT EXISTS (SELECT 1 FROM artifact later WHERE later.key = art.key AND later.id > art.id) AS is_latest
+FROM artifact art
+WHERE art.flow_run_id = :flow_run_id AND art.type <> 'result'
+ORDER BY art.id
+LIMIT :limit::bigint
+
 -- name: update
 UPDATE artifact SET updated = :updated, description = :description, data = :data::json, metadata_ = :metadata_::json
 WHERE id = :id

@@ -47,13 +47,16 @@ def later(fill: None, frozen: FrozenClock) -> FrozenClock:
     return frozen
 
 
+TOLD = 4
+"""Events of the flow, the pool and its queue that `fill` makes."""
+
 NOTHING = {"flow_runs": 0, "task_runs": 0, "states": 0, "log_lines": 0, "events": 0, "workers": 0, "agents": 0}
 
 
 def test_a_dry_run_counts_and_deletes_nothing(run: Run, later: FrozenClock) -> None:
     for _ in range(2):
         counted = run("server", "database", "prune", "--older-than", "30d", "--dry-run", "-o", "json")
-        assert (counted.code, counted.json) == (0, NOTHING | {"flow_runs": 3, "states": 6, "log_lines": 12})
+        assert (counted.code, counted.json) == (0, NOTHING | {"flow_runs": 3, "states": 6, "log_lines": 12, "events": TOLD})
     before = (later.time - timedelta(days=30)).astimezone().strftime("%Y-%m-%d %H:%M")
     shown = drawn(run("server", "database", "prune", "--older-than", "30d", "--dry-run").out)
     assert f"│ flow runs that ended │ {before} │ 3 │" in [" ".join(line.split()) for line in shown]
@@ -63,7 +66,7 @@ def test_a_dry_run_counts_and_deletes_nothing(run: Run, later: FrozenClock) -> N
 def test_it_asks_before_it_deletes(run: Run, later: FrozenClock) -> None:
     outcome = run("server", "database", "prune", "--older-than", "30d")
     assert outcome.code == 2
-    assert "Delete 3 flow runs, 6 states, 12 log lines?" in outcome.err
+    assert f"Delete 3 flow runs, 6 states, 12 log lines, {TOLD} events?" in outcome.err
     assert "--yes" in outcome.err
     assert len(run("flow-run", "ls", "-o", "json").json) == 4
 
@@ -71,15 +74,16 @@ def test_it_asks_before_it_deletes(run: Run, later: FrozenClock) -> None:
 def test_what_is_old_is_deleted(run: Run, later: FrozenClock) -> None:
     outcome = run("server", "database", "prune", "--older-than", "30d", "--yes")
     assert outcome.code == 0
-    assert outcome.out.endswith("Deleted 3 flow runs, 6 states, 12 log lines.\n")
+    assert outcome.out.endswith(f"Deleted 3 flow runs, 6 states, 12 log lines, {TOLD} events.\n")
     assert [each["state_type"] for each in run("flow-run", "ls", "-o", "json").json] == ["PENDING"]
     assert run("server", "database", "prune", "--older-than", "30d", "-y", "-o", "json").json == NOTHING
 
 
 def test_without_an_age_the_settings_hold(run: Run, later: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> None:
     prune = ("server", "database", "prune", "--dry-run")
-    assert run(*prune, "-o", "json").json == NOTHING | {"log_lines": 12}
+    assert run(*prune, "-o", "json").json == NOTHING | {"log_lines": 12, "events": TOLD}
     monkeypatch.setenv("HEADGATE_SERVER_RETENTION_LOGS_DAYS", "0")
+    monkeypatch.setenv("HEADGATE_SERVER_RETENTION_EVENTS_DAYS", "0")
     assert run(*prune, "-o", "json").json == NOTHING
     assert "kept for ever" in run(*prune).out
     monkeypatch.setenv("HEADGATE_SERVER_RETENTION_RUNS_DAYS", "39.5")

@@ -304,3 +304,13 @@ def test_a_likely_start_says_on_what_it_rests(scripted: dict[str, Any], run: Run
     script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"estimate": estimate})
     shown = run("flow-run", "explain", ID).out
     assert "(in 4 minutes), by the last 40 runs of a/1, b/1, c/1, 1 more, 2 runs ahead\n" in shown
+
+
+def test_a_run_of_no_pool_says_when_the_process_that_serves_it_polled(
+    scripted: dict[str, Any], run: Run, script: Script
+) -> None:
+    polled = f"{NOW - timedelta(seconds=2):%Y-%m-%dT%H:%M:%SZ}"
+    served = {"work_pool_name": None, "work_queue_name": None, "gates": [], "workers": [], "process_polled": polled}
+    script.on("GET", f"/flow_runs/{ID}/explain", scripted | served | {"deployment_name": "etl/nightly"})
+    shown = run("flow-run", "explain", ID).out
+    assert "served by    a process of its own (last polled 2 seconds ago)\n" in shown

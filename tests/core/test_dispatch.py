@@ -310,7 +310,7 @@ def test_all_gates_of_a_run_are_told_at_once() -> None:
         replace(run(1, due=-1, deployment=0), held=True),
         pool=Lane(POOL, paused=True, limit=1, used=1),
         queue=Lane(QUEUES[0], paused=True, limit=2, used=2, priority=1, served=False),
-        deployment=Lane(DEPLOYMENTS[0], paused=True, limit=3, used=3),
+        deployment=Lane(DEPLOYMENTS[0], paused=True, limit=3, used=3, served=False),
     )
     assert dispatch(everything).blocked[UUID(int=101)] == [
         Gate(GateKind.HELD),

@@ -193,6 +193,19 @@ async def test_a_run_of_no_pool_waits_for_the_process_that_serves_its_deployment
     assert await kinds(world, run) == ["deployment paused"]
 
 
+async def test_a_process_that_serves_a_deployment_is_as_good_as_a_worker(world: World, it: Deployment) -> None:
+    """Also where the deployment has a pool that no worker is in; as long as it polls."""
+    world.clock.advance(seconds=300)
+    run = await world.run(it)
+    assert await kinds(world, run) == ["no worker"]
+    polled = await polls.poll_deployments(world.scope, GetScheduledRuns(deployment_ids=[it.id]))
+    assert [each.id for each in polled] == [run.id]
+    found = await told(world, run)
+    assert (found.gates, found.process_polled) == ([], world.now)
+    world.clock.advance(seconds=300)
+    assert await kinds(world, run) == ["no worker"]
+
+
 async def test_a_run_of_no_deployment_and_no_pool_is_its_makers(world: World) -> None:
     body = FlowRunCreate(flow_id=(await world.flow()).id, state=StateCreate(type=StateType.SCHEDULED))
     run = (await flow_runs.create(world.scope, body)).run

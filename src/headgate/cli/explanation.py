@@ -56,6 +56,8 @@ def _about(it: Explanation, now: datetime) -> Iterator[str]:
     if it.work_pool_name:
         polled = f" (last polled {ago(it.last_polled, now)})" if it.last_polled else " (never polled)"
         yield f"work queue   {it.work_pool_name}/{it.work_queue_name}" + polled * it.waiting
+    if it.waiting and it.process_polled:
+        yield f"served by    a process of its own (last polled {ago(it.process_polled, now)})"
     if it.due_at:
         yield f"due          {local(it.due_at)} ({ago(it.due_at, now)})"
     if it.earliest_start:

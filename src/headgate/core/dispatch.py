@@ -52,7 +52,8 @@ class Lane:
     """A pool, a queue, a deployment or a concurrency key as dispatch sees it: paused or not, and its slots. Without a limit
     that is None.
 
-    `served`: something takes runs from it. Of a deployment only runs without a queue ask, which its own process takes.
+    `served`: something takes runs from it. A deployment may have a process of its own that takes its runs, whether they
+    have a queue or not.
     """
 
     id: UUID
@@ -188,7 +189,7 @@ def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> lis
     gates += [Gate(kind, lane.id) for kind, _, lane in lanes if lane.paused]
     if run.due_at > snapshot.until:
         gates.append(Gate(GateKind.NOT_DUE))
-    if queue is not None and not queue.served:
+    if queue is not None and not queue.served and (owner is None or not owner.served):
         gates.append(Gate(GateKind.NO_WORKER, queue.id))
     for _, kind, lane in lanes:
         ahead = taken.get(lane.id, 0)

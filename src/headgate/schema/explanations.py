@@ -103,7 +103,8 @@ class Explanation(Struct, kw_only=True):
 
     `position` is there for a run that is due in a queue. `waits` are how long it waited so far beyond its time, and for
     what; `waited_seconds` is their sum. `earliest_start` is when all that holds it back opens by itself; null where
-    something does not, or nobody can say when. `estimate` is there where limits hold it back whose holders have a history.
+    something does not, or nobody can say when. `process_polled` is when a process that serves its
+    deployment itself polled last. `estimate` is there where limits hold it back whose holders have a history.
     """
 
     flow_run_id: UUID
@@ -125,6 +126,7 @@ class Explanation(Struct, kw_only=True):
     earliest_start: datetime | None = None
     estimate: Estimate | None = None
     last_polled: datetime | None = None
+    process_polled: datetime | None = None
     holder: str | None = None
     lease_expires_at: datetime | None = None
     waits: list[Wait] = field(default_factory=list)

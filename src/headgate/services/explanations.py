@@ -63,6 +63,7 @@ def _bare(run: FlowRun, located: Located, situation: Situation) -> Explanation:
         deployment_name=owner.full_name if owner else None,
         workers=[*situation.workers.get(located.work_pool_id, ())] if located.work_pool_id else [],
         last_polled=queue.last_polled if queue else owner.last_polled if owner else None,
+        process_polled=owner.last_polled if owner else None,
         holder=located.worker,
         lease_expires_at=located.lease_expires_at,
     )

@@ -91,7 +91,8 @@ async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapsh
     """The snapshot with these runs, and with the deployments and the keys that they are the first of."""
     unknown = {run.deployment_id for run in page if run.deployment_id} - snapshot.deployments.keys()
     found = (await lane_rows.get_many(tx, deployments=unknown)).deployments
-    deployments = {**snapshot.deployments, **{id: owner.lane for id, owner in found.items()}}
+    # Whether a process serves them is not looked up: where workers poll it does not matter, and elsewhere few are served.
+    deployments = {**snapshot.deployments, **{id: replace(owner.lane, served=False) for id, owner in found.items()}}
     keys = {**snapshot.keys, **await key_lanes(tx, [run for run in page if run.key_id not in snapshot.keys])}
     return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments, keys=keys)
 

@@ -13,7 +13,7 @@ from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_queues import WorkQueueUpdate
 from headgate.services import deployments, flow_runs, work_queues
 from headgate.services.loops import late
-from headgate.store import flow_runs as rows
+from headgate.store import waiting_runs as rows
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from headgate.store import block_documents as document_rows
 from headgate.store import deployments as rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
+from headgate.store import waiting_runs
 from headgate.store import work_queues as queue_rows
 from headgate.store.database import Tx
 
@@ -365,7 +366,7 @@ async def delete(scope: Scope, id: UUID) -> None:
     async def unit(tx: Tx) -> None:
         await rows.lock(tx, [id])
         subject = await resource_events.of_deployment(tx, await _get(scope, tx, id))
-        waiting = await run_rows.waiting_of_deployment(tx, id)
+        waiting = await waiting_runs.waiting_of_deployment(tx, id)
         await run_rows.delete(tx, await scheduling.still_waiting(tx, waiting))
         await rows.delete(tx, id)
         await resource_events.keep(scope, tx, subject.was("deleted"))

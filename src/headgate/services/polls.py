@@ -25,6 +25,7 @@ from headgate.services.wakeups import wait_until_set
 from headgate.store import claims as rows
 from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as run_rows
+from headgate.store import waiting_runs
 from headgate.store import work_queues as queue_rows
 from headgate.store.claims import Lanes
 from headgate.store.database import Tx
@@ -178,8 +179,8 @@ async def _look_at_deployments(
     ids, now = body.deployment_ids, scope.now
 
     async def unit(tx: Tx) -> Looked[FlowRun]:
-        runs = await run_rows.due_of_deployments(tx, ids, before=before, limit=body.limit, now=now)
-        later = await run_rows.due_of_deployments(tx, ids, before=until, limit=1, now=now) if until and not runs else []
+        runs = await waiting_runs.due_of_deployments(tx, ids, before=before, limit=body.limit, now=now)
+        later = await waiting_runs.due_of_deployments(tx, ids, before=until, limit=1, now=now) if until and not runs else []
         return Looked(runs, frozenset(ids), next_due=later[0].next_scheduled_start_time if later else None)
 
     return await scope.store.read(unit)

@@ -18,6 +18,7 @@ from headgate.services.scope import Scope
 from headgate.settings import Settings
 from headgate.store import deployment_schedules as schedule_rows
 from headgate.store import flow_runs as rows
+from headgate.store import waiting_runs
 from headgate.store.database import Tx
 from headgate.store.deployment_schedules import ActiveSchedule
 from headgate.store.flow_runs import NewRun
@@ -49,7 +50,7 @@ async def materialise(scope: Scope, tx: Tx, deployment: Deployment, schedules: S
     """Insert the missing runs of a deployment's schedules; a fire time that has its run already is left alone."""
     new: list[NewRun] = []
     for schedule in schedules:
-        present = await rows.fire_times(tx, schedule.id)
+        present = await waiting_runs.fire_times(tx, schedule.id)
         try:
             wanted = [*_missed(schedule, scope), *ahead(schedule, scope.settings, now=scope.now)]
             times = [time for time in wanted if time not in present]
@@ -85,7 +86,7 @@ async def materialise_span(scope: Scope, tx: Tx, deployment: Deployment, span: S
     seconds = settings.server_services_scheduler_min_scheduled_time if span.min_time is None else span.min_time
     new: list[NewRun] = []
     for schedule in await schedule_rows.active_of_deployment(tx, deployment.id):
-        present = await rows.fire_times(tx, schedule.id)
+        present = await waiting_runs.fire_times(tx, schedule.id)
         times = islice(fire_times(schedule.schedule, after=start - _INSTANT, before=end), most)
         for number, time in enumerate(times):
             if number >= least and (time - start).total_seconds() > seconds:
@@ -98,7 +99,7 @@ async def materialise_span(scope: Scope, tx: Tx, deployment: Deployment, span: S
 async def withdraw(scope: Scope, tx: Tx, schedule_ids: Sequence[UUID]) -> int:
     """Delete the runs that schedules made ahead; runs that are due already, late ones among them, stay."""
     await schedule_rows.set_made_until(tx, schedule_ids, None)
-    ids = [id for each in schedule_ids for id in await rows.ahead_of_schedule(tx, each, now=scope.now)]
+    ids = [id for each in schedule_ids for id in await waiting_runs.ahead_of_schedule(tx, each, now=scope.now)]
     return await rows.delete(tx, await still_waiting(tx, ids))
 
 

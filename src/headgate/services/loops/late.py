@@ -13,7 +13,7 @@ from headgate.services.scope import Scope
 from headgate.services.situations import Situation, situation_of
 from headgate.services.states import Proposal, propose_all
 from headgate.store import explanations as explanation_rows
-from headgate.store import flow_runs as rows
+from headgate.store import waiting_runs as rows
 from headgate.store.database import Tx
 from headgate.store.explanations import Located
 

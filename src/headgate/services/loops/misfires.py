@@ -13,9 +13,9 @@ from headgate.schema.states import StateCreate, StateType
 from headgate.services.scope import Scope
 from headgate.services.states import Proposal, propose_all
 from headgate.store import deployment_schedules as schedule_rows
-from headgate.store import flow_runs as rows
+from headgate.store import waiting_runs as rows
 from headgate.store.database import Tx
-from headgate.store.flow_runs import DueRun
+from headgate.store.waiting_runs import DueRun
 
 
 async def tick(scope: Scope) -> int:

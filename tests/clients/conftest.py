@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.environments import FOLDER, Environment, install_client
 from prefect_client import GROUPS, Driver, Prefect
-from project_files import write_project
+from project_files import with_project
 from real_system import System
 
 from headgate.client.calls import admin
@@ -114,6 +115,21 @@ def prefect(connect: Callable[[System], Prefect], emptied: System) -> Prefect:
 
 
 @pytest.fixture
+def at_own(connect: Callable[[System], Prefect], tmp_path: Path) -> Iterator[Callable[..., Prefect]]:
+    """Gives the release at a server of the test's own on SQLite, with settings by their short names."""
+    with ExitStack() as stack:
+
+        def start(**settings: object) -> Prefect:
+            root = tmp_path / "system"
+            root.mkdir()
+            system = stack.enter_context(System(root))
+            system.start_server(**settings)
+            return connect(system)
+
+        yield start
+
+
+@pytest.fixture
 def deployed(prefect: Prefect) -> Prefect:
     """A client that has deployed the project to a pool `local`."""
     return with_project(prefect)
@@ -127,11 +143,3 @@ def on_own(connect: Callable[[System], Prefect], tmp_path: Path, empty_url: str)
     with System(root) as system:
         system.start_server(server_database_connection_url=empty_url)
         yield with_project(connect(system))
-
-
-def with_project(client: Prefect) -> Prefect:
-    """Deploy the project to a new pool `local`."""
-    write_project(client.directory)
-    client("work-pool", "create", "local", "--type", "process")
-    client("--no-prompt", "deploy", "--all")
-    return client

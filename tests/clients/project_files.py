@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from prefect_client import Prefect
+
 FLOWS = """
 import time
 from pathlib import Path
@@ -69,3 +71,11 @@ def write_project(directory: Path) -> None:
     """The files of the project."""
     (directory / "flows.py").write_text(FLOWS)
     (directory / "prefect.yaml").write_text(DEPLOYMENTS)
+
+
+def with_project(client: Prefect) -> Prefect:
+    """Deploy the project to a new pool `local`."""
+    write_project(client.directory)
+    client("work-pool", "create", "local", "--type", "process")
+    client("--no-prompt", "deploy", "--all")
+    return client

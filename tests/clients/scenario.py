@@ -10,14 +10,18 @@ THREE = (NEWEST, OLDER)
 ALL = (*THREE, TWO)
 
 
-def scenario(*covers: str, on: tuple[str, ...] = ALL) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def scenario(
+    *covers: str, on: tuple[str, ...] = ALL, extended: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Run a test with each of the releases. It fails when it runs without having given a command that it says it covers.
 
-    What is no command (`worker: retries`) is covered when the test passes.
+    What is no command (`worker: retries`) is covered when the test passes. One that is `extended` runs with `dev.py clients`
+    and not with `dev.py check`, which would take minutes longer.
     """
 
     def mark(test: Callable[..., Any]) -> Callable[..., Any]:
-        for decorate in (pytest.mark.parametrize("release", on), pytest.mark.covers(*covers)):
+        marks = [pytest.mark.parametrize("release", on), pytest.mark.covers(*covers)]
+        for decorate in (*marks, pytest.mark.extended) if extended else marks:
             test = decorate(test)
         return test
 

@@ -65,8 +65,11 @@ def _table(head: str, rows: Iterable[tuple[str, str]], releases: list[str], outc
 def _of(module: Any) -> Iterator[tuple[str, str]]:
     for name, test in vars(module).items():
         if name.startswith("test_"):
-            marks = {mark.name: mark.args for mark in getattr(test, "pytestmark", ())}
-            yield from ((covered, release) for covered in marks["covers"] for release in marks["parametrize"][1])
+            marks = getattr(test, "pytestmark", ())
+            releases = [each for mark in marks if mark.args[:1] == ("release",) for each in mark.args[1]]
+            yield from (
+                (each, release) for mark in marks if mark.name == "covers" for each in mark.args for release in releases
+            )
 
 
 def _load(file: Path) -> Any:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from bench.environments import Environment
 from prefect_client import Prefect, client_environment
 from scenario import NEWEST, TWO, scenario
@@ -35,10 +36,25 @@ deployments:
 """
 
 
-@scenario("Workers: of 3.x, of 2.x and `headgate worker` at one pool with a limit", on=(NEWEST,))
+MIXED = "Workers: of 3.x, of 2.x and `headgate worker` at one pool with a limit"
+
+
+@scenario(MIXED, on=(NEWEST,))
 def test_workers_of_three_kinds_share_a_limit(
     prefect: Prefect, environment_of: Callable[[str], Environment], tmp_path: Path
 ) -> None:
+    share_a_limit(prefect, environment_of, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@scenario(MIXED, on=(NEWEST,), extended=True)
+def test_workers_of_three_kinds_share_a_limit_on_postgresql(
+    at_own: Callable[..., Prefect], empty_url: str, environment_of: Callable[[str], Environment], tmp_path: Path
+) -> None:
+    share_a_limit(at_own(server_database_connection_url=empty_url), environment_of, tmp_path)
+
+
+def share_a_limit(prefect: Prefect, environment_of: Callable[[str], Environment], tmp_path: Path) -> None:
     """Never more than two runs at once, and each once. Each worker takes one at a time, so that no single one gets all."""
     system = prefect.system
     (prefect.directory / "flows.py").write_text(FLOWS)
@@ -79,7 +95,7 @@ def asking(prefect: Prefect) -> list[str]:
     return [each.name for each in prefect.system.client.send(workers.query("mixed"))]
 
 
-@scenario("`headgate worker`: flows of that release, with tasks and subflows", on=(NEWEST,))
+@scenario("`headgate worker`: flows of that release, with tasks and subflows", on=(NEWEST, TWO))
 def test_our_worker_executes_flows_of_clients(deployed: Prefect, environment_of: Callable[[str], Environment]) -> None:
     """Started where both are installed."""
     system = deployed.system

@@ -1,7 +1,11 @@
 """Limits, variables, blocks, artifacts and profiles, as far as the commands about them speak to a server."""
 
-from prefect_client import Prefect
+import subprocess
+
+from prefect_client import Prefect, command_of, plain_environment
 from scenario import ALL, THREE, scenario
+
+from headgate.client.calls import task_runs, work_pools
 
 LIMIT = "global-concurrency-limit"
 
@@ -100,3 +104,74 @@ def test_a_profile_finds_the_server(prefect: Prefect) -> None:
     name = prefect.home.parent.name.replace("_", "-")
     prefect("profile", "create", name)
     assert "Connected to" in prefect("profile", "use", name).text
+
+
+@scenario("config set", "config view", "config unset", "config validate", "work-pool create", extended=True)
+def test_settings_of_a_client_are_set_and_shown(prefect: Prefect) -> None:
+    """The URL of the server among them, which its commands then go to."""
+    url = prefect.env["PREFECT_API_URL"]
+    alone(prefect, "config", "set", f"PREFECT_API_URL={url}")
+    assert url in alone(prefect, "config", "view", "--show-sources")
+    alone(prefect, "config", "validate")
+    alone(prefect, "work-pool", "create", "one", "--type", "process")
+    assert prefect.system.client.send(work_pools.get("one")).type == "process"
+    alone(prefect, "config", "unset", "PREFECT_API_URL", *(() if prefect.is_2 else ("--yes",)))
+    assert url not in alone(prefect, "config", "view")
+
+
+def alone(prefect: Prefect, *arguments: str) -> str:
+    """What a command prints that knows of its settings file alone: one that is forked keeps its parent's profile."""
+    env = {name: value for name, value in prefect.env.items() if name != "PREFECT_API_URL"}
+    done = subprocess.run(
+        [str(prefect.programs / "prefect"), *arguments],
+        cwd=prefect.directory,
+        env=plain_environment() | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    prefect.ran.add(command_of(arguments))
+    return done.stdout
+
+
+@scenario("version")
+def test_a_client_says_what_it_is(prefect: Prefect) -> None:
+    assert prefect.release in prefect("version").text
+
+
+@scenario("profile create", "profile ls", "profile inspect", "profile rename", "profile delete", extended=True)
+def test_profiles_are_kept(prefect: Prefect) -> None:
+    prefect("profile", "create", "mine")
+    assert "mine" in prefect("profile", "ls").text
+    prefect("profile", "inspect", "mine")
+    prefect("profile", "rename", "mine", "yours")
+    prefect("profile", "delete", "yours", answers="y\n")
+    assert "yours" not in prefect("profile", "ls").text
+
+
+CALLED = """
+from prefect import flow, task
+
+@task(log_prints=True)
+def told():
+    print("of a task")
+
+@flow
+def tells():
+    told()
+
+if __name__ == "__main__":
+    tells()
+"""
+
+
+@scenario("task-run ls", "task-run inspect", "task-run logs", extended=True)
+def test_task_runs_are_shown(prefect: Prefect) -> None:
+    (prefect.directory / "called.py").write_text(CALLED)
+    assert prefect.start("called.py", program="python").wait() == 0  # which sends its lines when it ends
+    system = prefect.system
+    [made] = system.until(lambda: system.client.send(task_runs.query()), "the task run")
+    assert made.name in prefect("task-run", "ls").text
+    assert made.name in prefect("task-run", "inspect", str(made.id)).text
+    system.until(lambda: "of a task" in prefect("task-run", "logs", str(made.id)).text, "its line")

@@ -4,7 +4,7 @@ import signal
 
 from prefect_client import Prefect
 from project_files import write_project
-from scenario import NEWEST, TWO, scenario
+from scenario import NEWEST, OLDER, TWO, scenario
 
 from headgate.client.calls import deployments, task_runs
 from headgate.schema.flow_runs import FlowRun
@@ -64,6 +64,11 @@ def test_a_worker_of_version_2_executes_runs(deployed: Prefect) -> None:
     executes_runs(deployed)
 
 
+@scenario(*WORKER, on=(OLDER,), extended=True)
+def test_a_worker_of_an_older_version_3_executes_runs(deployed: Prefect) -> None:
+    executes_runs(deployed)
+
+
 @scenario(
     *("agent start", "deployment build", "deployment apply", "deployment set-schedule"),
     *("deployment pause-schedule", "deployment resume-schedule", "deployment run"),
@@ -96,3 +101,20 @@ def test_a_run_is_retried_in_place(deployed: Prefect) -> None:
     deployed("flow-run", "watch", str(bad.id), code=1)
     again = deployed.system.wait_for(bad.id, StateType.FAILED)
     assert again.run_count == 2
+
+
+@scenario("agent start", "deployment build", "deployment apply", "deployment run", "work-queue create", on=(TWO,))
+def test_an_agent_executes_what_lies_in_queues_that_match(prefect: Prefect) -> None:
+    """Without a pool, as agents of that time work: a queue that comes later is found, others are left alone."""
+    write_project(prefect.directory)
+    agent = prefect.start("agent", "start", "--match", "mine-")
+    for name in ("mine-one", "other"):
+        prefect("work-queue", "create", name)
+        prefect("deployment", "build", "flows.py:family", "-n", name, "-q", name, "-o", f"{name}.yaml")
+        prefect("deployment", "apply", f"{name}.yaml")
+    left = run(prefect, "family/other")
+    taken = run(prefect, "family/mine-one", "-p", "n=1", "--watch")
+    assert taken.state_type == StateType.COMPLETED
+    assert prefect.system.flow_run(left.id).state_type == StateType.SCHEDULED
+    agent.signal(signal.SIGINT)
+    agent.wait()

@@ -62,7 +62,7 @@ def answers(url: str) -> bool:
         return False
 
 
-@scenario("`headgate import prefect` from a server of that release", "worker start", on=(NEWEST, TWO), extended=True)
+@scenario("Servers: moved from by `headgate import prefect`", "worker start", on=(NEWEST, TWO), extended=True)
 def test_what_stands_on_their_server_comes_over_once(prefect: Prefect, theirs: str) -> None:
     system = prefect.system
     plan = system.headgate("import", "prefect", theirs, "--dry-run")

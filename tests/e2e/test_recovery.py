@@ -84,7 +84,7 @@ def test_another_worker_ends_the_run_that_a_dead_one_was_to_cancel(hasty: System
     hasty.wait_for(id, StateType.CANCELLED)
     assert not is_alive(parent)
     assert not is_alive(child)
-    assert any("'second' looks after it" in line for line in hasty.lines(id))
+    hasty.until(lambda: any("'second' looks after it" in line for line in hasty.lines(id)), "the second worker's word of it")
 
 
 def test_a_run_that_is_silent_and_lives_is_not_lost(hasty: System, tmp_path: Path) -> None:

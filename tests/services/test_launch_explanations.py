@@ -31,6 +31,10 @@ def template(**properties: Any) -> dict[str, Any]:
     return {"job_configuration": job, "variables": {"type": "object", "properties": properties}}
 
 
+def closed(template: dict[str, Any]) -> dict[str, Any]:
+    return template | {"variables": template["variables"] | {"additionalProperties": False}}
+
+
 @pytest.fixture
 async def it(world: World) -> Deployment:
     """A deployment of a pool that a worker just polled."""
@@ -56,7 +60,6 @@ async def kinds(world: World, run: FlowRun) -> list[str]:
     [
         (template(size={"type": "string"}, image={}), "job variable /size: 3 is not of type"),
         (template(size={}, image={"type": "string"}), "job variable /image: 7 is not of type"),
-        (template(image={}), "'size' is unknown to this work pool"),
         (template(size={}, image={}, region={"default": "{{ headgate.variables.region }}"}), "headgate variable set region"),
     ],
 )
@@ -75,6 +78,16 @@ async def test_a_job_that_cannot_be_made_names_the_variable_and_what_to_do(
     with pytest.raises(Invalid) as refused:
         check_launch(narrow, *grant.layers, references=grant.references, unresolved=grant.unresolved)
     assert str(refused.value).rstrip(".") in gate.message
+
+
+async def test_a_variable_that_the_template_forbids_is_named_with_those_that_it_knows(world: World, it: Deployment) -> None:
+    run = await world.run(it)
+    await world.change_pool(base_job_template=closed(template(image={})))
+    (gate,) = (await told(world, run)).gates
+    assert "'size' is unknown to this work pool; its variables are image" in gate.message
+    [grant] = await world.grants()
+    with pytest.raises(Invalid, match="size"):
+        check_launch(closed(template(image={})), *grant.layers, references={}, unresolved={})
 
 
 async def test_whoever_set_the_value_is_told_to_mend_it(world: World, it: Deployment) -> None:

@@ -217,15 +217,19 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
     ]
     await database.write(lambda tx: deployment_schedules.insert(tx, schedules))
     await database.write(lambda tx: deployment_schedules.insert(tx, []))
-    full.work_pool_id, full.work_pool_name, full.schedules = pool.id, pool.name, schedules
+    full.work_pool_id, full.work_pool_name, full.schedules = pool.id, pool.name, schedules[::-1]
     for deployment in (full, bare):
         found = await database.read(lambda tx, it=deployment: deployments.get(tx, it.id, now=NOW))  # type: ignore[misc]
         assert found
         assert (found.schedule, found.is_schedule_active) == (
-            found.schedules[-1].schedule if found.schedules else None,
+            found.schedules[0].schedule if found.schedules else None,
             not found.paused,
         )
-        derived = {name: getattr(deployment, name) for name in ("status", "schedule", "is_schedule_active")}
+        shown = found.global_concurrency_limit.limit if found.global_concurrency_limit else None
+        assert (found.concurrency_limit, shown) == (None, deployment.concurrency_limit)
+        derived = {
+            name: getattr(deployment, name) for name in ("status", "schedule", "is_schedule_active", "concurrency_limit")
+        }
         assert msgspec.structs.replace(found, global_concurrency_limit=None, **derived) == deployment
     by_name = await database.read(lambda tx: deployments.get_by_name(tx, flow.name, ODD, now=NOW))
     assert by_name

@@ -188,7 +188,6 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
         description=ODD,
         paused=True,
         pause=PAUSE,
-        concurrency_limit=2,
         concurrency_options=ConcurrencyOptions(collision_strategy=CollisionStrategy.CANCEL_NEW, grace_period_seconds=60),
         job_variables=DEEP,
         parameters=DEEP,
@@ -204,6 +203,7 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
         infrastructure_document_id=a_flow().id,
         enforce_parameter_schema=False,
     )
+    full.global_concurrency_limit = deployments.limit(full, 2)
     bare = a_deployment(flow, "bare", command="echo 'hi'", parameter_openapi_schema={})
     for deployment in (full, bare):
         assert await database.write(lambda tx, it=deployment: deployments.insert(tx, it))  # type: ignore[misc]
@@ -225,12 +225,8 @@ async def test_a_deployment_and_its_schedules(database: Database) -> None:
             found.schedules[0].schedule if found.schedules else None,
             not found.paused,
         )
-        shown = found.global_concurrency_limit.limit if found.global_concurrency_limit else None
-        assert (found.concurrency_limit, shown) == (None, deployment.concurrency_limit)
-        derived = {
-            name: getattr(deployment, name) for name in ("status", "schedule", "is_schedule_active", "concurrency_limit")
-        }
-        assert msgspec.structs.replace(found, global_concurrency_limit=None, **derived) == deployment
+        derived = {name: getattr(deployment, name) for name in ("status", "schedule", "is_schedule_active")}
+        assert msgspec.structs.replace(found, **derived) == deployment
     by_name = await database.read(lambda tx: deployments.get_by_name(tx, flow.name, ODD, now=NOW))
     assert by_name
     assert by_name.id == full.id

@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from bench.environments import FOLDER, install_peer
@@ -23,14 +25,24 @@ def slow():
 """
 
 
-def caller(api: str) -> Callable[..., Any]:
-    """Sends what its clients send, as it stands."""
+def caller(api: str, until: Callable[..., Any]) -> Callable[..., Any]:
+    """Sends what its clients send, as it stands, and like them again while its database is busy."""
 
     def call(method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(api + path, data, {"content-type": "application/json"}, method=method)
-        with urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
+
+        def send() -> list[Any]:
+            try:
+                with urlopen(request, timeout=30) as answer:
+                    return [json.loads(answer.read() or b"null")]
+            except HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                return []
+
+        [answered] = until(send, f"{method} {path} to be answered")
+        return answered
 
     return call
 
@@ -39,7 +51,7 @@ def test_runs_of_its_pool_are_claimed_reported_and_cancelled(system: System) -> 
     peer = install_peer(FOLDER, print)
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
-    call = caller(api)
+    call = caller(api, system.until)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HEADGATE_", "PREFECT_"))}
     env = kept | {"PREFECT_HOME": str(system.root / "peer"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     argv = [str(peer.program("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port)]

@@ -1,5 +1,6 @@
 """Schedules of a deployment, one by one: added, changed field by field, deleted, and each found under its own."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -7,9 +8,16 @@ import pytest
 from world import World, every
 
 from headgate.errors import Conflict, Invalid, NotFound
-from headgate.schema.deployments import Deployment, DeploymentScheduleCreate, DeploymentScheduleUpdate
+from headgate.schema.deployments import (
+    Deployment,
+    DeploymentPatch,
+    DeploymentScheduleChange,
+    DeploymentScheduleCreate,
+    DeploymentScheduleUpdate,
+)
 from headgate.schema.schedules import Schedule
 from headgate.services import deployment_schedules as schedules
+from headgate.services import deployments
 
 
 @pytest.fixture
@@ -53,6 +61,23 @@ async def test_an_update_changes_what_it_names(world: World, it: Deployment) -> 
     assert (after.max_scheduled_runs, after.slug, after.active) == (None, None, True)
     after = await changed(world, it, schedule=Schedule(cron="0 9 * * *", timezone="Europe/Berlin"), job_variables={"a": 1})
     assert (after.schedule.cron, after.schedule.timezone, after.job_variables) == ("0 9 * * *", "Europe/Berlin", {"a": 1})
+
+
+async def test_two_who_change_schedules_at_once_each_keep_what_the_other_changed(world: World, neighbour: World) -> None:
+    """Each names one schedule by its slug and leaves the others as they are when its turn comes."""
+    slugs = [f"s{number}" for number in range(6)]
+    wanted = [DeploymentScheduleCreate(schedule=every(1200.0, world.now), slug=slug) for slug in slugs]
+    it = await world.deploy(work_pool_name=None, schedules=wanted)
+    changes = {slug: DeploymentScheduleChange(slug=slug, parameters={"of": slug}) for slug in slugs}
+    scopes = (world.scope, neighbour.scope) * 3
+    await asyncio.gather(
+        *(
+            deployments.patch(scope, it.id, DeploymentPatch(schedules=[change]))
+            for scope, change in zip(scopes, changes.values(), strict=True)
+        )
+    )
+    found = await schedules.of_deployment(world.scope, it.id)
+    assert {each.slug: each.parameters for each in found} == {slug: {"of": slug} for slug in slugs}
 
 
 async def test_a_slug_is_one_schedules(world: World, it: Deployment) -> None:

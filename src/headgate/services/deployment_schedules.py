@@ -15,6 +15,7 @@ from headgate.schema.deployments import Deployment, DeploymentSchedule, Deployme
 from headgate.schema.pauses import PauseNote
 from headgate.services import scheduling
 from headgate.services.scope import Scope
+from headgate.services.wakeups import place_of_new
 from headgate.store import deployment_schedules as rows
 from headgate.store import deployments as deployment_rows
 from headgate.store import work_pools as pool_rows
@@ -142,7 +143,7 @@ async def create(scope: Scope, deployment_id: UUID, body: list[DeploymentSchedul
         await check_job_variables(scope, tx, deployment, body, field="")
         made = await insert(scope, tx, deployment_id, body)
         await scheduling.materialise_deployment(scope, tx, deployment)
-        return made, deployment.work_queue_id or deployment_id
+        return made, place_of_new(deployment)
 
     made, place = await scope.store.write(unit)
     scope.wakeups.wake([place])
@@ -165,7 +166,7 @@ async def update(scope: Scope, deployment_id: UUID, id: UUID, body: DeploymentSc
         await rows.update(tx, schedule)
         await scheduling.withdraw(scope, tx, [id])
         await scheduling.materialise_deployment(scope, tx, deployment)
-        return deployment.work_queue_id or deployment_id
+        return place_of_new(deployment)
 
     scope.wakeups.wake([await scope.store.write(unit)])
 

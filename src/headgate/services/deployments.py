@@ -35,6 +35,7 @@ from headgate.services import deployment_schedules, resource_events, scheduling,
 from headgate.services.hydration import hydrated
 from headgate.services.pages import numbered
 from headgate.services.scope import Scope
+from headgate.services.wakeups import place_of_new
 from headgate.store import block_documents as document_rows
 from headgate.store import deployments as rows
 from headgate.store import flow_runs as run_rows
@@ -78,6 +79,7 @@ async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool
         if existing is None and (made := await _insert(scope, tx, body)) is not None:
             return made, True
         existing = existing or _found(await rows.get_of_flow(tx, body.flow_id, body.name, now=scope.now))
+        await rows.lock(tx, [existing.id])
         await _change(scope, tx, existing.id, _as_update(body))
         return await _get(scope, tx, existing.id), False
 
@@ -154,6 +156,7 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate, *, patch: Deplo
     """
 
     async def unit(tx: Tx) -> UUID:
+        await rows.lock(tx, [id])  # the list that is there is completed: nobody is to change it meanwhile
         change = body
         if patch is not None and patch.schedules is not UNSET:
             present = (await _get(scope, tx, id)).schedules
@@ -161,10 +164,10 @@ async def update(scope: Scope, id: UUID, body: DeploymentUpdate, *, patch: Deplo
         change = _of_today(change)
         _check(scope, change)
         try:
-            await _change(scope, tx, id, change)
+            changed = await _change(scope, tx, id, change)
         except Invalid as error:
             raise _as_update_refused(error) from None
-        return (await _get(scope, tx, id)).work_pool_id or id
+        return changed.work_pool_id or id
 
     scope.wakeups.wake([await scope.store.write(unit)])
 
@@ -176,8 +179,8 @@ def _as_update_refused(error: Invalid) -> Exception:
     return error
 
 
-async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> None:
-    await rows.lock(tx, [id])
+async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Deployment:
+    """Change a deployment that the caller has locked; answers it as it is now."""
     deployment = await _get(scope, tx, id)
     before, queue_id, made_from = told(deployment), deployment.work_queue_id, _source(deployment)
     await _apply(scope, tx, deployment, body)
@@ -199,6 +202,7 @@ async def _change(scope: Scope, tx: Tx, id: UUID, body: DeploymentUpdate) -> Non
     if before != (after := told(now_is)):
         subject = await resource_events.of_deployment(tx, now_is)
         await resource_events.keep(scope, tx, *subject.changed(before, after))
+    return now_is
 
 
 def _concerns_variables(body: DeploymentUpdate) -> bool:
@@ -344,7 +348,7 @@ async def schedule_runs(scope: Scope, id: UUID, body: ScheduleRuns) -> None:
     async def unit(tx: Tx) -> UUID:
         deployment = await _get(scope, tx, id)
         await scheduling.materialise_span(scope, tx, deployment, body)
-        return deployment.work_queue_id or id
+        return place_of_new(deployment)
 
     scope.wakeups.wake([await scope.store.write(unit)])
 

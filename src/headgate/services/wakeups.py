@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 from uuid import UUID
 
+from headgate.schema.deployments import Deployment
+
 _CHANGES = 0x6F1D_52A8_0C37_4B9E
 _ANY = UUID(int=0)
 
@@ -28,6 +30,11 @@ class Others(Protocol):
     def announce(self, pools: set[UUID]) -> None: ...
 
     def listen(self, hear: Callable[[Collection[UUID] | None], None]) -> None: ...
+
+
+def place_of_new(deployment: Deployment) -> UUID:
+    """What stands for runs that a deployment's schedules make: its queue, or without one itself."""
+    return deployment.work_queue_id or deployment.id
 
 
 class Wakeups:

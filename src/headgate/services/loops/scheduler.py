@@ -5,6 +5,7 @@ from uuid import UUID
 
 from headgate.services.scheduling import materialise
 from headgate.services.scope import Scope
+from headgate.services.wakeups import place_of_new
 from headgate.store import deployment_schedules as rows
 from headgate.store import deployments as deployment_rows
 from headgate.store.database import Tx
@@ -34,7 +35,7 @@ async def _schedule(scope: Scope, page: Sequence[ActiveSchedule]) -> int:
             active = await rows.active_of_deployment(tx, deployment.id)
             if count := await materialise(scope, tx, deployment, [each for each in active if each.id in chosen]):
                 made += count
-                places.append(deployment.work_queue_id or deployment.id)
+                places.append(place_of_new(deployment))
         return made, places
 
     made, places = await scope.store.write(unit)

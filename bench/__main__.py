@@ -97,13 +97,12 @@ def run(options: argparse.Namespace) -> int:
         with Postgresql(extensions) as postgresql:
             if POSTGRESQL in choice.databases:
                 kept.versions["PostgreSQL"] = postgresql.version()
-            profiles = FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}" if options.profile else None
-            Session(choice, Stores(work, postgresql), work, say, profiles).run(kept.turns.append)
+            stores, profiles = Stores(work, postgresql), FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}"
+            Session(choice, stores, work, say, profiles if options.profile else None).run(kept.turns.append)
             if is_complete(options) and (missed := missing_targets(kept)):
                 sampler = str(install_sampler(FOLDER, say))
                 short = Choice(missed, choice.databases, choice.sides[:1], quick=True)
-                folder = FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}"
-                Session(short, Stores(work, postgresql), work, say, folder, sampler).run(kept.profiled.append)
+                Session(short, stores, work, say, profiles, sampler).run(kept.profiled.append)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if kept.turns:

@@ -81,33 +81,29 @@ class Profiler:
 def areas(stacks: Iterable[str]) -> dict[str, float]:
     """The share of the samples that each area has, by innermost functions; the largest first."""
     counts: Counter[str] = Counter()
-    for function, number in _innermost(stacks):
-        file = function.rpartition("(")[2]
+    for functions, number in _busy(stacks):
+        file = functions[-1].rpartition("(")[2]
         counts[next((area for start, area in AREAS if file.startswith(start)), ELSEWHERE)] += number
     return {area: count / counts.total() for area, count in counts.most_common()}
 
 
-def _innermost(stacks: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Where a thread was that did not wait, and how many samples say so."""
+def _busy(stacks: Iterable[str]) -> Iterator[tuple[list[str], int]]:
+    """The functions that a thread was in that did not wait, the outermost first, and how many samples say so."""
     for line in stacks:
         stack, _, number = line.rpartition(" ")
-        function = _without_line(stack.rpartition(";")[2])
-        if not function.startswith(WAITING):
-            yield function, int(number)
+        functions = [_without_line(frame) for frame in stack.split(";")]
+        if not functions[-1].startswith(WAITING):
+            yield functions, int(number)
 
 
 def summary(stacks: Iterable[str]) -> str:
     """The functions of stacks `outer;inner COUNT`, by their share of samples: by themselves, and with what they called."""
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
-    for line in stacks:
-        stack, _, number = line.rpartition(" ")
-        functions = [_without_line(frame) for frame in stack.split(";")]
-        if functions[-1].startswith(WAITING):
-            continue
-        own[functions[-1]] += int(number)
+    for functions, number in _busy(stacks):
+        own[functions[-1]] += number
         for function in set(functions):
-            whole[function] += int(number)
+            whole[function] += number
     total = max(own.total(), 1)
     parts = []
     for title, counts in (("by themselves", own), ("with what they called", whole)):

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from headgate.cli.find import every, uuid_of
 from headgate.cli.leaving import wait_until_gone
-from headgate.cli.options import InSession, Output
+from headgate.cli.options import InSession, LaunchLimit, Output
 from headgate.cli.output import Column, UsageError, ago, print_json, print_table, show, warning_line
 from headgate.client.calls import agents
 from headgate.client.client import Client
@@ -32,10 +32,6 @@ Match = Annotated[
 Pool = Annotated[
     str | None,
     Parameter(name=["--pool", "-p"], help="The work pool to poll; without -q or -m all of its queues. Made if missing."),
-]
-LaunchLimit = Annotated[
-    int | None,
-    Parameter(name="--launch-limit", metavar="NUMBER", help="How many runs may be being started here at a time."),
 ]
 Prefetch = Annotated[
     float | None,

@@ -81,4 +81,9 @@ QueueLimit = Annotated[
 
 Slots = Annotated[int, Parameter(help="How many runs may be in progress at a time; 0 holds all back.")]
 
+LaunchLimit = Annotated[
+    int | None,
+    Parameter(name="--launch-limit", metavar="NUMBER", help="How many runs may be being started here at a time."),
+]
+
 Hours = Annotated[float, Parameter(name="--hours", help="How many hours to look ahead.")]

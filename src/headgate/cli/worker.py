@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from headgate.cli.find import every, find_pool
 from headgate.cli.leaving import wait_until_gone
-from headgate.cli.options import InSession, Output
+from headgate.cli.options import InSession, LaunchLimit, Output
 from headgate.cli.output import Column, UsageError, ago, print_json, print_table, show, warning_line
 from headgate.client.calls import work_pools, workers
 from headgate.client.client import Client
@@ -33,10 +33,6 @@ Queues = Annotated[
     list[str] | None, Parameter(name=["--work-queue", "-q"], help="Serve this queue only, again for each; without it all.")
 ]
 Limit = Annotated[int | None, Parameter(name=["--limit", "-l"], help="How many runs may be in progress here at a time.")]
-LaunchLimit = Annotated[
-    int | None,
-    Parameter(name="--launch-limit", metavar="NUMBER", help="How many runs may be being started here at a time."),
-]
 Prefetch = Annotated[
     float | None,
     Parameter(name="--prefetch-seconds", help="How long before its time a run's infrastructure may be started."),

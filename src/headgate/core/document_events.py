@@ -6,17 +6,16 @@ Each function takes the record as it is afterwards, or was before it was deleted
 
 from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
-from headgate.core.resource_events import Happening, Subject, resource_id
+from headgate.core.resource_events import Happening, resource_id, subject_of
 from headgate.schema.artifacts import ArtifactCollection
 from headgate.schema.automations import Automation
 from headgate.schema.block_documents import BlockDocument
 from headgate.schema.block_types import BlockType
 from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
-from headgate.schema.events import NAME, RESOURCE, ROLE, Labels
+from headgate.schema.events import NAME, RESOURCE, ROLE
 from headgate.schema.flows import Flow
 from headgate.schema.variables import Variable
 
@@ -27,17 +26,17 @@ _OF_BLOCK_TYPES = ("name", "slug", "logo_url", "documentation_url", "description
 
 def of_flow(flow: Flow, what: str) -> Happening:
     """A flow, and what was done to it."""
-    return _subject("flow", flow.id, flow.name).was(what, _fields(flow, ("name", "tags", "labels")))
+    return subject_of("flow", flow.id, flow.name).was(what, _fields(flow, ("name", "tags", "labels")))
 
 
 def of_variable(variable: Variable, what: str) -> Happening:
     """A variable, with its value."""
-    return _subject("variable", variable.id, variable.name).was(what, _fields(variable, ("name", "value", "tags")))
+    return subject_of("variable", variable.id, variable.name).was(what, _fields(variable, ("name", "value", "tags")))
 
 
 def of_block_type(kind: BlockType, what: str) -> Happening:
     """A type of blocks."""
-    return _subject("block-type", kind.id, kind.name).was(what, _fields(kind, _OF_BLOCK_TYPES))
+    return subject_of("block-type", kind.id, kind.name).was(what, _fields(kind, _OF_BLOCK_TYPES))
 
 
 def of_block_document(document: BlockDocument, what: str) -> list[Happening]:
@@ -57,13 +56,13 @@ def of_block_document(document: BlockDocument, what: str) -> list[Happening]:
         "data": data,
         "block_schema": {"capabilities": schema.capabilities, "block_type": kind},
     }
-    return [_subject("block-document", document.id, document.name, related).was(what, payload)]
+    return [subject_of("block-document", document.id, document.name, related).was(what, payload)]
 
 
 def of_limit(limit: GlobalConcurrencyLimit, what: str) -> Happening:
     """A limit under a name; a tag's is called `tag:` and the tag."""
     told = _fields(limit, ("name", "limit", "active", "slot_decay_per_second"))
-    return _subject("concurrency-limit", limit.id, limit.name).was(what, told)
+    return subject_of("concurrency-limit", limit.id, limit.name).was(what, told)
 
 
 def of_latest_artifact(before: ArtifactCollection | None, after: ArtifactCollection | None) -> list[Happening]:
@@ -78,16 +77,12 @@ def of_latest_artifact(before: ArtifactCollection | None, after: ArtifactCollect
     if latest.task_run_id:
         related.append({RESOURCE: resource_id("task-run", latest.task_run_id), ROLE: "task-run"})
     told = _fields(latest, ("key", "type", "data", "description"))
-    return [_subject("artifact-collection", latest.id, latest.key, related).was(what, told)]
+    return [subject_of("artifact-collection", latest.id, latest.key, related).was(what, told)]
 
 
 def of_automation(automation: Automation, what: str) -> Happening:
     """An automation, with all that it is made of."""
-    return _subject("automation", automation.id, automation.name).was(what, msgspec.to_builtins(automation))
-
-
-def _subject(kind: str, id: UUID, name: str, related: Iterable[Labels] = ()) -> Subject:
-    return Subject(kind, {RESOURCE: resource_id(kind, id), NAME: name}, tuple(related))
+    return subject_of("automation", automation.id, automation.name).was(what, msgspec.to_builtins(automation))
 
 
 def _fields(record: Any, names: Iterable[str]) -> dict[str, Any]:

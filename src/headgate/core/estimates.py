@@ -1,6 +1,5 @@
 """When a slot is likely to become free, from how long runs took lately."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from math import inf
@@ -12,7 +11,7 @@ def remaining(durations: Sequence[float], elapsed: float) -> float | None:
 
     The median of those that took longer, less what has passed. None when none of them did: then they say nothing of it.
     """
-    longer = sorted(durations)[bisect_right(sorted(durations), elapsed) :]
+    longer = [duration for duration in durations if duration > elapsed]
     return median(longer) - elapsed if longer else None
 
 

@@ -111,9 +111,12 @@ def of_deployment(deployment: Deployment, *, flow_name: str | None, pool_type: s
         related.append(_document(deployment.storage_document_id, "storage"))
     if deployment.infrastructure_document_id:
         related.append(_document(deployment.infrastructure_document_id, "infrastructure"))
-    labels = _labels(DEPLOYMENT, deployment.id, deployment.name)
-    del labels[ROLE]
-    return Subject(DEPLOYMENT, labels, related)
+    return subject_of(DEPLOYMENT, deployment.id, deployment.name, related)
+
+
+def subject_of(kind: str, id: UUID, name: str, related: Sequence[Labels] = ()) -> Subject:
+    """A record that has nothing told of itself but its name."""
+    return Subject(kind, {RESOURCE: resource_id(kind, id), NAME: name}, related)
 
 
 def _labels(kind: str, id: UUID, name: str | None) -> Labels:

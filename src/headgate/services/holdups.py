@@ -25,8 +25,8 @@ async def tell(scope: Scope, pool_ids: Sequence[UUID], takes: Callable[[str], bo
         queues = [queue.lane.id for queue in lanes.queues.values() if takes(queue.name)]
         oldest = [await preview_rows.waiting(tx, [queue], until=scope.now, limit=1) for queue in queues]
         ids = [run.id for found in oldest for run in found]
-        found = {run.candidate.id: run for run in await rows.candidates(tx, ids, now=scope.now)} if ids else {}
-        runs = [found[id] for id in ids if id in found]
+        located = {run.candidate.id: run for run in await rows.candidates(tx, ids, now=scope.now)} if ids else {}
+        runs = [located[id] for id in ids if id in located]
         situation = await situation_of(tx, runs, now=scope.now)
         return [*dict.fromkeys(sentence for run in runs if (sentence := _sentence(run, situation)))]
 

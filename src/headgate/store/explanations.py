@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from headgate.core.dispatch import Candidate, GateKind
@@ -136,12 +137,16 @@ async def last_word(tx: Tx, run_id: UUID, *, since: datetime) -> LastWord | None
 
 async def holders(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, limit: int) -> list[Holder]:
     """Some of the runs that have a slot of what a limit is of."""
-    params = {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})
-    rows = await tx.fetch(_HOLDERS[kind], params)
+    rows = await tx.fetch(_HOLDERS[kind], _of_limit(kind, id, pool_id, limit))
     return [
         Holder(flow_run_id=row["id"], name=row["name"], state_name=row["state_name"], since=row["state_timestamp"])
         for row in rows
     ]
+
+
+def _of_limit(kind: GateKind, id: UUID, pool_id: UUID | None, limit: int) -> dict[str, Any]:
+    """What statements about those who have a slot take."""
+    return {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +160,7 @@ class Holding:
 
 async def holdings(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, now: datetime, limit: int) -> list[Holding]:
     """The runs that have a slot of what a limit is of, up to `limit`."""
-    params = {"id": id, "limit": limit} | ({"work_pool_id": pool_id} if kind is GateKind.QUEUE_LIMIT else {})
-    rows = await tx.fetch(_HOLDINGS[kind], params)
+    rows = await tx.fetch(_HOLDINGS[kind], _of_limit(kind, id, pool_id, limit))
     return [Holding(row["deployment_id"], _elapsed(row, now), row["expected_start_time"] or now) for row in rows]
 
 

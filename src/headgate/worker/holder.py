@@ -161,9 +161,8 @@ class Holder(ABC):
             if self._draining.is_set():
                 return
             try:
-                look = await self._claim(
-                    0.0, room=self._room_to_run()
-                )  # there is no next call: all of these wait their turn
+                # There is no next call: those that may not be started yet wait their turn here.
+                look = await self._claim(0.0, room=self._room_to_run())
             except Exception as error:
                 self._notices.trouble(error)
                 await self._rest(pause)

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,9 +30,6 @@ from headgate.telemetry import Telemetry
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """Where the frozen clock starts: a Monday morning."""
-
-# A shell starts what it runs in the background deaf to SIGINT, and every process of a test would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLOSED_WITHIN = 20.0
 """Seconds that a database may take to close; one that takes longer has lost a connection or a caller."""

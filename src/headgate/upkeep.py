@@ -14,7 +14,7 @@ from headgate.services.scope import Scope
 from headgate.services.wakeups import Wakeups
 from headgate.settings import Settings, database_url
 from headgate.store.opening import locate
-from headgate.store.sqlite import compact
+from headgate.store.sqlite_file import compact
 from headgate.telemetry import Telemetry
 
 T = TypeVar("T")

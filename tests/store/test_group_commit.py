@@ -12,7 +12,7 @@ from store_records import a_flow, save_flow
 
 from headgate.errors import Invalid, Unavailable
 from headgate.schema.flows import Flow
-from headgate.store import flows
+from headgate.store import flows, sqlite_writer
 from headgate.store.database import Command, Database, Tx
 
 
@@ -50,10 +50,12 @@ class Sets:
     def held(self, database: Database) -> Iterator[None]:
         """Inside, the set that is under way does not end."""
         self.gate = threading.Event() if database.dialect == "sqlite" else asyncio.Event()
-        try:
-            yield
-        finally:
-            self.gate.set()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sqlite_writer, "AT_ONCE", 0)  # the event loop must not wait for itself
+            try:
+                yield
+            finally:
+                self.gate.set()
 
     def submit(self, database: Database, *names: str) -> list[asyncio.Task[str]]:
         """One caller per name."""

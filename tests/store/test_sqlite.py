@@ -14,7 +14,7 @@ import pytest
 from store_records import a_flow, save_flow
 
 from headgate.errors import HeadgateError, Unavailable
-from headgate.store import flows, sqlite
+from headgate.store import flows, sqlite, sqlite_file
 from headgate.store.database import Command, Tx
 from headgate.store.sqlite import SqliteDatabase
 from headgate.store.versions import HEAD
@@ -189,7 +189,7 @@ async def test_processes_that_start_at_once_on_no_file(tmp_path: Path) -> None:
 
 async def test_a_held_file_is_an_outage(database: SqliteDatabase, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When another program does not let go of the file, callers are told so, and may try again."""
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.2)
     impatient = SqliteDatabase(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

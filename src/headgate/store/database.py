@@ -1,8 +1,8 @@
 """The database seam: units of work, transactions that carry them, and commands that commit in groups.
 
 A unit is an `async def unit(tx)` that awaits nothing but `tx`. On PostgreSQL it runs on the event loop; on SQLite
-it runs to its end on the writer's (or a reader's) thread, where `tx` never suspends, so that no statement costs a
-hop between threads. Units may be run again after a conflict: they change nothing but the database.
+it runs to its end in one go, on the thread of the writer or of a reader, where `tx` never suspends, so that no statement
+costs a hop between threads. Units may be run again after a conflict: they change nothing but the database.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

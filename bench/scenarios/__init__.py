@@ -16,6 +16,7 @@ from bench.scenarios.recovery import Recovery
 from bench.scenarios.schedules import Schedules
 from bench.scenarios.size import Size
 from bench.scenarios.slot import Slot
+from bench.scenarios.soak import Soak
 from bench.scenarios.start import Start
 from bench.scenarios.transitions import Transitions
 from bench.scenarios.trigger import Trigger
@@ -33,6 +34,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Trigger,
     Burst,
     Schedules,
+    Soak,
     Logs,
     Queries,
     Start,

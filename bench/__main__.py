@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,7 @@ For example:
     python3 dev.py bench --scenario create poll --database postgresql
     python3 dev.py bench --scenario transitions --ours-only --profile
     python3 dev.py bench
+    python3 dev.py bench --page .bench/results/ALL.json .bench/results/LATER.json
 
 Everything is made in .bench/: the peer's environment, the results as JSON, profiles. A complete benchmark, without
 options, takes about an hour and writes docs/performance.md as well."""
@@ -67,7 +69,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ours-only", action="store_true", help="leave the peer out; it is not installed either")
     parser.add_argument("--profile", action="store_true", help="with --ours-only: also write where our server's time goes")
     parser.add_argument("--list", action="store_true", help="say what each scenario measures, and how")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="only write docs/performance.md, from a file of results")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="only write docs/performance.md, from a file of results; further files replace the scenarios that they hold",
+    )
     options = parser.parse_args(arguments)
     if options.profile and not options.ours_only:
         parser.error("a profile slows our server down, so it is not compared: add --ours-only")
@@ -99,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
                 kept.versions["PostgreSQL"] = postgresql.version()
             stores, profiles = Stores(work, postgresql), FOLDER / "profiles" / f"{kept.date:%Y%m%d-%H%M%S}"
             Session(choice, stores, work, say, profiles if options.profile else None).run(kept.turns.append)
-            if is_complete(options) and (missed := missing_targets(kept)):
+            if len(choice.sides) > 1 and not choice.quick and (missed := missing_targets(kept)):
                 sampler = str(install_sampler(FOLDER, say))
                 short = Choice(missed, choice.databases, choice.sides[:1], quick=True)
                 Session(short, stores, work, say, profiles, sampler).run(kept.profiled.append)
@@ -109,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
             file = results.write(kept, FOLDER / "results")
             say(f"\n{table.plain(results.rows(kept))}\n\nWrote {file.relative_to(ROOT)}.")
     if is_complete(options):
-        write_page(file)
+        write_page([file])
     return 1 if any(turn.trouble for turn in kept.turns) else 0
 
 
@@ -143,9 +151,10 @@ def is_complete(options: argparse.Namespace) -> bool:
     return not (options.quick or options.scenario or options.database or options.ours_only)
 
 
-def write_page(file: Path) -> int:
-    """Write `docs/performance.md` from a file of results."""
-    PAGE.write_text(page.render(results.read(file), SCENARIOS), "utf-8")
+def write_page(files: Sequence[Path]) -> int:
+    """Write `docs/performance.md` from a file of results, and from later ones of some scenarios."""
+    found = reduce(results.updated, map(results.read, files))
+    PAGE.write_text(page.render(found, SCENARIOS), "utf-8")
     say(f"Wrote {PAGE.relative_to(ROOT)}.")
     return 0
 

@@ -73,6 +73,7 @@ def _section(scenario: type[Scenario], results: Results, found: Sequence[Row]) -
     lines = [f"\n## {scenario.name}\n", summary(scenario), "", markdown(found)]
     if shares:
         lines += ["", f"The load generator took up to {written(max(shares))} of one core."]
+    lines += [f"\nMeasured again: {when}." for when in sorted({turn.measured for turn in turns if turn.measured})]
     lines += [
         f"\nNo figures of {turn.side} on {turn.database}: {turn.trouble.splitlines()[0]}" for turn in turns if turn.trouble
     ]

@@ -27,6 +27,8 @@ class Turn(Struct, kw_only=True):
     trouble: str | None = None
     areas: dict[str, float] = field(default_factory=dict)
     """Where our server's time went, as shares of it, where that was looked at."""
+    measured: str | None = None
+    """When, and beside what load, where it was measured again later than the rest."""
 
 
 class Results(Struct, kw_only=True):
@@ -79,6 +81,18 @@ def write(results: Results, folder: Path) -> Path:
 def read(file: Path) -> Results:
     """The results in a file."""
     return msgspec.json.decode(file.read_bytes(), type=Results)
+
+
+def updated(results: Results, later: Results) -> Results:
+    """The results with those scenarios replaced, as a whole, that were measured again later, and with those that are new."""
+    when = f"{later.date:%Y-%m-%d %H:%M} UTC, load before {later.machine.load_before:g}"
+    again = {turn.scenario for turn in later.turns}
+    kept, sampled = (
+        [turn for turn in turns if turn.scenario not in again]
+        + [msgspec.structs.replace(turn, measured=turn.measured or when) for turn in newer]
+        for turns, newer in ((results.turns, later.turns), (results.profiled, later.profiled))
+    )
+    return msgspec.structs.replace(results, quick=results.quick or later.quick, turns=kept, profiled=sampled)
 
 
 def rows(results: Results) -> Iterator[Row]:

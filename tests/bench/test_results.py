@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from bench.scenarios import SCENARIOS
 from bench.shape import Better, Figure
+from bench_results import created
 from bench_results import results as made
 from msgspec import structs
 
@@ -74,6 +75,26 @@ def test_the_page_shows_where_the_time_of_what_missed_a_target_goes() -> None:
         "| our rules | 25% |",
     ]
     assert "Where the time goes" not in page.render(made(), SCENARIOS)
+
+
+def test_scenarios_that_were_measured_again_replace_the_earlier_ones() -> None:
+    """As a whole, with what was sampled of them, and the page says when; the others stay as they are."""
+    first, later = made(), made(load_before=0.3)
+    first.turns += [structs.replace(first.turns[0], scenario="logs")]
+    first.profiled = [structs.replace(turn, areas={"our rules": 1.0}) for turn in first.turns]
+    later.date = later.date.replace(hour=11)
+    later.turns = [structs.replace(later.turns[0], figures=[created(4400.0)])]
+    both = results.updated(first, later)
+    assert [(row.scenario, row.ours, row.theirs) for row in results.rows(both)] == [
+        ("logs", 5000.0, None),
+        ("create", 4400.0, None),
+    ]
+    assert {turn.scenario for turn in both.profiled} == {"logs"}
+    text = page.render(both, SCENARIOS)
+    created_part, logs_part = text[text.index("## create") :].split("## logs")
+    assert "Measured again: 2026-03-02 11:00 UTC, load before 0.3." in created_part
+    assert "Measured again" not in logs_part
+    assert "2026-03-02 09:00 UTC" in text
 
 
 @pytest.mark.parametrize("doubtful", [made(quick=True), made(load_before=3.0)], ids=["quick", "busy"])

@@ -102,7 +102,7 @@ async def _submit(scope: Scope, creation: Creation) -> Created:
 async def _create(tx: Tx, creations: Sequence[Creation]) -> list[Created | Exception]:
     now = creations[0].now
     deployments = await deployment_rows.get_many(
-        tx, [each.deployment_id for each in creations if each.deployment_id], now=now
+        tx, {each.deployment_id for each in creations if each.deployment_id}, now=now, with_schedules=False
     )
     flows = await flow_rows.get_many(tx, {each.flow_id for each in creations if each.flow_id})
     demanding = await pool_rows.demanding(tx, {it.work_pool_id for it in deployments.values() if it.work_pool_id})

@@ -37,7 +37,7 @@ async def get(tx: Tx, id: UUID) -> Flow | None:
 
 async def get_many(tx: Tx, ids: set[UUID]) -> dict[UUID, Flow]:
     """By ids."""
-    rows = await tx.fetch(f"{_SELECT} WHERE f.id IN :ids::uuid[]", {"ids": list(ids)})
+    rows = await tx.fetch(f"{_SELECT} WHERE f.id IN :ids::uuid[]", {"ids": list(ids)}) if ids else []
     return {row["id"]: _flow(row) for row in rows}
 
 

@@ -8,8 +8,8 @@ from headgate.core.reasons import as_message
 from headgate.services.scope import Scope
 from headgate.services.situations import Situation, situation_of
 from headgate.store import explanations as rows
-from headgate.store import lanes as lane_rows
 from headgate.store import previews as preview_rows
+from headgate.store import work_queues as queue_rows
 from headgate.store.database import Tx
 from headgate.store.explanations import Located
 
@@ -21,8 +21,7 @@ async def tell(scope: Scope, pool_ids: Sequence[UUID], takes: Callable[[str], bo
     """What holds back the oldest due run of each queue of these pools that the caller takes runs from, in sentences."""
 
     async def unit(tx: Tx) -> list[str]:
-        lanes = await lane_rows.get_many(tx, pools=pool_ids)
-        queues = [queue.lane.id for queue in lanes.queues.values() if takes(queue.name)]
+        queues = [id for id, name in (await queue_rows.names(tx, pool_ids)).items() if takes(name)]
         oldest = [await preview_rows.waiting(tx, [queue], until=scope.now, limit=1) for queue in queues]
         ids = [run.id for found in oldest for run in found]
         located = {run.candidate.id: run for run in await rows.candidates(tx, ids, now=scope.now)} if ids else {}

@@ -117,13 +117,13 @@ async def _beat_alone(tx: Tx, renewal: Renewal) -> bool:
         return await agent_rows.touch(tx, body.agent_id, interval=body.heartbeat_interval_seconds, now=now)
     if renewal.pool_name is None:
         return False
-    pool = await pool_rows.get(tx, renewal.pool_name, now=renewal.now)
-    if pool is None:
+    pool_id = await pool_rows.id_of(tx, renewal.pool_name)
+    if pool_id is None:
         raise work_queues.missing_pool(renewal.pool_name)
     joins = body.joins_as is not None
     # The id follows from the process's own, so that a first call that arrives twice is known as the same.
-    id = uuid5(pool.id, f"{body.worker} {body.joins_as}") if joins else uuid7(now)
-    beat = Beat(id, pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins, body.site)
+    id = uuid5(pool_id, f"{body.worker} {body.joins_as}") if joins else uuid7(now)
+    beat = Beat(id, pool_id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins, body.site)
     _, drain = await worker_rows.beat(tx, beat)
     return drain
 

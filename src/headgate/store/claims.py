@@ -78,7 +78,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """A pool's queues by id, and how many of the pool's slots are taken."""
+    """A pool's queues by id, and how many of the pool's slots are taken. Where there is no limit nothing is counted."""
 
     queues: Mapping[UUID, Queue]
     used: int
@@ -240,12 +240,17 @@ async def renew(tx: Tx, leases: Sequence[HeldLease], *, expires_at: datetime) ->
     rows = [{"flow_run_id": lease.flow_run_id, "fence": lease.fence, "expires_at": expires_at} for lease in ordered]
     await tx.execute_many(_SQL["renew"], rows)
     held = await tx.fetch(_SQL["held"], {"ids": [lease.flow_run_id for lease in ordered]})
-    return {row["id"]: Held(row["fence"], row["state_type"], row["state_name"]) for row in held}
+    return {
+        row["id"]: Held(row["fence"], row["state_type"], row["state_name"])
+        for row in held
+        if row["lease_expires_at"] is not None
+    }
 
 
 async def to_attend(tx: Tx, worker_id: UUID) -> tuple[list[UUID], list[Stray]]:
     """Runs held by a worker that it has to stop; and all that it has to stop or to look for, as far as they can be found."""
-    rows = await tx.fetch(_SQL["to_attend"], {"worker_id": worker_id})
+    found = await tx.fetch(_SQL["to_attend"], {"worker_id": worker_id})
+    rows = [row for row in found if row["lease_expires_at"] is not None]
     cancel = [row["id"] for row in rows if row["state_type"] == StateType.CANCELLING]
     return cancel, [_stray(row, trace) for row in rows if (trace := _trace(row)) is not None]
 

@@ -265,6 +265,7 @@ flow_run = Table(
     Index("ix_flow_run_lease", "lease_expires_at", **only_where("lease_expires_at IS NOT NULL")),
     Index("ix_flow_run_ended", "end_time", "id", **only_where("end_time IS NOT NULL")),
     Index("ix_flow_run_holder", "worker_id", **only_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_attended", "worker_id", **only_where("state_type = 'CANCELLING' OR state_name = 'Lost?'")),
     # Updates touch no index but the partial ones; room on the page keeps them in place.
     info={FILL_FACTOR: 70},
 )

@@ -102,6 +102,12 @@ async def demanding(tx: Tx, ids: set[UUID]) -> set[UUID]:
     return {row["id"] for row in await tx.fetch(_SQL["demanding"], {"ids": sorted(ids)})} if ids else set()
 
 
+async def id_of(tx: Tx, name: str) -> UUID | None:
+    """The id of a pool; None when there is none. For those who ask every few seconds and need no more."""
+    row = await tx.fetch_one(_SQL["id_of"], {"name": name})
+    return row["id"] if row else None
+
+
 async def type_of(tx: Tx, id: UUID) -> str | None:
     """What type a pool is of; None when there is none."""
     found: str | None = await tx.fetch_value(_SQL["type_of"], {"id": id})

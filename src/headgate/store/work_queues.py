@@ -66,6 +66,11 @@ async def of_pool(tx: Tx, pool_id: UUID, *, now: datetime) -> list[WorkQueue]:
     return [_work_queue(row, now) for row in rows]
 
 
+async def names(tx: Tx, pool_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The names of the queues of pools, by id: each pool's best first."""
+    return {row["id"]: row["name"] for row in await tx.fetch(_SQL["names"], {"pool_ids": [*pool_ids]})}
+
+
 async def count(tx: Tx, query: WorkQueueQuery, *, pool: str | None = None) -> int:
     """How many match."""
     p = Params(tx.dialect)

@@ -1,9 +1,12 @@
 -- name: queues
--- A pool's lanes with the slots that each has taken, and those of the pool.
+-- A pool's lanes with the slots that each has taken, and those of the pool. They are counted where there is a limit to
+-- them: a claim's cost is not to grow with what runs in a pool, or has run while somebody's transaction kept dead rows.
 SELECT q.id, q.name, q.priority, q.is_paused, q.concurrency_limit, q.last_polled,
-       (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id) AS pool_used,
-       (SELECT count(*) FROM flow_run r
-        WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) AS used
+       CASE WHEN (SELECT p.concurrency_limit FROM work_pool p WHERE p.id = :work_pool_id) IS NULL THEN 0
+            ELSE (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id) END AS pool_used,
+       CASE WHEN q.concurrency_limit IS NULL THEN 0
+            ELSE (SELECT count(*) FROM flow_run r
+                  WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) END AS used
 FROM work_queue q WHERE q.work_pool_id = :work_pool_id ORDER BY q.priority
 
 -- name: saturable
@@ -215,20 +218,20 @@ SELECT min(r.due_at) FROM work_queue q JOIN flow_run r ON r.work_queue_id = q.id
 WHERE q.work_pool_id = :work_pool_id AND r.state_type = 'SCHEDULED' AND r.due_at > :after AND r.lease_expires_at IS NULL
 
 -- name: renew
--- A holder is alive: it keeps the run while the fence is its own.
+-- A holder is alive: it keeps the run while the fence is its own. The last condition is worded so that the run is fetched by
+-- its id, and not by an index of all that is held, or was while somebody's transaction kept dead rows.
 UPDATE flow_run SET lease_expires_at = :expires_at
-WHERE id = :flow_run_id AND fence = :fence AND lease_expires_at IS NOT NULL
+WHERE id = :flow_run_id AND fence = :fence AND (lease_expires_at IS NOT NULL) IS TRUE
 
 -- name: held
--- Which of these leases still stand, and whether the run is to be stopped.
-SELECT id, fence, state_type, state_name FROM flow_run WHERE id IN :ids::uuid[] AND lease_expires_at IS NOT NULL
+-- Who holds these runs, if anybody, and whether they are to be stopped. That somebody does is no condition, as above.
+SELECT id, fence, state_type, state_name, lease_expires_at FROM flow_run WHERE id IN :ids::uuid[]
 
 -- name: to_attend
--- Runs held by a worker that it has to stop, or to find again.
+-- Runs of a worker that it has to stop, or to find again, where it holds them: by an index of these alone, as above.
 SELECT r.id, r.state_type, r.fence, r.lease_expires_at, d.name, d.infrastructure_trace
 FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
-WHERE r.worker_id = :worker_id AND r.lease_expires_at IS NOT NULL
-  AND (r.state_type = 'CANCELLING' OR r.state_name = 'Lost?')
+WHERE r.worker_id = :worker_id AND (r.state_type = 'CANCELLING' OR r.state_name = 'Lost?')
 
 -- name: lapsed
 -- Runs whose holder has not renewed its lease.

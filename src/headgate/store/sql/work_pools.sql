@@ -34,6 +34,9 @@ SELECT id FROM work_pool
 WHERE id IN :ids::uuid[] AND json_typeof(base_job_template #> '{variables,required}') = 'array'
   AND json_typeof(base_job_template #> '{variables,required,0}') IS NOT NULL
 
+-- name: id_of
+SELECT id FROM work_pool WHERE name = :name
+
 -- name: type_of
 SELECT type FROM work_pool WHERE id = :id
 

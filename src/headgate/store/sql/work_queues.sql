@@ -13,6 +13,10 @@ SELECT q.id, q.created, q.updated, q.work_pool_id, q.name, q.description, q.is_p
         WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) AS active_slots
 FROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id
 
+-- name: names
+-- The queues of pools.
+SELECT id, name FROM work_queue WHERE work_pool_id IN :pool_ids::uuid[] ORDER BY priority, id
+
 -- name: update
 UPDATE work_queue
 SET updated = :updated, name = :name, description = :description, is_paused = :is_paused,

@@ -208,6 +208,8 @@ CREATE TABLE flow_run (
 
 CREATE INDEX ix_flow_run_ahead ON flow_run (schedule_id, due_at) WHERE state_type = 'SCHEDULED';
 
+CREATE INDEX ix_flow_run_attended ON flow_run (worker_id) WHERE state_type = 'CANCELLING' OR state_name = 'Lost?';
+
 CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_time);
 
 CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE holds_slot;

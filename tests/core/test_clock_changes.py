@@ -261,3 +261,20 @@ def test_the_tail_is_the_same_wherever_one_begins(change: Change, kind: dict[str
     assume(fires)
     chosen = fires[int(share * (len(fires) - 1))]
     assert list(fire_times(schedule, after=chosen, before=change.end)) == [at for at in fires if at > chosen]
+
+
+@given(CHANGES, st.sampled_from(["* * * * *", "*/15 * * * *", "45 * * * *", "*/10 2-3 * * *"]), st.integers(1, 59))
+def test_a_cron_of_every_so_often_keeps_its_seconds_through_changes(change: Change, text: str, second: int) -> None:
+    later = timedelta(seconds=second)
+    plain = fire_times(Schedule(cron=text, timezone=change.zone.key), after=change.begin, before=change.end)
+    exact = Schedule(cron=f"{text} {second}", timezone=change.zone.key)
+    assert list(fire_times(exact, after=change.begin + later, before=change.end + later)) == [at + later for at in plain]
+
+
+def test_a_cron_of_a_time_of_day_with_seconds_fires_once_in_a_gap_and_at_its_first_showing_in_a_fold() -> None:
+    schedule = Schedule(cron="30 2 * * * 15,45", timezone="Europe/Berlin")
+    found = [
+        [f"{at:%d %H:%M:%S}" for at in fire_times(schedule, after=day, before=day + DAY)]
+        for day in (datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC))
+    ]
+    assert found == [["29 01:00:00"], ["25 00:30:15", "25 00:30:45"]]

@@ -13,7 +13,7 @@ class Schedule(Struct, kw_only=True, forbid_unknown_fields=True):
     """One of three kinds; the fields of the other two stay unset and are left out on the wire.
 
     - interval: `interval` in seconds (> 0), `anchor_date`, `timezone`;
-    - cron: `cron` (five fields), `day_or`, `timezone`;
+    - cron: `cron` (five fields, seconds and years may follow), `day_or`, `timezone`;
     - rrule: `rrule` (RFC 5545, may hold DTSTART, EXDATE, COUNT, UNTIL), `timezone`.
 
     Existing clients refuse a schedule with any other key, so nothing may be added here.

@@ -51,6 +51,15 @@ def test_a_launch_rate_is_set_and_cleared(run: Run, text: str, limit: int, secon
     assert _pool(run)["launch_rate"] is None
 
 
+def test_a_launch_limit_is_set_and_cleared(run: Run) -> None:
+    assert run("work-pool", "update", "test-pool", "--launch-limit", "20", "-o", "json").json["launch_limit"] == 20
+    assert run("work-pool", "update", "test-pool", "--description", "x").code == 0
+    assert _pool(run)["launch_limit"] == 20
+    assert run("work-pool", "update", "test-pool", "--launch-limit", "none").code == 0
+    assert _pool(run)["launch_limit"] is None
+    assert "launch limit - 3" in run("work-pool", "create", "slow", "--type", "process", "--launch-limit", "3").out
+
+
 def test_a_pool_is_created_with_a_launch_rate(run: Run) -> None:
     outcome = run("work-pool", "create", "quick", "--type", "process", "--launch-rate", "3/m")
     assert "launch rate - 3 in 1 minute" in outcome.out
@@ -65,6 +74,8 @@ def test_a_pool_is_created_with_a_launch_rate(run: Run) -> None:
         (["--base-job-template", "bad.json"], 1, "job_configuration"),
         (["--concurrency-limit", "-1"], 1, "concurrency_limit"),
         (["--launch-rate", "10"], 2, "--launch-rate is a number from 1 to 1000 and a time, as in 10/s or 5/30s, or `none`"),
+        (["--launch-limit", "0"], 2, "--launch-limit is a number from 1 on, or `none`; not '0'."),
+        (["--launch-limit", "-1"], 2, "not '-1'"),
         (["--launch-rate", "0/s"], 2, "not '0/s'"),
         (["--launch-rate", "1001/s"], 2, "not '1001/s'"),
         (["--launch-rate", "1/blue"], 2, "--launch-rate: '1blue' is not a length of time"),

@@ -72,6 +72,7 @@ SNAPSHOTS = st.builds(
     | st.builds(
         Pace, st.builds(LaunchRate, limit=st.integers(1, 6), seconds=st.just(1.0)), st.just([(PAST, 2)]), st.just(NOW)
     ),
+    launching=st.none() | st.builds(Lane, st.just(POOL), limit=st.integers(1, 6), used=st.integers(0, 4)),
     keys=st.fixed_dictionaries(
         {id: st.builds(Lane, st.just(id), limit=st.integers(1, 3), used=st.integers(0, 4)) for id in KEYS}
     ),
@@ -109,6 +110,12 @@ def is_too_quick(run: Candidate, snapshot: Snapshot, used: Mapping[UUID, int]) -
     return snapshot.pace is not None and run.queue_id in snapshot.queues and used[POOL] >= snapshot.pace.left
 
 
+def is_one_too_many(run: Candidate, snapshot: Snapshot, used: Mapping[UUID, int]) -> bool:
+    """As many of the pool's runs are being launched as may be, with the better ones."""
+    launching = snapshot.launching
+    return launching is not None and run.queue_id in snapshot.queues and launching.is_full(used[POOL])
+
+
 @given(SNAPSHOTS)
 def test_every_run_is_either_admitted_or_blocked_by_at_least_one_gate(snapshot: Snapshot) -> None:
     decision = dispatch(snapshot)
@@ -127,6 +134,8 @@ def test_no_limit_is_ever_passed(snapshot: Snapshot) -> None:
             assert lane.limit is None or lane.used + used[lane.id] <= lane.limit
     if snapshot.pace is not None:
         assert used[POOL] <= snapshot.pace.left
+    if (launching := snapshot.launching) is not None:
+        assert used[POOL] <= max((launching.limit or 0) - launching.used, 0)
 
 
 @given(SNAPSHOTS)
@@ -153,6 +162,7 @@ def test_a_run_waits_only_for_what_better_runs_took_and_nothing_else(snapshot: S
         fits = (
             len(better) < snapshot.room
             and not is_too_quick(run, snapshot, used)
+            and not is_one_too_many(run, snapshot, used)
             and is_reachable(run, snapshot)
             and run.due_at <= snapshot.until
             and not any(lane.paused for lane in lanes_of(run, snapshot).values())
@@ -171,7 +181,7 @@ def test_every_gate_is_true_of_its_run(snapshot: Snapshot) -> None:
         used = taken(better, snapshot)
         for gate in decision.blocked.get(run.id, ()):
             word, _, what = gate.kind.value.partition(" ")
-            lane = lanes_of(run, snapshot).get(word)
+            lane = {**lanes_of(run, snapshot), "launch": snapshot.launching}.get(word)
             match gate.kind, what:
                 case GateKind.NOT_DUE, _:
                     assert run.due_at > snapshot.until

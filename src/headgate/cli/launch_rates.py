@@ -1,4 +1,4 @@
-"""Launch rates as people write them: `10/s`, `100/m`, `5/30s`, or `none`."""
+"""Launch rates and limits as people write them: `10/s`, `100/m`, `5/30s`; `20`; or `none`."""
 
 import re
 from typing import Annotated
@@ -12,6 +12,15 @@ from headgate.schema.work_pools import MOST_LAUNCHES, LaunchRate
 Rate = Annotated[
     str | None,
     Parameter(name="--launch-rate", metavar="N/TIME", help="How many runs it launches in a time: 10/s, 5/30s; or none."),
+]
+
+AtOnce = Annotated[
+    str | None,
+    Parameter(
+        name="--launch-limit",
+        metavar="N",
+        help="How many runs all its workers together may be starting at the same time; or none.",
+    ),
 ]
 
 
@@ -31,3 +40,12 @@ def rate_of(text: str) -> LaunchRate | None:
 def rate_text(rate: LaunchRate | None) -> str:
     """`10 in 1s`, or `None`."""
     return "None" if rate is None else f"{rate.limit} in {span(rate.seconds)}"
+
+
+def limit_of(text: str) -> int | None:
+    """The limit that a text means; None for `none`."""
+    if text == "none":
+        return None
+    if not text.strip().isdecimal() or not int(text):
+        raise UsageError(f"--launch-limit is a number from 1 on, or `none`; not {text!r}.")
+    return int(text)

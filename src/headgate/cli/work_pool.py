@@ -11,7 +11,7 @@ from msgspec import UNSET
 from headgate.cli import work_pool_changes as changes
 from headgate.cli.consequences import parts, pool_content
 from headgate.cli.find import every, find_pool_or_id
-from headgate.cli.launch_rates import Rate, rate_of, rate_text
+from headgate.cli.launch_rates import AtOnce, Rate, limit_of, rate_of, rate_text
 from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
 from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
@@ -61,6 +61,7 @@ def create(
     description: Description = None,
     concurrency_limit: PoolLimit = None,
     launch_rate: Rate = None,
+    launch_limit: AtOnce = None,
     set_as_default: AsDefault = False,
     output: Output = "table",
     session: InSession,
@@ -69,7 +70,7 @@ def create(
 
     For example:
         headgate work-pool create local --type process --concurrency-limit 10
-        headgate work-pool create jobs --type process --launch-rate 10/s
+        headgate work-pool create jobs --type process --launch-limit 20
     """
     template = read_template(base_job_template) if base_job_template else default_template(type)
     body = WorkPoolCreate(
@@ -80,6 +81,7 @@ def create(
         description=description,
         concurrency_limit=concurrency_limit,
         launch_rate=rate_of(launch_rate) if launch_rate else None,
+        launch_limit=limit_of(launch_limit) if launch_limit else None,
         paused_by=login() if paused else UNSET,
     )
     with session.client() as client:
@@ -225,6 +227,7 @@ def _only_type() -> str:
 
 def _created(pool: WorkPool) -> str:
     rate = f"\n    launch rate - {rate_text(pool.launch_rate)}" if pool.launch_rate else ""
+    rate += f"\n    launch limit - {pool.launch_limit}" if pool.launch_limit else ""
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}

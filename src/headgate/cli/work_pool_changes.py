@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from headgate.cli.find import find_pool_or_id
-from headgate.cli.launch_rates import Rate, rate_of
+from headgate.cli.launch_rates import AtOnce, Rate, limit_of, rate_of
 from headgate.cli.misfits import misfits_of
 from headgate.cli.options import Description, InSession, Output, PoolLimit, PoolName, Slots, Template
 from headgate.cli.output import UsageError, print_json, warning_line
@@ -22,6 +22,7 @@ def update(
     description: Description = None,
     concurrency_limit: PoolLimit = None,
     launch_rate: Rate = None,
+    launch_limit: AtOnce = None,
     base_job_template: Template = None,
     output: Output = "table",
     session: InSession,
@@ -31,7 +32,7 @@ def update(
     For example:
         headgate work-pool update local --description Nightly --concurrency-limit 5
         headgate work-pool update local --launch-rate 10/s
-        headgate work-pool update local --launch-rate none -o json
+        headgate work-pool update local --launch-rate none --launch-limit 20 -o json
     """
     body = WorkPoolUpdate()
     if description is not None:
@@ -40,10 +41,14 @@ def update(
         body.concurrency_limit = concurrency_limit
     if launch_rate is not None:
         body.launch_rate = rate_of(launch_rate)
+    if launch_limit is not None:
+        body.launch_limit = limit_of(launch_limit)
     if base_job_template is not None:
         body.base_job_template = read_template(base_job_template)
     if body == WorkPoolUpdate():
-        raise UsageError("What is to change? Give --description, --concurrency-limit, --launch-rate or --base-job-template.")
+        raise UsageError(
+            "What is to change? Give --description, --concurrency-limit, --launch-rate, --launch-limit, --base-job-template."
+        )
     with session.client() as client:
         pool = find_pool_or_id(client, name)
         client.send(work_pools.update(pool.name, body))

@@ -28,6 +28,7 @@ class GateKind(StrEnum):
     DEPLOYMENT_LIMIT = "deployment limit"
     KEY_LIMIT = "key limit"
     LAUNCH_RATE = "launch rate"
+    LAUNCH_LIMIT = "launch limit"
     NO_ROOM = "no room at the worker"
 
 
@@ -87,7 +88,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take; `pace` is
-    that of launches in the pool.
+    that of launches in the pool, `launching` how many of its runs are between their claim and Running, and how many may be.
 
     A run whose queue is none of `queues` belongs to no pool.
     """
@@ -100,6 +101,7 @@ class Snapshot:
     room: int
     keys: Mapping[UUID, Lane] = field(default_factory=dict)
     pace: Pace | None = None
+    launching: Lane | None = None
 
 
 @dataclass(slots=True)
@@ -160,6 +162,7 @@ def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
         until=run.due_at,
         room=1,
         pace=None,
+        launching=None,
     )
     return dispatch(idle).blocked.get(run.id, [])
 
@@ -195,7 +198,7 @@ def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> lis
         ahead = taken.get(lane.id, 0)
         if lane.is_full(ahead):
             gates.append(Gate(kind, lane.id, lane.limit, lane.used + ahead, ahead))
-    return [*gates, *_rate_gates(snapshot, taken)] if queue is not None else gates
+    return [*gates, *_rate_gates(snapshot, taken), *_launch_gates(snapshot, taken)] if queue is not None else gates
 
 
 def _rate_gates(snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
@@ -204,3 +207,10 @@ def _rate_gates(snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
         return []
     used = pace.rate.limit - pace.left + ahead
     return [Gate(GateKind.LAUNCH_RATE, snapshot.pool.id, pace.rate.limit, used, ahead, pace.opens_at(ahead + 1))]
+
+
+def _launch_gates(snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
+    launching, ahead = snapshot.launching, taken.get(snapshot.pool.id, 0)
+    if launching is None or not launching.is_full(ahead):
+        return []
+    return [Gate(GateKind.LAUNCH_LIMIT, snapshot.pool.id, launching.limit, launching.used + ahead, ahead)]

@@ -55,8 +55,8 @@ def sentence(gate: Gate, about: Subject) -> str:
             return _paused(_lane(gate, about), about.pauses.get(gate.kind))
         case GateKind.POOL_LIMIT | GateKind.QUEUE_LIMIT | GateKind.DEPLOYMENT_LIMIT | GateKind.KEY_LIMIT:
             return _full(_lane(gate, about), gate.limit or 0, gate.used or 0, gate.ahead)
-        case GateKind.LAUNCH_RATE:
-            return _too_quick(gate, about)
+        case GateKind.LAUNCH_RATE | GateKind.LAUNCH_LIMIT:
+            return _too_quick(gate, about) if gate.kind is GateKind.LAUNCH_RATE else _too_many(gate, about)
         case GateKind.HELD:
             return "the process that ran it still has it" + ", and is to retry it" * about.retries
         case GateKind.NO_QUEUE if about.deployment is None:
@@ -199,6 +199,15 @@ def _too_quick(gate: Gate, about: Subject) -> str:
     time = f"{about.rate_seconds:g} s" if about.rate_seconds else "its time"
     rate = f"work pool {about.pool!r} launches no more than {gate.limit} {'run' if gate.limit == 1 else 'runs'} in {time}"
     return f"{rate}; its turn is at {_moment(gate.until)}" if gate.until else rate
+
+
+def _too_many(gate: Gate, about: Subject) -> str:
+    """`used` counts the launches of better runs, `ahead`, as well."""
+    limit, used = gate.limit or 0, (gate.used or 0) - gate.ahead
+    many = "1 run" if limit == 1 else f"{limit} runs"
+    are = "is" if used == 1 else "are"
+    text = f"work pool {about.pool!r} launches no more than {many} at the same time, and {used} {are} on the way"
+    return f"{text}; {gate.ahead} {'goes' if gate.ahead == 1 else 'go'} ahead of it" if gate.ahead else text
 
 
 def _unserved(about: Subject) -> str:

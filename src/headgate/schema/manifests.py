@@ -10,7 +10,7 @@ from headgate.schema.deployments import DeploymentUpdate
 from headgate.schema.flows import Name
 from headgate.schema.secrets import SecretValue
 from headgate.schema.variables import ReferableName
-from headgate.schema.work_pools import LaunchRate
+from headgate.schema.work_pools import LaunchLimit, LaunchRate
 from headgate.schema.work_queues import Limit, Priority
 
 
@@ -34,6 +34,7 @@ class PoolSpec(Struct, kw_only=True):
     is_paused: bool | UnsetType = UNSET
     concurrency_limit: Limit | None | UnsetType = UNSET
     launch_rate: LaunchRate | None | UnsetType = UNSET
+    launch_limit: LaunchLimit | None | UnsetType = UNSET
     work_queues: list[QueueSpec] = field(default_factory=list)
 
 

@@ -38,6 +38,10 @@ class LaunchRate(Struct, kw_only=True):
     seconds: Annotated[float, Meta(ge=0.001, le=86_400)] = 1.0
 
 
+LaunchLimit = Annotated[int, Meta(ge=1)]
+"""How many runs may be launched at the same time: claimed, and not Running yet."""
+
+
 class WorkPool(Struct, kw_only=True):
     """A named channel of one infrastructure type."""
 
@@ -56,6 +60,7 @@ class WorkPool(Struct, kw_only=True):
     active_slots: int | None = None
     pause: Pause | None = None
     launch_rate: LaunchRate | None = None
+    launch_limit: LaunchLimit | None = None
 
 
 class WorkPoolCreate(PauseNote, kw_only=True, omit_defaults=True):  # other servers refuse keys that they do not know
@@ -69,6 +74,7 @@ class WorkPoolCreate(PauseNote, kw_only=True, omit_defaults=True):  # other serv
     concurrency_limit: Limit | None = None
     storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
     launch_rate: LaunchRate | None = None
+    launch_limit: LaunchLimit | None = None
 
 
 class WorkPoolUpdate(PauseNote, kw_only=True):
@@ -80,6 +86,7 @@ class WorkPoolUpdate(PauseNote, kw_only=True):
     concurrency_limit: Limit | None | UnsetType = UNSET
     storage_configuration: StorageConfiguration | None | UnsetType = UNSET
     launch_rate: LaunchRate | None | UnsetType = UNSET
+    launch_limit: LaunchLimit | None | UnsetType = UNSET
 
 
 class GetScheduledFlowRuns(Struct, kw_only=True):

@@ -58,8 +58,8 @@ async def admissible(
     runs whose deployment is paused, or whose deployment or concurrency key has no slot left, however many these are.
     """
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
-    pace = pool.pace(now)
-    room = min(room, _left(top), pace.left if pace else room)
+    pace, launching = pool.pace(now), (await pool_rows.launching(tx, [pool])).get(pool.id)
+    room = min(room, _left(top), pace.left if pace else room, _left(launching) if launching else room)
     if room <= 0 or pool.is_paused:
         return Admissible(opens_at=pace.opens_at(1) if pace and not pace.left else None)
     slots = _Slots(tx)
@@ -203,22 +203,26 @@ class Ledger:
     """The limits over runs that ask for slots by themselves, and what one transaction gives and takes of them.
 
     They are read once for a whole set of runs, after `hold_limits`; what the set itself changes is counted here. `pools`
-    are those that the caller holds.
+    are those that the caller holds, `launching` those of them that limit how many runs are launched at the same time.
     """
 
-    def __init__(self, limits: Mapping[UUID, Limit], pools: Mapping[UUID, LockedPool] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Mapping[UUID, Limit],
+        pools: Mapping[UUID, LockedPool] | None = None,
+        launching: Mapping[UUID, Lane] | None = None,
+    ) -> None:
         self._limits = limits
         self._pools = pools or {}
+        self._launching = launching or {}
         self._moved: Counter[UUID] = Counter()
         self._launched: Counter[UUID] = Counter()
 
-    def refusal(self, place: Place, *, now: datetime) -> Refusal | None:
-        """What refuses a slot to a run there; None when there is room."""
-        if not self._limits:
-            return self._too_quick(place.pool_id, now)
+    def refusal(self, place: Place, *, now: datetime, launches: bool = False) -> Refusal | None:
+        """What refuses a slot to a run there; None when there is room. `launches`: it is to be Pending, not Running."""
         limits = {word: limit for word, id in place.limits() if (limit := self._full(id)) is not None}
         if not limits:
-            return self._too_quick(place.pool_id, now)
+            return self._too_quick(place.pool_id, now) or (self._too_many(place.pool_id) if launches else None)
         word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
         return Refusal(f"{word} concurrency limit reached.", limit.cancels_new)
 
@@ -244,6 +248,12 @@ class Ledger:
             return None
         return Refusal("Work pool launch rate reached.", until=pace.opens_at(launched + 1))
 
+    def _too_many(self, pool_id: UUID | None) -> Refusal | None:
+        launching = self._launching.get(pool_id) if pool_id else None
+        if launching is None or not launching.is_full(self._launched[launching.id]):
+            return None
+        return Refusal("Work pool launch limit reached.")
+
     def _full(self, id: UUID) -> Limit | None:
         limit = self._limits.get(id)
         return limit if limit is not None and limit.used + self._moved[id] >= limit.limit else None
@@ -259,7 +269,8 @@ async def ledger_of(tx: Tx, places: Iterable[Place], pools: Mapping[UUID, Locked
         deployments={each.deployment_id for each in places if each.deployment_id},
     )
     keys = {each.key_id: each.deployment_id for each in places if each.key_id and each.deployment_id}
-    return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}), pools)
+    launching = await pool_rows.launching(tx, pools.values())
+    return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}), pools, launching)
 
 
 def refused_state(refused: Refusal, run: Current, *, now: datetime, polled: bool = False) -> StateCreate:

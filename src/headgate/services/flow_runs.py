@@ -163,7 +163,7 @@ async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[U
     inserted: set[UUID] = set()
     for each in new:
         run = each.run
-        refused = ledger.refusal(_place(each), now=run.created)
+        refused = ledger.refusal(_place(each), now=run.created, launches=run.state_type is StateType.PENDING)
         if refused is not None:
             _begin(run, refused_state(refused, Current(), now=run.created), at=run.created)
         made = await rows.insert(tx, [replace(each, holds_slot=refused is None)])

@@ -46,6 +46,7 @@ class Situation:
             ROOM,
             self.keys,
             pool.pace(self.now) if pool else None,
+            pool.launching if pool else None,
         )
 
     def gates(self, run: Located) -> list[Gate]:

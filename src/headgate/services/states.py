@@ -144,9 +144,11 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         if run is None:
             answers.append(NotFound(f"Flow run with id {proposal.run_id} not found"))
             continue
-        before, count = _holds_slot(run), len(entered)
+        before, count, launched = _holds_slot(run), len(entered), run.is_launching
         answers.append(_answer(run, proposal, entered, ledger))
         if len(entered) > count:
+            if launched and not run.is_launching and isinstance(told := answers[-1], Answered) and run.work_pool_id:
+                answers[-1] = structs.replace(told, others=frozenset({run.work_pool_id}))
             ledger.move(_place(run), entered[-1].holds_slot - before)
             if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None):
                 freed[index] = run
@@ -163,7 +165,7 @@ async def _told(tx: Tx, answers: list[Answered | Exception], freed: Mapping[int,
     keys = {run.key_id for run in freed.values() if run.key_id}
     pools = frozenset(await key_rows.pools(tx, deployments=deployments, keys=keys))
     return [
-        structs.replace(each, others=pools) if index in freed and isinstance(each, Answered) else each
+        structs.replace(each, others=each.others | pools) if index in freed and isinstance(each, Answered) else each
         for index, each in enumerate(answers)
     ]
 
@@ -271,10 +273,11 @@ def _admitted(run: LockedRun, proposal: Proposal, decision: Decision, ledger: Le
         return decision
     if decision.state.type not in (StateType.PENDING, StateType.RUNNING):
         return decision
-    refused = ledger.refusal(_place(run), now=proposal.now)
+    launches = decision.state.type is StateType.PENDING
+    refused = ledger.refusal(_place(run), now=proposal.now, launches=launches)
     if refused is None:
         return decision
-    polled = decision.state.type is StateType.PENDING and run.work_queue_id is not None
+    polled = launches and run.work_queue_id is not None
     return Reject(refused.reason, refused_state(refused, run.current, now=proposal.now, polled=polled))
 
 

@@ -59,6 +59,7 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
         storage_configuration=body.storage_configuration,
         pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
         launch_rate=body.launch_rate,
+        launch_limit=body.launch_limit,
     )
     if not await rows.insert(tx, pool):
         raise Conflict("A work pool with this name already exists.")
@@ -160,7 +161,7 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
 
 
 def _apply(body: WorkPoolUpdate, pool: WorkPool) -> None:
-    for field in ("description", "concurrency_limit", "launch_rate"):
+    for field in ("description", "concurrency_limit", "launch_rate", "launch_limit"):
         if (value := getattr(body, field)) is not UNSET:
             setattr(pool, field, value)
     if body.is_paused is not UNSET:

@@ -22,6 +22,7 @@ _HOLDERS = {
     GateKind.QUEUE_LIMIT: _SQL["holders_of_queue"],
     GateKind.DEPLOYMENT_LIMIT: _SQL["holders_of_deployment"],
     GateKind.KEY_LIMIT: _SQL["holders_of_key"],
+    GateKind.LAUNCH_LIMIT: _SQL["holders_of_launches"],
 }
 _HOLDINGS = {
     GateKind.POOL_LIMIT: _SQL["holdings_of_pool"],

@@ -57,7 +57,10 @@ class NewRun:
 
 @dataclass(slots=True)
 class LockedRun:
-    """What a transaction that holds a run's lock knows of it. `is_limited`: its deployment has a limit."""
+    """What a transaction that holds a run's lock knows of it.
+
+    `is_limited`: its deployment has a limit. `is_paced`: its pool limits how many runs are launched at the same time.
+    """
 
     id: UUID
     deployment_id: UUID | None
@@ -72,6 +75,12 @@ class LockedRun:
     is_limited: bool = False
     parent_task_run_id: UUID | None = None
     policy: FlowRunPolicy | None = None
+    is_paced: bool = False
+
+    @property
+    def is_launching(self) -> bool:
+        """Whether it counts against such a limit."""
+        return self.is_paced and self.current.type is StateType.PENDING
 
 
 class Entered(Struct, frozen=True):
@@ -341,6 +350,7 @@ def _locked(row: Row) -> LockedRun:
         worker_id=row["worker_id"],
         key_id=row["key_id"],
         is_limited=bool(row["is_limited"]),
+        is_paced=bool(row["is_paced"]),
         parent_task_run_id=row["parent_task_run_id"],
         policy=policy,
     )

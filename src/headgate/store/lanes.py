@@ -28,6 +28,7 @@ class Pool:
     pause: Pause | None
     launch_rate: LaunchRate | None = None
     launches: Launches = ()
+    launching: Lane | None = None
 
     def pace(self, now: datetime) -> Pace | None:
         """What its launch rate lets through at `now`; None without one."""
@@ -86,7 +87,9 @@ async def get_many(tx: Tx, *, pools: Iterable[UUID] = (), deployments: Iterable[
 def _pool(row: Row) -> Pool:
     lane = Lane(row["id"], row["is_paused"], row["concurrency_limit"], row["used"])
     rate = convert(row["launch_rate"], LaunchRate | None)
-    return Pool(lane, row["name"], row["type"], _pause(row["pause"]), rate, row["launches"] or ())
+    limit = row["launch_limit"]
+    launching = Lane(row["id"], limit=limit, used=row["launching"]) if limit is not None else None
+    return Pool(lane, row["name"], row["type"], _pause(row["pause"]), rate, row["launches"] or (), launching)
 
 
 def _queue(row: Row) -> Queue:

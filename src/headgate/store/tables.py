@@ -44,6 +44,7 @@ work_pool = Table(
     Column("launch_rate", Json),
     # What was launched lately, as far as it counts for the rate; null until then.
     Column("launches", Json),
+    Column("launch_limit", Integer),
 )
 
 work_queue = Table(

@@ -1,6 +1,6 @@
 """Rows of work pools."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import convert
 
+from headgate.core.dispatch import Lane
 from headgate.core.launch_rates import Pace
 from headgate.core.liveness import pool_status
 from headgate.schema.filters import WorkPoolQuery
@@ -37,6 +38,7 @@ class LockedPool:
     base_job_template: dict[str, Any]
     default_queue_id: UUID
     launch_rate: LaunchRate | None = None
+    launch_limit: int | None = None
     launches: list[tuple[int, int]] = field(default_factory=list)
     """Kept up to date by `launch`, because several claims of one transaction may share the record."""
 
@@ -106,6 +108,14 @@ async def id_of(tx: Tx, name: str) -> UUID | None:
     """The id of a pool; None when there is none. For those who ask every few seconds and need no more."""
     row = await tx.fetch_one(_SQL["id_of"], {"name": name})
     return row["id"] if row else None
+
+
+async def launching(tx: Tx, pools: Iterable[LockedPool]) -> dict[UUID, Lane]:
+    """Those of these pools that limit how many of their runs are launched at the same time, with how many are."""
+    limits = {pool.id: pool.launch_limit for pool in pools if pool.launch_limit is not None}
+    rows = await tx.fetch(_SQL["launching"], {"ids": [*limits]}) if limits else []
+    used = {row["id"]: row["used"] for row in rows}
+    return {id: Lane(id, limit=limit, used=used.get(id, 0)) for id, limit in limits.items()}
 
 
 async def type_of(tx: Tx, id: UUID) -> str | None:

@@ -1,6 +1,10 @@
 -- name: pools
 -- Pools as dispatch sees them, with the slots that each has taken.
 SELECT p.id, p.name, p.type, p.is_paused, p.pause, p.concurrency_limit, p.launch_rate, p.launches,
+       p.launch_limit,
+       CASE WHEN p.launch_limit IS NULL THEN 0
+            ELSE (SELECT count(*) FROM flow_run r
+                  WHERE r.holds_slot AND r.work_pool_id = p.id AND r.state_type = 'PENDING') END AS launching,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS used
 FROM work_pool p WHERE p.id IN :ids::uuid[]
 

@@ -1,14 +1,14 @@
 -- name: insert
 INSERT INTO work_pool (id, created, updated, name, description, type, base_job_template, is_paused,
-                       concurrency_limit, default_queue_id, storage_configuration, pause, launch_rate)
+                       concurrency_limit, default_queue_id, storage_configuration, pause, launch_rate, launch_limit)
 VALUES (:id, :created, :updated, :name, :description, :type, :base_job_template, :is_paused,
-        :concurrency_limit, :default_queue_id, :storage_configuration, :pause, :launch_rate)
+        :concurrency_limit, :default_queue_id, :storage_configuration, :pause, :launch_rate, :launch_limit)
 ON CONFLICT (name) DO NOTHING
 
 -- name: select
 -- Pools with the slots in use, and whether a worker's heartbeat is recent enough; a condition on p follows.
 SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
-       p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate,
+       p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate, p.launch_limit,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
        (SELECT max(w.last_heartbeat_time) FROM worker w WHERE w.work_pool_id = p.id) AS last_heartbeat
 FROM work_pool p
@@ -16,12 +16,12 @@ FROM work_pool p
 -- name: lock
 -- The pool's row, held until the transaction ends: whoever decides about its slots or ranks holds it.
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches
+       launch_rate, launches, launch_limit
 FROM work_pool WHERE name = :name
 
 -- name: lock [postgresql]
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches
+       launch_rate, launches, launch_limit
 FROM work_pool WHERE name = :name FOR UPDATE
 
 -- name: demanding
@@ -54,12 +54,18 @@ FROM work_pool p WHERE p.type = :type
 UPDATE work_pool
 SET updated = :updated, description = :description, is_paused = :is_paused, base_job_template = :base_job_template,
     concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration, pause = :pause,
-    launch_rate = :launch_rate
+    launch_rate = :launch_rate, launch_limit = :launch_limit
 WHERE id = :id
 
 -- name: set_launches
 -- Note launches in a locked pool that has a launch rate.
 UPDATE work_pool SET launches = :launches WHERE id = :id
+
+-- name: launching
+-- How many runs of locked pools are being launched. Apart from the locking: what waits for a lock sees what was before.
+SELECT r.work_pool_id AS id, count(*) AS used FROM flow_run r
+WHERE r.holds_slot AND r.work_pool_id IN :ids::uuid[] AND r.state_type = 'PENDING'
+GROUP BY r.work_pool_id
 
 -- name: delete
 -- Queues and workers go with it; deployments keep standing, without a pool.
@@ -72,10 +78,10 @@ UPDATE flow_run SET work_pool_id = NULL, work_queue_id = NULL WHERE work_pool_id
 -- name: lock_many
 -- Pools of runs that are about to be admitted, in the order of their names, as claims lock them.
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches
+       launch_rate, launches, launch_limit
 FROM work_pool WHERE id IN :ids::uuid[] ORDER BY name
 
 -- name: lock_many [postgresql]
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches
+       launch_rate, launches, launch_limit
 FROM work_pool WHERE id = ANY(:ids::uuid[]) ORDER BY name COLLATE "C" FOR UPDATE

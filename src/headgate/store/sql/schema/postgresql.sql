@@ -105,6 +105,7 @@ CREATE TABLE work_pool (
     pause JSON,
     launch_rate JSON,
     launches JSON,
+    launch_limit INTEGER,
     PRIMARY KEY (id),
     UNIQUE (name)
 );

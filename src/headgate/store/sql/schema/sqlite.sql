@@ -105,6 +105,7 @@ CREATE TABLE work_pool (
     pause JSON_TEXT,
     launch_rate JSON_TEXT,
     launches JSON_TEXT,
+    launch_limit INTEGER,
     PRIMARY KEY (id),
     UNIQUE (name)
 );

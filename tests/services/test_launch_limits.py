@@ -76,6 +76,17 @@ async def test_clients_that_poll_are_counted(world: World) -> None:
     assert len(await world.poll()) == 1
 
 
+async def test_a_launch_that_ends_and_one_that_begins_share_a_commit(world: World) -> None:
+    """Whatever their order in it; never more than may be."""
+    await world.pool(launch_limit=1)
+    first, second, third = await world.runs(await world.deploy(), 3)
+    await world.accepted(first, "PENDING")
+    answers = await asyncio.gather(
+        world.propose(first, "RUNNING"), world.propose(second, "PENDING"), world.propose(third, "PENDING")
+    )
+    assert sorted(answer.status for answer in answers) == ["ACCEPT", "ACCEPT", "REJECT"]
+
+
 async def test_a_process_that_runs_its_own_run_launches_nothing(world: World) -> None:
     """It is Running at once."""
     await world.pool(launch_limit=1)

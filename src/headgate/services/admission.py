@@ -214,7 +214,7 @@ class Ledger:
     ) -> None:
         self._limits = limits
         self._pools = pools or {}
-        self._launching = launching or {}
+        self._launching = {**(launching or {})}
         self._moved: Counter[UUID] = Counter()
         self._launched: Counter[UUID] = Counter()
 
@@ -225,6 +225,11 @@ class Ledger:
             return self._too_quick(place.pool_id, now) or (self._too_many(place.pool_id) if launches else None)
         word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
         return Refusal(f"{word} concurrency limit reached.", limit.cancels_new)
+
+    def settle(self, pool_id: UUID | None) -> None:
+        """A run there is no longer on its way to Running."""
+        if (launching := self._launching.get(pool_id) if pool_id else None) is not None:
+            self._launching[launching.id] = replace(launching, used=launching.used - 1)
 
     def move(self, place: Place, by: int) -> None:
         """A run there took a slot (1), or gave its own back (-1)."""

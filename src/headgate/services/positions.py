@@ -101,7 +101,9 @@ def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> 
     """Whether no run of a queue can start any more, after those that were admitted."""
     in_queue = sum(1 for run in admitted if run.queue_id == queue.id)
     too_quick = snapshot.pace is not None and snapshot.pace.left <= len(admitted)
-    return snapshot.pool.paused or snapshot.pool.is_full(len(admitted)) or queue.is_full(in_queue) or too_quick
+    too_many = snapshot.launching is not None and snapshot.launching.is_full(len(admitted))
+    full = snapshot.pool.is_full(len(admitted)) or queue.is_full(in_queue)
+    return snapshot.pool.paused or full or too_quick or too_many
 
 
 def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:

@@ -148,6 +148,7 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         answers.append(_answer(run, proposal, entered, ledger))
         if len(entered) > count:
             if launched and not run.is_launching and isinstance(told := answers[-1], Answered) and run.work_pool_id:
+                ledger.settle(run.work_pool_id)
                 answers[-1] = structs.replace(told, others=frozenset({run.work_pool_id}))
             ledger.move(_place(run), entered[-1].holds_slot - before)
             if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None):

@@ -85,10 +85,10 @@ def rank(run: Candidate, snapshot: Snapshot) -> tuple[Any, ...]:
 
 
 def is_reachable(run: Candidate, snapshot: Snapshot) -> bool:
-    """Nobody has it, and somebody polls its queue or, where it has none, serves its deployment."""
+    """Nobody has it, and somebody polls its queue or serves its deployment."""
     lanes = lanes_of(run, snapshot)
-    taker = lanes.get("queue") or lanes.get("deployment")
-    return not run.held and taker is not None and taker.served
+    takers = (lanes.get("queue"), lanes.get("deployment"))
+    return not run.held and any(taker.served for taker in takers if taker is not None)
 
 
 def lanes_of(run: Candidate, snapshot: Snapshot) -> dict[str, Lane]:

@@ -16,7 +16,7 @@ from headgate.services import admission
 from headgate.services.situations import situation_of
 from headgate.store import claims as rows
 from headgate.store import explanations as explanation_rows
-from headgate.store.claims import Aisle
+from headgate.store.claims import EVER, Aisle
 from headgate.store.database import Tx
 from headgate.store.statements import load_statements
 
@@ -124,7 +124,7 @@ async def test_blocked_runs_are_not_gone_through(world: World, blocked: str) -> 
         if tx.dialect == "postgresql":
             await tx.execute("ANALYZE flow_run")
         words = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}[tx.dialect]
-        params = Aisle(queue, 0, (admission.EVER, world.now)).params | {"full": [full.id], "full_keys": [], "most": 100}
+        params = Aisle(queue, 0, (EVER, world.now)).params | {"full": [full.id], "full_keys": [], "most": 100}
         params |= {"deployment_ids": [None, free.id], "key_ids": [None, None], "mosts": [9, 9], "limit": 4}
         told = []
         for name in ("open_lanes", "candidates_of_lanes"):

@@ -5,20 +5,25 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 from world import World
 
+from headgate.schema.claims import Grant
 from headgate.schema.deployments import Deployment
+from headgate.schema.states import StateCreate, StateType
+from headgate.services import fronts, states, work_queues
+from headgate.services.states import Proposal
+from headgate.store import waiting_runs
 from headgate.store.postgresql import PostgresqlTx
 
 ROUNDS = 80
 AT_ONCE = 25
-
-GOES_THROUGH_WAITING = ("WITH RECURSIVE ranks", "SELECT r.id, r.work_queue_id, r.due_at")
-"""How statements begin that look for the first runs that wait."""
 
 
 @dataclass
@@ -122,7 +127,15 @@ async def turn(world: World, deployment: Deployment) -> None:
     assert await world.grants(AT_ONCE) == []
 
 
+@pytest.fixture
+def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look seems to have taken long, and anything in front of what waits to be much."""
+    monkeypatch.setattr(fronts, "LONG_SECONDS", -1.0)
+    monkeypatch.setattr(fronts, "MANY", -1)
+
+
 @pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.usefixtures("doubtful")
 async def test_what_a_claim_touches_does_not_grow_with_the_runs_that_ended(
     world: World, meter: Meter, snapshot: Callable[[], Awaitable[None]]
 ) -> None:
@@ -135,7 +148,128 @@ async def test_what_a_claim_touches_does_not_grow_with_the_runs_that_ended(
     before = await meter.of(turn(world, deployment))
     for _ in range(ROUNDS):
         await turn(world, deployment)
+    world.clock.advance(seconds=9)  # what has just been due is gone through
+    await world.grants(0)
     after = await meter.of(turn(world, deployment))
     # Trees that are written to grow a level; of nothing else is there more.
     grown = {sql: (before[sql], pages) for sql, pages in after.items() if pages > 2 * before[sql] + AT_ONCE}
-    assert not [sql for sql in grown if not any(sql.startswith(begin) for begin in GOES_THROUGH_WAITING)], grown
+    assert not grown, "statements, with the pages that they touched before and after"
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.usefixtures("doubtful")
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_queue_is_worked_off_in_order_wherever_looks_begin(
+    world: World, neighbour: World, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever comes to wait before the front, here or at another server, is claimed in its turn: each claim is given what a
+    look from the beginning finds first."""
+    chance = Random(seed)
+    monkeypatch.setattr(fronts, "SOUGHT_EVERY", timedelta(days=1))  # no front is sought from the beginning twice
+    await world.pool()
+    first = await world.deploy()
+    other = await world.queue("other")
+    second = await world.deploy("second", work_queue_name="other")
+    held: list[Grant] = []
+    for _ in range(40):
+        world.clock.advance(seconds=chance.choice((0, 1, 5, 20)))
+        server = chance.choice((world, neighbour))
+        match chance.randrange(7):
+            case 0 | 1:
+                due = chance.choice((0, 0, 30, -1, -5, -60))
+                await server.run(chance.choice((first, second)), due=due, priority=chance.choice((0, 0, 0, 7)))
+            case 2 if held:
+                await server.give_back(held.pop(chance.randrange(len(held))))
+            case 3 if held:
+                await server.accepted(held.pop(chance.randrange(len(held))), "RUNNING", "COMPLETED")
+            case 4:
+                late = await world.scope.store.read(lambda tx: waiting_runs.turned_late(tx, before=world.now, limit=2))
+                await asyncio.gather(*(states.propose(server.scope, _late(id, world.now)) for id in late))
+            case 5 if chance.random() < 0.3:
+                await server.change_deployment(second, work_queue_name=chance.choice(("other", "default")))
+            case _:
+                room = chance.randrange(1, 4)
+                expected = await _first(world, room)
+                grants = await server.grants(room)
+                assert [grant.flow_run.id for grant in grants] == expected
+                held += grants
+    assert other
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.usefixtures("doubtful")
+async def test_a_run_that_was_put_back_before_the_front_is_found_once_that_is_committed(
+    world: World, database_url: str
+) -> None:
+    """A look while it is being put back moves the front beyond its time."""
+    await world.pool()
+    deployment = await world.deploy()
+    [run] = await world.runs(deployment, 1, due=-60)
+    [grant] = await world.grants(1)
+    session = await asyncpg.connect(database_url)
+    try:
+        await session.execute("BEGIN")
+        await session.execute("UPDATE flow_run SET state_type = 'SCHEDULED', due_at = expected_start_time, belated = TRUE")
+        await session.execute("UPDATE flow_run SET lease_expires_at = NULL")
+        for _ in range(3):
+            world.clock.advance(seconds=2)
+            assert await world.granted() == []
+        await session.execute("COMMIT")
+    finally:
+        await session.close()
+    assert await world.granted() == [run.id] == [grant.flow_run.id]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.usefixtures("doubtful")
+@pytest.mark.parametrize("way", ["the deployment moves", "the queue goes"])
+async def test_a_run_that_comes_from_another_queue_is_found_before_the_front(world: World, way: str) -> None:
+    """It waited there in time, and is belated here."""
+    await world.pool()
+    queue = await world.queue("other")
+    here, there = await world.deploy(), await world.deploy("second", work_queue_name="other")
+    await world.runs(here, 1)
+    run = await world.run(there)
+    assert len(await world.granted(queues=["default"])) == 1
+    world.clock.advance(seconds=5)
+    assert await world.granted(queues=["default"]) == []
+    world.clock.advance(seconds=15)
+    assert await world.granted(queues=["default"]) == []
+    if way == "the deployment moves":
+        await world.change_deployment(there, work_queue_name="default")
+    else:
+        await work_queues.delete(world.scope, queue.id)
+    world.clock.advance(seconds=1)
+    assert await world.granted(queues=["default"]) == [run.id]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.usefixtures("doubtful")
+async def test_a_run_that_was_missed_is_found_by_the_next_look_from_the_beginning(world: World, database_url: str) -> None:
+    """A server whose clock is behind took a run for one that is in time."""
+    await world.pool()
+    deployment = await world.deploy()
+    await world.granted()
+    await world.runs(deployment, 1)
+    await world.granted()
+    world.clock.advance(seconds=60)
+    assert await world.granted() == []
+    [run] = await world.runs(deployment, 1, due=-30)
+    await world.value("UPDATE flow_run SET belated = FALSE WHERE id = :id", id=run.id)
+    assert await world.granted() == []
+    world.clock.advance(seconds=11)
+    assert await world.granted() == [run.id]
+
+
+def _late(id: UUID, now: datetime) -> Proposal:
+    return Proposal(id, StateCreate(type=StateType.SCHEDULED, name="Late"), now, from_name="Scheduled")
+
+
+async def _first(world: World, room: int) -> list[UUID]:
+    """The first runs that wait, by a look through all of them."""
+    sql = """
+    SELECT r.id FROM flow_run r JOIN work_queue q ON q.id = r.work_queue_id
+    WHERE r.state_type = 'SCHEDULED' AND r.lease_expires_at IS NULL AND r.due_at <= :now
+    ORDER BY q.priority, r.priority DESC, r.due_at, r.id LIMIT :room"""
+    rows = await world.scope.store.read(lambda tx: tx.fetch(sql, {"now": world.now, "room": room}))
+    return [row["id"] for row in rows]

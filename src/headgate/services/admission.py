@@ -6,20 +6,18 @@ The caller holds the locks of the pools, so that what is counted here stays so u
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
 from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
+from headgate.services.fronts import Fronts
 from headgate.store import claims as rows
 from headgate.store import work_pools as pool_rows
 from headgate.store.claims import Aisle, Capped, Closed, Limit
 from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
-
-EVER = datetime.min.replace(tzinfo=UTC)
-"""Before anything falls due."""
 
 SLOT_RETRY = timedelta(seconds=30)
 """After how long a process that asked for a slot for its own run may ask again."""
@@ -46,13 +44,14 @@ async def admissible(
     pool: LockedPool,
     queues: Iterable[Lane],
     *,
+    fronts: Fronts,
     used: int,
     span: tuple[datetime, datetime],
     room: int,
     now: datetime,
 ) -> Admissible:
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
-    at a time, until the room is used up. `used` are the slots of the pool that are taken.
+    at a time, until the room is used up. `used` are the slots of the pool that are taken. `fronts` says where to begin.
 
     The first page is the first runs, whatever blocks them: mostly they start. Where they do not, further pages go around all
     runs whose deployment is paused, or whose deployment or concurrency key has no slot left, however many these are.
@@ -67,7 +66,7 @@ async def admissible(
     for queue in sorted(queues, key=lambda lane: lane.priority):
         if queue.paused:
             continue
-        taken = await _admit_queue(tx, top, queue, slots, span=span, room=room - len(admitted))
+        taken = await _admit_queue(tx, top, queue, slots, fronts, span=span, room=room - len(admitted))
         admitted += taken
         top = replace(top, used=top.used + len(taken))
         if len(admitted) >= room:
@@ -77,11 +76,11 @@ async def admissible(
 
 
 async def _admit_queue(
-    tx: Tx, pool: Lane, queue: Lane, slots: "_Slots", *, span: tuple[datetime, datetime], room: int
+    tx: Tx, pool: Lane, queue: Lane, slots: "_Slots", fronts: Fronts, *, span: tuple[datetime, datetime], room: int
 ) -> list[Candidate]:
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
-    for priority in await rows.priorities(tx, queue.id) if room > 0 else []:
+    for priority in await fronts.priorities(tx, queue.id) if room > 0 else []:
         aisle = Aisle(queue.id, priority, span)
         beyond = _BEYOND
         closed: Closed | None = None
@@ -89,9 +88,9 @@ async def _admit_queue(
             limit = room + beyond  # those admitted by now are seen again
             beyond = min(beyond * _GROWTH, _MOST_BEYOND)
             if closed is None:
-                page = await rows.first_candidates(tx, aisle, limit=limit)
+                page = await fronts.first_candidates(tx, aisle, limit=limit)
             else:
-                page = await rows.candidates(tx, aisle, closed, limit=limit)
+                page = await fronts.candidates(tx, aisle, closed, limit=limit)
             await slots.hold(page)
             seen = {run.id for run in admitted}
             decision = dispatch(

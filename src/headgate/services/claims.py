@@ -27,7 +27,7 @@ from headgate.schema.claims import (
 from headgate.schema.states import State, StateCreate, StateDetails, StateType
 from headgate.schema.work_pools import UNTYPED
 from headgate.services import agents, holdups, references, work_pools, work_queues
-from headgate.services.admission import EVER, admissible
+from headgate.services.admission import admissible
 from headgate.services.agents import Missing, Polled
 from headgate.services.leases import lock_place
 from headgate.services.scope import Scope
@@ -162,6 +162,7 @@ def _pause(scope: Scope, deadline: datetime, claimed: Claimed, body: AnyClaim) -
 
 
 async def _look(scope: Scope, pool_name: str | None, body: AnyClaim) -> Claimed:
+    await scope.fronts.check(scope.store, scope.clock)
     return await scope.store.submit(CLAIM, Claim(scope, pool_name, body, scope.now))
 
 
@@ -232,7 +233,7 @@ async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: froze
         strays=[stray for stray in strays if stray.lease.flow_run_id not in body.cancelling],
         drain=drain,
     )
-    next_due = await _next_due(tx, claim, pools) if _nothing(found) else None
+    next_due = await _next_due(tx, claim, pools, served.queues) if _nothing(found) else None
     heard |= {holder, *(pool.id for pool in pools), *served.queues}
     return Claimed(found, pools, heard, next_due, served.contended, min(served.opening, default=None))
 
@@ -275,8 +276,10 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
         polled = await _polled_queues(tx, claim, pool)
         await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=claim.now)
         queues = [queue.lane for queue in polled.queues.values()]
-        room, span = claim.body.room - len(served.grants), (EVER, _horizon(claim))
-        admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room, now=claim.now)
+        room, span = claim.body.room - len(served.grants), (rows.EVER, _horizon(claim))
+        admitted = await admissible(
+            tx, pool, queues, fronts=claim.scope.fronts, used=polled.used, span=span, room=room, now=claim.now
+        )
         served.queues |= polled.queues.keys()
         served.contended |= admitted.contended
         served.opening += [admitted.opens_at] if admitted.opens_at else []
@@ -302,9 +305,8 @@ def _horizon(claim: Claim) -> datetime:
     return claim.now + timedelta(seconds=claim.body.prefetch_seconds)
 
 
-async def _next_due(tx: Tx, claim: Claim, pools: list[LockedPool]) -> datetime | None:
-    times = [await rows.next_due(tx, pool.id, after=_horizon(claim)) for pool in pools]
-    return min((time for time in times if time is not None), default=None)
+async def _next_due(tx: Tx, claim: Claim, pools: list[LockedPool], queues: set[UUID]) -> datetime | None:
+    return await claim.scope.fronts.next_due(tx, [pool.id for pool in pools], queues, after=_horizon(claim))
 
 
 async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Claim) -> list[Grant]:

@@ -19,7 +19,7 @@ from headgate.schema.flow_runs import FlowRun
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
 from headgate.schema.work_queues import GetQueueRuns
 from headgate.services import agents, claims, work_queues
-from headgate.services.admission import EVER, admissible
+from headgate.services.admission import admissible
 from headgate.services.scope import Scope
 from headgate.services.wakeups import wait_until_set
 from headgate.store import claims as rows
@@ -118,6 +118,7 @@ async def _look(scope: Scope, pool_name: str, body: GetScheduledFlowRuns, *, wai
             scope, tx, pool, polled, after=body.scheduled_after, before=body.scheduled_before, limit=body.limit, waits=waits
         )
 
+    await scope.fronts.check(scope.store, scope.clock)
     return await scope.store.write(unit)
 
 
@@ -148,6 +149,7 @@ async def _look_into_queue(scope: Scope, id: UUID, body: GetQueueRuns, *, waits:
         looked = await _poll(scope, tx, pool, polled, before=body.scheduled_before, limit=body.limit, waits=waits)
         return replace(looked, paused=looked.paused or queue.is_paused)
 
+    await scope.fronts.check(scope.store, scope.clock)
     return await scope.store.write(unit)
 
 
@@ -207,13 +209,13 @@ async def _poll(
     """Runs of these queues of a locked pool; by the way, note that they were polled. Who `waits` is told until when."""
     now = scope.now
     await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=now)
-    span = after or EVER, before or now + timedelta(days=36_500)
+    span = after or rows.EVER, before or now + timedelta(days=36_500)
     queues = [queue.lane for queue in polled.queues.values()]
     room = size_of(Page(limit=limit))
-    admitted = await admissible(tx, pool, queues, used=polled.used, span=span, room=room, now=now)
+    admitted = await admissible(tx, pool, queues, fronts=scope.fronts, used=polled.used, span=span, room=room, now=now)
     heard = frozenset({pool.id, *polled.queues})
     if not admitted.runs:
-        next_due = await rows.next_due(tx, pool.id, after=span[1]) if waits else None
+        next_due = await scope.fronts.next_due(tx, [pool.id], polled.queues, after=span[1]) if waits else None
         return Looked([], heard, pool.is_paused, next_due, admitted.opens_at, admitted.contended)
     found = await run_rows.get_many(tx, [run.id for run in admitted.runs], now=now)
     shown = [

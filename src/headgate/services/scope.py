@@ -7,6 +7,7 @@ from datetime import datetime
 from headgate.clock import Clock
 from headgate.schema.collections import WorkerCollections
 from headgate.services.event_streams import EventStreams
+from headgate.services.fronts import Fronts
 from headgate.services.habits import Habits
 from headgate.services.log_streams import LogStreams
 from headgate.services.wakeups import Wakeups
@@ -50,6 +51,7 @@ class Scope:
     log_streams: LogStreams = field(default_factory=LogStreams)
     event_streams: EventStreams = field(default_factory=EventStreams)
     habits: Habits = field(default_factory=Habits)
+    fronts: Fronts = field(default_factory=Fronts)
     base_url: Callable[[], str] = lambda: "http://localhost/"
     header: Callable[[str], str | None] = lambda name: None
     address: str = ""

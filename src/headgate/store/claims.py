@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from headgate.store.times import as_time
 _SQL = load_statements("claims")
 
 _MANY = 1_000_000
+
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Before anything falls due."""
 
 LANES = 1000
 """How many deployments and keys of a queue are gone through one by one, around the runs of those that are full."""
@@ -168,6 +171,11 @@ class Aisle:
         since, until = self.span
         return {"work_queue_id": self.queue_id, "priority": self.priority, "since": since, "until": until}
 
+    def behind(self, time: datetime) -> "Aisle":
+        """Those of its runs that do not fall due before a time."""
+        since, until = self.span
+        return Aisle(self.queue_id, self.priority, (max(since, time), until))
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -179,7 +187,7 @@ class Closed:
 
 async def first_candidates(tx: Tx, aisle: Aisle, *, limit: int) -> list[Capped]:
     """The first runs of an aisle, whatever blocks them but paused deployments; cheap however many are blocked."""
-    return _capped(await tx.fetch(_SQL["first_candidates"], aisle.params | {"limit": limit}))
+    return capped(await tx.fetch(_SQL["first_candidates"], aisle.params | {"limit": limit}))
 
 
 async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
@@ -191,10 +199,10 @@ async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> lis
     lanes = await _open_lanes(tx, aisle, closed)
     if lanes is None:
         params = aisle.params | {"full": [*closed.deployments], "full_keys": [*closed.keys], "limit": limit}
-        return _capped(await tx.fetch(_SQL["candidates"], params))
+        return capped(await tx.fetch(_SQL["candidates"], params))
     owners, keys, mosts = ([*column] for column in zip(*lanes, strict=True))
     params = {"deployment_ids": owners, "key_ids": keys, "mosts": mosts, "limit": limit}
-    return _capped(await tx.fetch(_SQL["candidates_of_lanes"], aisle.params | params))
+    return capped(await tx.fetch(_SQL["candidates_of_lanes"], aisle.params | params))
 
 
 async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID | None, UUID | None, int]] | None:
@@ -214,7 +222,8 @@ async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID |
     return [(None, None, _MANY), *((owner, None, _MANY) for owner in unkeyed), *keyed]
 
 
-def _capped(rows: Sequence[Row]) -> list[Capped]:
+def capped(rows: Sequence[Row]) -> list[Capped]:
+    """Rows of candidates as they are asked for here and in `fronts`."""
     return [
         Capped(_candidate(row), row["concurrency_limit"], row["key_limit"] if row["key_id"] else None, bool(row["paused"]))
         for row in rows

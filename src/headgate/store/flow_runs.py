@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, convert, structs
 
+from headgate.core.fronts import is_belated
 from headgate.core.states import Current, Timing, has_result
 from headgate.core.suspensions import Pausing
 from headgate.schema.deployments import InfraRetries
@@ -184,6 +185,7 @@ def _hot_values(new: NewRun) -> dict[str, Any]:
         "auto_scheduled": run.auto_scheduled,
         "holds_slot": new.holds_slot,
         "key_id": new.key_id,
+        "belated": is_belated(run.state_type, run.next_scheduled_start_time, run.created),
     }
 
 
@@ -412,6 +414,7 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
             "fence": each.fence,
             "lease_expires_at": each.lease_expires_at,
             "worker_id": each.worker_id,
+            "belated": is_belated(each.state.type, each.timing.due_at, each.state.timestamp),
         }
         for each in entered
     ]

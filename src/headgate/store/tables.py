@@ -247,6 +247,8 @@ flow_run = Table(
     Column("restarts_begun", Integer),
     # Its concurrency key, in short.
     Column("key_id", Uuid),
+    # It waits, and had been due before it began to (`core.fronts`); null is no.
+    Column("belated", Flag),
     Index("ix_flow_run_flow", "flow_id"),
     Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
     Index("ix_flow_run_expected_start", "expected_start_time"),
@@ -266,6 +268,7 @@ flow_run = Table(
     Index("ix_flow_run_lease", "lease_expires_at", **only_where("lease_expires_at IS NOT NULL")),
     Index("ix_flow_run_ended", "end_time", "id", **only_where("end_time IS NOT NULL")),
     Index("ix_flow_run_holder", "worker_id", **only_where("lease_expires_at IS NOT NULL")),
+    Index("ix_flow_run_belated", "work_queue_id", "priority", "due_at", "id", **only_where("belated")),
     Index("ix_flow_run_attended", "worker_id", **only_where("state_type = 'CANCELLING' OR state_name = 'Lost?'")),
     # Updates touch no index but the partial ones; room on the page keeps them in place.
     info={FILL_FACTOR: 70},

@@ -40,8 +40,8 @@ LEFT JOIN work_queue q ON q.id = e.work_queue_id
 LEFT JOIN work_pool p ON p.id = q.work_pool_id
 
 -- name: move_runs
--- Waiting runs follow their deployment to its new queue.
-UPDATE flow_run SET work_queue_id = :work_queue_id, work_pool_id = :work_pool_id
+-- Waiting runs follow their deployment to its new queue, where they may be belated.
+UPDATE flow_run SET work_queue_id = :work_queue_id, work_pool_id = :work_pool_id, belated = TRUE
 WHERE deployment_id = :id AND state_type = 'SCHEDULED'
 
 -- name: lock

@@ -2,26 +2,26 @@
 INSERT INTO flow_run (id, created, updated, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id,
                       state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time,
                       end_time, total_run_time, run_count, priority, auto_scheduled, holds_slot, fence,
-                      lease_expires_at, worker_id, key_id)
+                      lease_expires_at, worker_id, key_id, belated)
 VALUES (:id, :created, :created, :flow_id, :deployment_id, :schedule_id, :work_pool_id, :work_queue_id,
         :state_id, :state_type, :state_name, :state_timestamp, :due_at, :expected_start_time, :start_time,
-        :end_time, 0.0, :run_count, :priority, :auto_scheduled, :holds_slot, 0, NULL, NULL, :key_id)
+        :end_time, 0.0, :run_count, :priority, :auto_scheduled, :holds_slot, 0, NULL, NULL, :key_id, :belated)
 
 -- name: insert [postgresql]
 INSERT INTO flow_run (id, created, updated, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id,
                       state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time,
-                      end_time, total_run_time, run_count, priority, auto_scheduled, holds_slot, fence, key_id)
+                      end_time, total_run_time, run_count, priority, auto_scheduled, holds_slot, fence, key_id, belated)
 SELECT s.id, s.created, s.created, s.flow_id, s.deployment_id, s.schedule_id, s.work_pool_id, s.work_queue_id,
        s.state_id, s.state_type, s.state_name, s.state_timestamp, s.due_at, s.expected_start_time, s.start_time,
-       s.end_time, 0.0, s.run_count, s.priority, s.auto_scheduled, s.holds_slot, 0, s.key_id
+       s.end_time, 0.0, s.run_count, s.priority, s.auto_scheduled, s.holds_slot, 0, s.key_id, s.belated
 FROM unnest(:id::uuid[*], :created::timestamptz[*], :flow_id::uuid[*], :deployment_id::uuid[*], :schedule_id::uuid[*],
             :work_pool_id::uuid[*], :work_queue_id::uuid[*], :state_id::uuid[*], :state_type::text[*], :state_name::text[*],
             :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
             :start_time::timestamptz[*], :end_time::timestamptz[*], :run_count::integer[*], :priority::integer[*],
-            :auto_scheduled::boolean[*], :holds_slot::boolean[*], :key_id::uuid[*])
+            :auto_scheduled::boolean[*], :holds_slot::boolean[*], :key_id::uuid[*], :belated::boolean[*])
      AS s(id, created, flow_id, deployment_id, schedule_id, work_pool_id, work_queue_id, state_id, state_type, state_name,
           state_timestamp, due_at, expected_start_time, start_time, end_time, run_count, priority, auto_scheduled,
-          holds_slot, key_id)
+          holds_slot, key_id, belated)
 
 -- name: insert_detail
 -- No row, and no error, when the flow has a run of that idempotency key.
@@ -113,13 +113,16 @@ LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
 WHERE r.id IN :ids::uuid[] ORDER BY r.id
 
 -- name: enter
--- A run enters a state, with all that follows from it; its history is for `insert_state` to write.
+-- A run enters a state, with all that follows from it; its history is for `insert_state` to write. One that waited for the
+-- same time before keeps its place, and is no more belated than it was.
 UPDATE flow_run
 SET updated = :updated, state_id = :state_id, state_type = :state_type, state_name = :state_name,
     state_timestamp = :state_timestamp, due_at = :due_at, expected_start_time = :expected_start_time,
     start_time = :start_time, end_time = :end_time, total_run_time = :total_run_time, run_count = :run_count,
     holds_slot = :holds_slot, fence = :fence, lease_expires_at = :lease_expires_at, worker_id = :worker_id,
-    restarts = :restarts, restarts_begun = :restarts_begun
+    restarts = :restarts, restarts_begun = :restarts_begun,
+    belated = CASE WHEN :state_type = 'SCHEDULED' AND state_type = 'SCHEDULED' AND due_at = :due_at THEN belated
+                   ELSE :belated END
 WHERE id = :id
 
 -- name: enter [postgresql]
@@ -130,10 +133,10 @@ WITH given AS (
         :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
         :start_time::timestamptz[*], :end_time::timestamptz[*], :total_run_time::float8[*], :run_count::integer[*],
         :holds_slot::boolean[*], :fence::integer[*], :lease_expires_at::timestamptz[*], :worker_id::uuid[*],
-        :restarts::integer[*], :restarts_begun::integer[*], :message::text[*], :state_details::json[*], :data::json[*],
-        :is_last::boolean[*])
+        :restarts::integer[*], :restarts_begun::integer[*], :belated::boolean[*], :message::text[*],
+        :state_details::json[*], :data::json[*], :is_last::boolean[*])
      AS g(id, updated, state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time, end_time,
-          total_run_time, run_count, holds_slot, fence, lease_expires_at, worker_id, restarts, restarts_begun,
+          total_run_time, run_count, holds_slot, fence, lease_expires_at, worker_id, restarts, restarts_begun, belated,
           message, state_details, data, is_last)
 ), history AS (
     INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
@@ -144,15 +147,18 @@ SET updated = s.updated, state_id = s.state_id, state_type = s.state_type, state
     state_timestamp = s.state_timestamp, due_at = s.due_at, expected_start_time = s.expected_start_time,
     start_time = s.start_time, end_time = s.end_time, total_run_time = s.total_run_time, run_count = s.run_count,
     holds_slot = s.holds_slot, fence = s.fence, lease_expires_at = s.lease_expires_at, worker_id = s.worker_id,
-    restarts = s.restarts, restarts_begun = s.restarts_begun
+    restarts = s.restarts, restarts_begun = s.restarts_begun,
+    belated = CASE WHEN s.state_type = 'SCHEDULED' AND r.state_type = 'SCHEDULED' AND r.due_at = s.due_at THEN r.belated
+                   ELSE s.belated END
 FROM given s WHERE r.id = s.id AND s.is_last
 
 -- name: rehome
--- Runs that wait again, but whose queue is gone since, go to that of their deployment.
+-- Runs that wait again, but whose queue is gone since, go to that of their deployment, where they may be belated.
 UPDATE flow_run
 SET work_queue_id = (SELECT e.work_queue_id FROM deployment e WHERE e.id = flow_run.deployment_id),
     work_pool_id = (SELECT q.work_pool_id FROM deployment e JOIN work_queue q ON q.id = e.work_queue_id
-                    WHERE e.id = flow_run.deployment_id)
+                    WHERE e.id = flow_run.deployment_id),
+    belated = TRUE
 WHERE id IN :ids::uuid[] AND work_queue_id IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM work_queue q WHERE q.id = flow_run.work_queue_id)
 

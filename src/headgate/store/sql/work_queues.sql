@@ -41,7 +41,7 @@ DELETE FROM work_queue WHERE id = :id
 
 -- name: move_runs
 -- Waiting runs of a queue that goes, to another; and those under way, which may have to wait again.
-UPDATE flow_run SET work_queue_id = :to
+UPDATE flow_run SET work_queue_id = :to, belated = TRUE
 WHERE (work_queue_id = :from AND state_type = 'SCHEDULED')
    OR (holds_slot AND work_pool_id = :pool AND work_queue_id = :from)
 

@@ -204,12 +204,15 @@ CREATE TABLE flow_run (
     restarts INTEGER,
     restarts_begun INTEGER,
     key_id UUID_TEXT,
+    belated BOOL_INT,
     PRIMARY KEY (id)
 );
 
 CREATE INDEX ix_flow_run_ahead ON flow_run (schedule_id, due_at) WHERE state_type = 'SCHEDULED';
 
 CREATE INDEX ix_flow_run_attended ON flow_run (worker_id) WHERE state_type = 'CANCELLING' OR state_name = 'Lost?';
+
+CREATE INDEX ix_flow_run_belated ON flow_run (work_queue_id, priority, due_at, id) WHERE belated;
 
 CREATE INDEX ix_flow_run_deployment ON flow_run (deployment_id, expected_start_time);
 

@@ -1,0 +1,216 @@
+"""Where looks for waiting runs begin: on PostgreSQL, behind what it has not cleaned away, as long as that is much.
+
+It cleans nothing away while anybody's transaction is open. A look that takes long has a check follow it, on a connection of
+its own and when the look's answer is there. Where that goes through many index entries before the first run that waits, the
+next looks begin at that run, the front. It moves on once a second, and is sought from the beginning again from time to time:
+all that is kept here is known to this process alone, and may be forgotten at any time.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from headgate.clock import Clock, monotonic
+from headgate.core import fronts as rules
+from headgate.store import claims as rows
+from headgate.store import fronts as front_rows
+from headgate.store.claims import EVER, Aisle, Capped, Closed
+from headgate.store.database import Command, Database, Tx
+
+LONG_SECONDS = 0.002
+"""A look that takes longer is followed by a check."""
+
+MANY = 1000
+"""So many index entries before the first run that waits are worth a front; they take about 0.2 ms."""
+
+CHECKED_EVERY = timedelta(seconds=0.25)
+MOVED_EVERY = timedelta(seconds=1)
+SOUGHT_EVERY = timedelta(seconds=10)
+SHARE = 200
+"""A front is sought from the beginning again after so many times what that took, if that is later than `SOUGHT_EVERY`."""
+
+MOST_PRIORITIES = 32
+"""Of so many run priorities of a queue the fronts are kept; there are rarely more than a handful."""
+
+MOST_QUEUES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Before `at` nothing waits that is not belated, nothing at all where `at` is None; when it is to be moved on and
+    when it is to be sought from the beginning."""
+
+    at: datetime | None
+    move: datetime
+    seek: datetime
+
+
+@dataclass(slots=True)
+class Known:
+    """Of a queue: the run priorities that were ever seen, with their fronts as far as they have been looked for; `doubted`
+    are those at which a look took long."""
+
+    fronts: dict[int, Front | None] = field(default_factory=dict)
+    doubted: set[int] = field(default_factory=set)
+
+    @property
+    def are_known(self) -> bool:
+        """Whether there is a front at one priority at least."""
+        return any(front is not None and front.at is not None for front in self.fronts.values())
+
+    def remember(self, priorities: Iterable[int]) -> None:
+        """Priorities that were seen; of too many none is kept."""
+        for priority in priorities:
+            self.fronts.setdefault(priority, None)
+        if len(self.fronts) > MOST_PRIORITIES:
+            self.fronts.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A queue and a run priority, from a time on."""
+
+    queue_id: UUID
+    priority: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """When the first run that waits there is due, how many index entries were gone through to find it, and for how long."""
+
+    due_at: datetime | None
+    passed: int
+    seconds: float
+
+
+async def _seek(tx: Tx, stretches: Sequence[Stretch]) -> list[Sought | Exception]:
+    found: list[Sought | Exception] = []
+    for each in stretches:
+        began = monotonic()
+        due_at, passed = await front_rows.first_due(tx, each.queue_id, each.priority, since=each.since)
+        found.append(Sought(due_at, passed, monotonic() - began))
+    return found
+
+
+SEEK: Command[Stretch, Sought] = Command("seek fronts", _seek)
+
+
+class Fronts:
+    """The fronts of queues. Everything with a `tx` is for looks, and changes nothing but what is to be checked."""
+
+    def __init__(self) -> None:
+        self._queues: dict[UUID, Known] = {}
+        self._checking = False
+        self._next_check = EVER
+
+    async def priorities(self, tx: Tx, queue_id: UUID) -> list[int]:
+        """The run priorities that may wait in a queue, highest first."""
+        if tx.dialect != "postgresql":
+            return await rows.priorities(tx, queue_id)
+        known = self._known(queue_id)
+        if not known.are_known:
+            began = monotonic()
+            found = await rows.priorities(tx, queue_id)
+            known.remember(found)
+            if monotonic() - began > LONG_SECONDS:
+                known.doubted.update(known.fronts)
+            return found
+        while more := await front_rows.priorities_beside(tx, queue_id, [*known.fronts]):
+            known.remember(more)
+            if not known.are_known:
+                return await rows.priorities(tx, queue_id)
+        return sorted(known.fronts, reverse=True)
+
+    async def first_candidates(self, tx: Tx, aisle: Aisle, *, limit: int) -> list[Capped]:
+        """As `store.claims` has it, but that belated runs are left out where they are known to be blocked."""
+        front = self._front(tx, aisle)
+        if front is not None:
+            page = await front_rows.belated(tx, aisle, Closed(), before=front, limit=limit)
+            rest = limit - len(page)
+            return page + (await rows.first_candidates(tx, aisle.behind(front), limit=rest) if rest > 0 else [])
+        with self._timed(tx, aisle):
+            return await rows.first_candidates(tx, aisle, limit=limit)
+
+    async def candidates(self, tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
+        """As `store.claims` has it."""
+        front = self._front(tx, aisle)
+        if front is None:
+            return await rows.candidates(tx, aisle, closed, limit=limit)
+        page = await front_rows.belated(tx, aisle, closed, before=front, limit=limit)
+        rest = limit - len(page)
+        return page + (await rows.candidates(tx, aisle.behind(front), closed, limit=rest) if rest > 0 else [])
+
+    async def next_due(
+        self, tx: Tx, pool_ids: Iterable[UUID], queue_ids: Iterable[UUID], *, after: datetime
+    ) -> datetime | None:
+        """When the next run of some pools falls due, or of these queues of them."""
+        queue_ids = [*queue_ids]
+        if any(id in self._queues and self._queues[id].are_known for id in queue_ids):
+            aisles = [(id, priority) for id in queue_ids for priority in await self.priorities(tx, id)]
+            times = [await front_rows.next_due(tx, *aisle, after=after) for aisle in aisles]
+        else:
+            times = [await rows.next_due(tx, id, after=after) for id in pool_ids]
+        return min((time for time in times if time is not None), default=None)
+
+    async def check(self, store: Database, clock: Clock) -> None:
+        """Look after what took long, and move fronts on where it is time to: before a look, and outside of its transaction,
+        which sees what it changes itself and may yet be rolled back. One caller at a time does, for all."""
+        now = clock()
+        if store.dialect != "postgresql" or self._checking or now < self._next_check:
+            return
+        self._checking, self._next_check = True, now + CHECKED_EVERY
+        try:
+            due = [
+                (known, front, Stretch(queue_id, priority, since))
+                for queue_id, known in self._queues.items()
+                for priority, front in known.fronts.items()
+                if (since := _since(front, now, doubted=priority in known.doubted)) is not None
+            ]
+            found = await asyncio.gather(*(store.submit(SEEK, stretch) for _, _, stretch in due))
+        finally:
+            self._checking = False
+        for (known, front, stretch), each in zip(due, found, strict=True):
+            if known.fronts.get(stretch.priority) is front:  # else it was forgotten meanwhile
+                known.doubted.discard(stretch.priority)
+                known.fronts[stretch.priority] = _moved(front, stretch, each, now)
+
+    def _known(self, queue_id: UUID) -> Known:
+        if queue_id not in self._queues:
+            if len(self._queues) >= MOST_QUEUES:
+                del self._queues[next(iter(self._queues))]
+            self._queues[queue_id] = Known()
+        return self._queues[queue_id]
+
+    def _front(self, tx: Tx, aisle: Aisle) -> datetime | None:
+        if tx.dialect != "postgresql" or (known := self._queues.get(aisle.queue_id)) is None:
+            return None
+        front = known.fronts.get(aisle.priority)
+        return front.at if front is not None else None
+
+    @contextmanager
+    def _timed(self, tx: Tx, aisle: Aisle) -> Iterator[None]:
+        began = monotonic()
+        yield
+        if monotonic() - began > LONG_SECONDS and (known := self._queues.get(aisle.queue_id)) is not None:
+            known.doubted.add(aisle.priority)
+
+
+def _since(front: Front | None, now: datetime, *, doubted: bool) -> datetime | None:
+    """From when on a front is to be sought; None when that is not to be done now."""
+    if front is None or front.at is None:
+        return EVER if doubted and (front is None or now >= front.seek) else None
+    if now >= front.seek:
+        return EVER
+    return front.at if now >= front.move else None
+
+
+def _moved(front: Front | None, stretch: Stretch, found: Sought, now: datetime) -> Front:
+    at = rules.front(found.due_at, now)
+    if front is None or stretch.since is EVER:
+        seek = now + max(SOUGHT_EVERY, timedelta(seconds=found.seconds * SHARE))
+        return Front(at if found.passed > MANY else None, now + MOVED_EVERY, seek)
+    return Front(max(at, stretch.since), now + MOVED_EVERY, front.seek)

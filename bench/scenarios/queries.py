@@ -19,14 +19,16 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "filter, page at 50,000": ("/flow_runs/filter", {"limit": 50, "offset": 50_000, "sort": "EXPECTED_START_TIME_DESC"}),
     "count, all": ("/flow_runs/count", {}),
     "count, by state": ("/flow_runs/count", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}),
+    "page by start, 50": ("/flow_runs/filter", {"limit": 50, "sort": "START_TIME_DESC"}),
 }
+HISTORY = "history, 24 hours"
 
 
 class Queries(Scenario):
     """`/flow_runs/filter` and `/flow_runs/count` with 100,000 runs (quick mode: 10,000); one caller, one call at a time.
 
-    The runs are due in an hour. The queries are those of a page of runs: the newest, those in a state, a page far down, and
-    the numbers beside them.
+    The runs are due in an hour. The queries are those of a page of runs: the newest, those in a state, a page far down, the
+    numbers beside them, those that started last, and all of them by the hours of a day.
     """
 
     name = "queries"
@@ -43,11 +45,14 @@ class Queries(Scenario):
         self.loaded = self.system.load("queries:load", callers=1, seconds=self.choose(20, 5), warm_up=1)
 
     def measure(self) -> list[Figure]:
-        return [figure for name in QUERIES for figure in latencies(name, self.loaded.calls.get(name, ()))]
+        return [figure for name in [*QUERIES, HISTORY] for figure in latencies(name, self.loaded.calls.get(name, ()))]
 
 
 async def load(caller: Caller) -> None:
     """One query after the other."""
+    start, hours = datetime.now(UTC) - timedelta(hours=12), timedelta(hours=24)
+    span = {"history_start": start, "history_end": start + hours, "history_interval_seconds": 3600}
+    queries = QUERIES | {HISTORY: ("/flow_runs/history", span)}
     while caller.goes_on():
-        for name, (target, body) in QUERIES.items():
+        for name, (target, body) in queries.items():
             await caller.call(name, "POST", target, msgspec.json.encode(body))

@@ -2,12 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
+from filter_data import Filters, make_data, save
+from filter_reference import Reference
 from msgspec import structs
 from store_records import NOW, a_deployment, a_log, a_queue, a_run, a_state, save_flow, save_pool, save_runs, written
+from test_filters import kinds_in
 
 from headgate.errors import Invalid
 from headgate.schema.filters import (
@@ -97,6 +101,23 @@ async def test_runs_in_every_order(database: Database, runs: list[FlowRun], sort
     assert ids(await pages(database, listing, FlowRunQuery(sort=sort), size)) == ids(expected)
     if sort is FlowRunSort.ID_DESC:
         assert ids(await pages(database, listing, FlowRunQuery(), size)) == ids(expected)
+
+
+@pytest.mark.parametrize("sort", FlowRunSort)
+async def test_pages_of_runs_that_match(database: Database, sort: FlowRunSort) -> None:
+    """Of whatever filters and from any offset on, a page is what it is of the whole list."""
+    data = make_data(Random(7))
+    await save(database, data)
+    made, reference, random = Filters(Random(13), data), Reference(data, NOW), Random(17)
+    key, backwards = RUN_KEYS[sort]
+    for _ in range(40):
+        chosen = {name: made.make(kind) for name, kind in kinds_in(FlowRunQuery).items() if random.random() < 0.2}
+        query = FlowRunQuery(sort=sort, limit=random.randint(0, 9), offset=random.choice([None, 0, 1, 5, 20, 80]), **chosen)  # type: ignore[arg-type]
+        runs = sorted(reference.select("flow_runs", query), key=lambda run: (key(run), run.id), reverse=backwards)
+        start = query.offset or 0
+        found = await database.read(lambda tx, it=query: flow_runs.list_page(tx, it, now=NOW))  # type: ignore[misc]
+        assert ids(found) == ids(runs[start : start + (query.limit or 0)]), query
+        assert await database.read(lambda tx, it=query: flow_runs.count(tx, it)) == len(runs)  # type: ignore[misc]
 
 
 NAMED_KEYS: dict[str, tuple[Callable[[Any], Any], bool]] = {

@@ -8,17 +8,14 @@ from headgate.schema.filters import Selection
 from headgate.schema.graphs import GraphArtifact
 from headgate.store.database import Row, Tx
 from headgate.store.document_filters import artifact_condition
-from headgate.store.filters import Params, joined, selection_condition, task_run_condition
+from headgate.store.filters import Params, joined, task_run_condition
 from headgate.store.paging import page
+from headgate.store.selections import runs_for, selection_condition
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("artifacts")
 _SELECT = _SQL["select"].sqlite
 _LATEST = "art.key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM artifact later WHERE later.key = art.key AND later.id > art.id)"
-_RUN = (
-    "EXISTS (SELECT 1 FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id "
-    "LEFT JOIN work_queue q ON q.id = r.work_queue_id WHERE r.id = art.flow_run_id AND {condition})"
-)
 _ORDER = {
     ArtifactSort.CREATED_DESC: "art.created DESC, art.id DESC",
     ArtifactSort.UPDATED_DESC: "art.updated DESC, art.id DESC",
@@ -102,7 +99,8 @@ def _where(query: Query, p: Params, which: str) -> str:
     conditions: list[str | None] = [which, artifact_condition(query.artifacts, p)]
     if query.flows or query.flow_runs or query.deployments:
         runs = Selection(flows=query.flows, flow_runs=query.flow_runs, deployments=query.deployments)
-        conditions.append(_RUN.format(condition=selection_condition("flow_runs", runs, p)))
+        condition = selection_condition("flow_runs", runs, p)
+        conditions.append(f"EXISTS (SELECT 1 FROM {runs_for(condition)} WHERE r.id = art.flow_run_id AND {condition})")
     if query.task_runs:
         condition = task_run_condition(query.task_runs, p)
         conditions.append(f"EXISTS (SELECT 1 FROM task_run t WHERE t.id = art.task_run_id AND {condition})")

@@ -21,8 +21,9 @@ from headgate.schema.filters import DeploymentQuery, DeploymentSort
 from headgate.schema.pauses import Pause
 from headgate.store import deployment_schedules
 from headgate.store.database import Row, Tx
-from headgate.store.filters import Params, selection_condition
+from headgate.store.filters import Params
 from headgate.store.paging import page
+from headgate.store.selections import selection_condition
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("deployments")

@@ -5,7 +5,6 @@ work_queue, `p` work_pool, `w` worker, `a` agent, `v` variable, `s` secret, `l` 
 requests of the same shape share one prepared statement.
 """
 
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ from headgate.schema.filters import (
     AgentFilter,
     CreatorFilter,
     DeploymentFilter,
-    Filter,
     FlowFilter,
     FlowRunFilter,
     IdFilter,
@@ -28,7 +26,6 @@ from headgate.schema.filters import (
     Operator,
     QueueNameFilter,
     SecretFilter,
-    Selection,
     StateFilter,
     TagsFilter,
     TaskRunFilter,
@@ -40,6 +37,7 @@ from headgate.schema.filters import (
     WorkPoolFilter,
     WorkQueueFilter,
 )
+from headgate.schema.states import StateType
 from headgate.schema.workers import WorkerStatus
 
 
@@ -67,15 +65,16 @@ class Params:
     def seconds(self, difference: str) -> str:
         """The difference of two times in seconds."""
         if self._dialect == "postgresql":
-            return f"CAST(EXTRACT(EPOCH FROM ({difference})) AS double precision)"
+            return f"date_part('epoch', {difference})"
         return f"(({difference}) / 1000000.0)"
 
-    def intervals(self, difference: str, interval: timedelta) -> str:
-        """How many whole intervals a positive difference of two times has."""
-        length = self.one(interval // timedelta(microseconds=1), "bigint")
-        if self._dialect == "postgresql":
-            return f"CAST(floor(EXTRACT(EPOCH FROM ({difference})) * 1000000 / {length}) AS bigint)"
-        return f"(({difference}) / {length})"
+    def intervals(self, time: str, start: datetime, interval: timedelta) -> str:
+        """How many whole intervals have passed from a start to a later time."""
+        since, length = self.one(start, "timestamptz"), self.one(interval // timedelta(microseconds=1), "bigint")
+        if self._dialect == "postgresql":  # of what is equal to the microsecond; numbers of arbitrary size are slow
+            begun = f"date_bin({length} * INTERVAL '1 microsecond', {time}, {since})"
+            return f"CAST(round(date_part('epoch', {begun} - {since}) * 1000000 / {length}) AS bigint)"
+        return f"(({time} - {since}) / {length})"
 
     def text_of(self, column: str) -> str:
         """A JSON column that holds one value, as the text of that."""
@@ -96,14 +95,19 @@ def joined(conditions: list[str | None], operator: Operator = Operator.AND) -> s
 def _ids(column: str, f: IdFilter | NullableIdFilter | None, p: Params, *, kind: str = "uuid") -> str | None:
     match f:
         case IdFilter(any_=wanted, not_any_=unwanted):
-            return joined([_among(column, wanted, p, kind), _not_among(column, unwanted, p, kind)])
+            return joined([among(column, wanted, p, kind), _not_among(column, unwanted, p, kind)])
         case NullableIdFilter(any_=wanted, is_null_=null):
-            return joined([_among(column, wanted, p, kind), _null(column, null)], f.operator)
+            return joined([among(column, wanted, p, kind), _null(column, null)], f.operator)
     return None
 
 
-def _among(column: str, values: list[Any] | None, p: Params, kind: str) -> str | None:
-    return f"{column} IN {p.many(values, kind)}" if values is not None else None
+def among(column: str, values: list[Any] | None, p: Params, kind: str) -> str | None:
+    """Whether a column is one of some values; None where there are none to compare with."""
+    if values is None:
+        return None
+    if len(values) == 1:  # an equality, behind which an index goes on in its order
+        return f"{column} = {p.one(values[0], kind)}"
+    return f"{column} IN {p.many(values, kind)}"
 
 
 def _not_among(column: str, values: list[Any] | None, p: Params, kind: str) -> str | None:
@@ -127,13 +131,13 @@ def _name(column: str, f: NameFilter | TextsFilter | QueueNameFilter | NullableN
     match f:
         case NameFilter(any_=wanted, like_=text):
             like = None if text is None else _like(column, text, p, wild="%")
-            return joined([_among(column, wanted, p, "text"), like])
+            return joined([among(column, wanted, p, "text"), like])
         case TextsFilter(any_=wanted, not_any_=unwanted):
-            return joined([_among(column, wanted, p, "text"), _not_among(column, unwanted, p, "text")])
+            return joined([among(column, wanted, p, "text"), _not_among(column, unwanted, p, "text")])
         case NullableNameFilter(any_=wanted, is_null_=null):
-            return joined([_among(column, wanted, p, "text"), _null(column, null)], f.operator)
+            return joined([among(column, wanted, p, "text"), _null(column, null)], f.operator)
         case QueueNameFilter(any_=wanted, startswith_=starts):
-            return joined([_among(column, wanted, p, "text"), _starts(column, starts, p)])
+            return joined([among(column, wanted, p, "text"), _starts(column, starts, p)])
     return None
 
 
@@ -148,8 +152,8 @@ def _creator(column: str, f: CreatorFilter | None, p: Params) -> str | None:
     if f is None:
         return None
     ids = None if f.id_ is None else [str(id) for id in f.id_]
-    among = [_among(f"({column} ->> 'id')", ids, p, "text"), _among(f"({column} ->> 'type')", f.type_, p, "text")]
-    return joined([*among, _null(column, f.is_null_)], f.operator)
+    own = [among(f"({column} ->> 'id')", ids, p, "text"), among(f"({column} ->> 'type')", f.type_, p, "text")]
+    return joined([*own, _null(column, f.is_null_)], f.operator)
 
 
 def tags(column: str, f: TagsFilter | None, p: Params) -> str | None:
@@ -182,10 +186,17 @@ def _state(alias: str, f: StateFilter | None, p: Params) -> str | None:
         return None
     kind = None
     if f.type is not None:
-        wanted, unwanted = f.type.any_, f.type.not_any_
         column = f"{alias}.state_type"
-        kind = joined([_among(column, wanted, p, "text"), _not_among(column, unwanted, p, "text")])
+        kind = joined([_is_type(column, f.type.any_), _not_among(column, f.type.not_any_, p, "text")])
     return joined([kind, _name(f"{alias}.state_name", f.name, p)], f.operator)
+
+
+def _is_type(column: str, types: list[StateType] | None) -> str | None:
+    # Written out: there are few, and the planner has to see which they are, to know of partial indexes and of how many rows.
+    wanted = [f"'{kind.value}'" for kind in sorted({*types})] if types is not None else None
+    if not wanted:
+        return None if wanted is None else "FALSE"
+    return f"{column} = {wanted[0]}" if len(wanted) == 1 else f"{column} IN ({', '.join(wanted)})"
 
 
 def flow_condition(f: FlowFilter | None, p: Params) -> str:
@@ -323,7 +334,7 @@ def _alive(alias: str, f: WorkerStatusFilter | None, p: Params, now: datetime) -
     age = f"{p.one(now, 'timestamptz')} - {alias}.last_heartbeat_time"
     online = f"({age} <= {MISSED_BEATS} * {interval} * {p.second})"
     current = f"CASE WHEN {online} THEN '{WorkerStatus.ONLINE}' ELSE '{WorkerStatus.OFFLINE}' END"
-    return joined([_among(current, f.any_, p, "text"), _not_among(current, f.not_any_, p, "text")])
+    return joined([among(current, f.any_, p, "text"), _not_among(current, f.not_any_, p, "text")])
 
 
 def variable_condition(f: VariableFilter | None, p: Params) -> str:
@@ -338,7 +349,7 @@ def _wild(column: str, f: NameFilter | None, p: Params) -> str | None:
     if f is None:
         return None
     like = None if f.like_ is None else _like(column, f.like_, p, wild="%_")
-    return joined([_among(column, f.any_, p, "text"), like])
+    return joined([among(column, f.any_, p, "text"), like])
 
 
 def secret_condition(f: SecretFilter | None, p: Params) -> str:
@@ -370,77 +381,3 @@ def log_condition(f: LogFilter | None, p: Params) -> str:
         ],
         f.operator,
     )
-
-
-_RUNS = "FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id LEFT JOIN work_queue q ON q.id = r.work_queue_id"
-_DEPLOYMENTS = "FROM deployment e LEFT JOIN work_queue q ON q.id = e.work_queue_id"
-
-# How the records of a collection hang on the record that is asked for. Inner aliases hide outer ones of the same
-# name, so each link names the outer record by an alias that its own FROM does not use.
-_LINKS: Mapping[tuple[str, str], str] = {
-    ("flows", "flow_runs"): f"{_RUNS} WHERE r.flow_id = f.id",
-    ("flows", "deployments"): f"{_DEPLOYMENTS} WHERE e.flow_id = f.id",
-    ("flow_runs", "flows"): "FROM flow f WHERE f.id = r.flow_id",
-    ("flow_runs", "task_runs"): "FROM task_run t WHERE t.flow_run_id = r.id",
-    ("flow_runs", "deployments"): f"{_DEPLOYMENTS} WHERE e.id = r.deployment_id",
-    ("flow_runs", "work_queues"): "FROM work_queue q WHERE q.id = r.work_queue_id",
-    ("flow_runs", "work_pools"): "FROM work_pool p WHERE p.id = r.work_pool_id",
-    ("task_runs", "flow_runs"): f"{_RUNS} WHERE r.id = t.flow_run_id",
-    ("deployments", "flows"): "FROM flow f WHERE f.id = e.flow_id",
-    ("deployments", "flow_runs"): f"{_RUNS} WHERE r.deployment_id = e.id",
-    ("deployments", "work_queues"): "FROM work_queue q WHERE q.id = e.work_queue_id",
-    ("deployments", "work_pools"): (
-        "FROM work_pool p JOIN work_queue q ON q.work_pool_id = p.id WHERE q.id = e.work_queue_id"
-    ),
-}
-
-_VIA: Mapping[tuple[str, str], str] = {
-    ("flows", "task_runs"): "flow_runs",
-    ("flows", "work_queues"): "deployments",
-    ("flows", "work_pools"): "deployments",
-    ("task_runs", "flows"): "flow_runs",
-    ("task_runs", "deployments"): "flow_runs",
-    ("task_runs", "work_queues"): "flow_runs",
-    ("task_runs", "work_pools"): "flow_runs",
-    ("deployments", "task_runs"): "flow_runs",
-}
-"""Collections that hang on another by way of a third: one record of that third has to match all of their filters."""
-
-_CONDITIONS: Mapping[str, Callable[[Any, Params], str]] = {
-    "flows": flow_condition,
-    "flow_runs": flow_run_condition,
-    "task_runs": task_run_condition,
-    "deployments": deployment_condition,
-    "work_pools": work_pool_condition,
-    "work_queues": work_queue_condition,
-}
-
-
-def selection_condition(root: str, selection: Selection, p: Params) -> str:
-    """The condition of all filters of a request for records of `root`: its own, and one EXISTS per related record."""
-    given = {name: getattr(selection, name) for name in _CONDITIONS}
-    given["work_queues"] = given["work_queues"] or selection.work_pool_queues
-    return _selected(root, {name: wanted for name, wanted in given.items() if wanted is not None}, p)
-
-
-def _selected(root: str, given: Mapping[str, Filter], p: Params) -> str:
-    conditions: list[str | None] = []
-    groups: dict[str, dict[str, Filter]] = {}
-    for name, wanted in given.items():
-        if name == root:
-            conditions.append(_CONDITIONS[name](wanted, p))
-        else:
-            groups.setdefault(_VIA.get((root, name), name), {})[name] = wanted
-    for name, group in groups.items():
-        if root == "task_runs" and (ids := _run_ids(group.get("flow_runs"))) is not None:
-            # SQLite looks at every task run where only an EXISTS says whose they are.
-            conditions.append(_among("t.flow_run_id", ids, p, "uuid"))
-        conditions.append(f"EXISTS (SELECT 1 {_LINKS[root, name]} AND {_selected(name, group, p)})")
-    return joined(conditions)
-
-
-def _run_ids(f: Filter | None) -> list[Any] | None:
-    """The flow runs that a filter names; None when it does not, or names others, too."""
-    if not isinstance(f, FlowRunFilter) or f.operator is Operator.OR or f.id is None:
-        return None
-    return f.id.any_

@@ -18,9 +18,10 @@ from headgate.schema.flows import Flow
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.store import task_runs
 from headgate.store.database import Row, Tx
-from headgate.store.filters import Params, selection_condition
-from headgate.store.paging import page
+from headgate.store.filters import Params
+from headgate.store.paging import page, paged
 from headgate.store.run_rows import estimates, run_of
+from headgate.store.selections import runs_for, selection_condition
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("flow_runs")
@@ -58,10 +59,8 @@ class NewRun:
 
 @dataclass(slots=True)
 class LockedRun:
-    """What a transaction that holds a run's lock knows of it.
-
-    `is_limited`: its deployment has a limit. `is_paced`: its pool limits how many runs are launched at the same time.
-    """
+    """What a transaction that holds a run's lock knows of it. `is_limited`: its deployment has a limit; `is_paced`: its pool
+    limits how many runs are launched at the same time."""
 
     id: UUID
     deployment_id: UUID | None
@@ -237,7 +236,9 @@ async def list_page(tx: Tx, query: FlowRunQuery, *, now: datetime) -> list[FlowR
     p = Params(tx.dialect)
     where = selection_condition("flow_runs", query, p)
     order = _ORDER[query.sort or FlowRunSort.ID_DESC]
-    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
+    tables = runs_for(where, order)
+    sql = paged(_SELECT, "flow_run r", tables=tables, where=where, order=order, window=page(query, p))
+    rows = await tx.fetch(sql, p.values)
     return [_flow_run(row, now) for row in rows]
 
 
@@ -245,7 +246,7 @@ async def count(tx: Tx, query: FlowRunQuery) -> int:
     """How many match."""
     p = Params(tx.dialect)
     where = selection_condition("flow_runs", query, p)
-    found: int = await tx.fetch_value(f"SELECT count(*) {_FROM} WHERE {where}", p.values)
+    found: int = await tx.fetch_value(f"SELECT count(*) FROM {runs_for(where)} WHERE {where}", p.values)
     return found
 
 
@@ -253,14 +254,15 @@ async def selected(tx: Tx, selection: Selection, *, after: UUID | None, limit: i
     """Ids of the first that match, ascending, from behind one of them on."""
     p = Params(tx.dialect)
     where = _behind(selection, after, p)
-    rows = await tx.fetch(f"SELECT r.id {_FROM} WHERE {where} ORDER BY r.id LIMIT {p.one(limit, 'bigint')}", p.values)
+    rows = await tx.fetch(f"SELECT r.id FROM {runs_for(where)} WHERE {where} ORDER BY r.id LIMIT {limit}", p.values)
     return [row["id"] for row in rows]
 
 
 async def count_selected(tx: Tx, selection: Selection, *, after: UUID | None) -> int:
     """How many match, from behind one of them on."""
     p = Params(tx.dialect)
-    found: int = await tx.fetch_value(f"SELECT count(*) {_FROM} WHERE {_behind(selection, after, p)}", p.values)
+    where = _behind(selection, after, p)
+    found: int = await tx.fetch_value(f"SELECT count(*) FROM {runs_for(where)} WHERE {where}", p.values)
     return found
 
 

@@ -5,8 +5,9 @@ from uuid import UUID
 from headgate.schema.filters import FlowQuery, FlowSort
 from headgate.schema.flows import Flow
 from headgate.store.database import Row, Tx
-from headgate.store.filters import Params, selection_condition
+from headgate.store.filters import Params
 from headgate.store.paging import page
+from headgate.store.selections import selection_condition
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("flows")

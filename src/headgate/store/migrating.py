@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, create_mock_engine, make_url
 from headgate.errors import DatabaseError
 from headgate.store.database import Database, Tx
 from headgate.store.opening import hold_schema, revision_in
-from headgate.store.tables import LANES, PARTITIONED, metadata
+from headgate.store.tables import LANES, LATEST_TASKS, PARTITIONED, metadata
 from headgate.store.versions import HEAD, REVISIONS
 
 BASE = "base"
@@ -112,7 +112,7 @@ def present_script(dialect: str) -> str:
 
     metadata.create_all(create_mock_engine(_URLS[dialect], write), checkfirst=False)
     if dialect == "postgresql":
-        statements.append(LANES)
+        statements += [LANES, LATEST_TASKS]
         # Rows of a time that has no partition of its own yet.
         statements += [f"CREATE TABLE {table}_rest PARTITION OF {table} DEFAULT" for table in PARTITIONED]
     statements.append(_VERSION_TABLE)

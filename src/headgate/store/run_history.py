@@ -1,6 +1,5 @@
 """Runs counted by intervals of their expected start and by state."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from headgate.core.states import TERMINAL
@@ -8,15 +7,10 @@ from headgate.schema.filters import Selection
 from headgate.schema.run_history import HistoryState
 from headgate.schema.states import StateType
 from headgate.store.database import Tx
-from headgate.store.filters import Params, selection_condition
+from headgate.store.filters import Params
+from headgate.store.selections import runs_for, selection_condition
 
-_FROM: Mapping[str, tuple[str, str]] = {
-    "flow_runs": (
-        "r",
-        "flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id LEFT JOIN work_queue q ON q.id = r.work_queue_id",
-    ),
-    "task_runs": ("t", "task_run t"),
-}
+_ALIASES = {"flow_runs": "r", "task_runs": "t"}
 
 
 def run_seconds(alias: str, p: Params, now: datetime) -> str:
@@ -30,20 +24,22 @@ def late_seconds(alias: str, p: Params, now: datetime) -> str:
     over = ", ".join(f"'{kind}'" for kind in sorted(TERMINAL))
     started = p.seconds(f"{alias}.start_time - {alias}.expected_start_time")
     waits = p.seconds(f"{p.one(now, 'timestamptz')} - {alias}.expected_start_time")
-    is_over = f"{alias}.state_type IN ({over})"
-    late = f"CASE WHEN {alias}.start_time IS NOT NULL THEN {started} WHEN {is_over} THEN 0 ELSE {waits} END"
-    return f"(CASE WHEN ({late}) > 0 THEN ({late}) ELSE 0 END)"
+    begun_late = f"{alias}.start_time > {alias}.expected_start_time"
+    waits_late = f"{alias}.start_time IS NULL AND {alias}.expected_start_time < {p.one(now, 'timestamptz')}"
+    goes_on = f"({alias}.state_type IN ({over})) IS NOT TRUE"
+    return f"(CASE WHEN {begun_late} THEN {started} WHEN {waits_late} AND {goes_on} THEN {waits} ELSE 0 END)"
 
 
 async def counted(
     tx: Tx, root: str, selection: Selection, *, start: datetime, interval: timedelta, intervals: int, now: datetime
 ) -> dict[int, list[HistoryState]]:
     """By the number of the interval, from 0 on: its runs by state; intervals without runs are left out."""
-    alias, tables = _FROM[root]
+    alias = _ALIASES[root]
     p = Params(tx.dialect)
     time = f"{alias}.expected_start_time"
-    bucket = p.intervals(f"{time} - {p.one(start, 'timestamptz')}", interval)
+    bucket = p.intervals(time, start, interval)
     where = selection_condition(root, selection, p)
+    tables = runs_for(where) if root == "flow_runs" else "task_run t"
     span = f"{time} >= {p.one(start, 'timestamptz')} AND {time} < {p.one(start + intervals * interval, 'timestamptz')}"
     sql = (
         f"SELECT x.bucket, x.state_type, x.state_name, count(*) AS runs, sum(x.ran) AS ran, sum(x.late) AS late FROM ("
@@ -67,10 +63,9 @@ async def counted(
 async def mean_lateness(tx: Tx, selection: Selection, *, now: datetime) -> float | None:
     """Seconds that matching flow runs are late on average; None when there are none."""
     p = Params(tx.dialect)
-    alias, tables = _FROM["flow_runs"]
     where = selection_condition("flow_runs", selection, p)
-    late = late_seconds(alias, p, now)
-    found = await tx.fetch_value(f"SELECT avg({late}) FROM {tables} WHERE {where}", p.values)
+    late = late_seconds("r", p, now)
+    found = await tx.fetch_value(f"SELECT avg({late}) FROM {runs_for(where)} WHERE {where}", p.values)
     return None if found is None else float(found)
 
 
@@ -79,7 +74,7 @@ async def tasks_begun(
 ) -> list[tuple[int, StateType, int]]:
     """Matching task runs by the interval in which they began, from 0 on, and by type of state: how many."""
     p = Params(tx.dialect)
-    bucket = p.intervals(f"t.start_time - {p.one(start, 'timestamptz')}", interval)
+    bucket = p.intervals("t.start_time", start, interval)
     where = selection_condition("task_runs", selection, p)
     until = p.one(start + intervals * interval, "timestamptz")
     span = f"t.start_time >= {p.one(start, 'timestamptz')} AND t.start_time < {until}"

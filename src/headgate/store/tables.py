@@ -5,7 +5,7 @@ Cold: `flow_run_detail` is written once; the states of runs and `log` are append
 by their time-ordered ids.
 """
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, text
 
 from headgate.store import document_tables as document_tables  # on the same metadata
 from headgate.store.columns import FILL_FACTOR as FILL_FACTOR
@@ -251,7 +251,10 @@ flow_run = Table(
     Column("belated", Flag),
     Index("ix_flow_run_flow", "flow_id"),
     Index("ix_flow_run_deployment", "deployment_id", "expected_start_time"),
-    Index("ix_flow_run_expected_start", "expected_start_time"),
+    # What lists of runs go by. With its id an offset is passed over without a look at the runs themselves.
+    Index("ix_flow_run_expected_start", "expected_start_time", "id"),
+    Index("ix_flow_run_state", "state_type", "expected_start_time"),
+    Index("ix_flow_run_start", text("COALESCE(start_time, expected_start_time)")),
     Index("ix_flow_run_ready", "work_queue_id", "priority", "due_at", "id", **only_where("state_type = 'SCHEDULED'")),
     Index(
         "ix_flow_run_lanes",
@@ -332,6 +335,10 @@ flow_run_input = Table(
     Column("sender", Text),
 )
 
+LATEST_TASKS = "CREATE INDEX ix_task_run_expected_start ON task_run (expected_start_time DESC NULLS LAST, id DESC)"
+"""PostgreSQL's own wording of that index: in no other order does it give a list of the latest task runs, those without a
+time last."""
+
 task_run = Table(
     "task_run",
     metadata,
@@ -362,7 +369,7 @@ task_run = Table(
     Column("flow_run_run_count", Integer, nullable=False),
     Index("uq_task_run_key", "flow_run_id", "task_key", "dynamic_key", unique=True, **only_where("flow_run_id IS NOT NULL")),
     Index("uq_task_run_alone", "task_key", "dynamic_key", unique=True, **only_where("flow_run_id IS NULL")),
-    Index("ix_task_run_expected_start", "expected_start_time"),
+    Index("ix_task_run_expected_start", "expected_start_time", "id").ddl_if(dialect="sqlite"),
     Index("ix_task_run_alone_ended", "end_time", "id", **only_where("flow_run_id IS NULL AND end_time IS NOT NULL")),
     info={FILL_FACTOR: 70},
 )

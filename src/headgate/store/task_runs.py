@@ -12,10 +12,11 @@ from headgate.schema.filters import Selection, TaskRunQuery, TaskRunSort
 from headgate.schema.states import State, StateDetails, StateType
 from headgate.schema.task_runs import TaskRun, TaskRunPolicy
 from headgate.store.database import Row, Tx
-from headgate.store.filters import Params, selection_condition
-from headgate.store.paging import page
+from headgate.store.filters import Params
+from headgate.store.paging import page, paged
 from headgate.store.run_history import run_seconds
 from headgate.store.run_rows import run_of
+from headgate.store.selections import selection_condition
 from headgate.store.statements import load_statements
 
 _SQL = load_statements("task_runs")
@@ -54,7 +55,8 @@ async def list_page(tx: Tx, query: TaskRunQuery, *, now: datetime) -> list[TaskR
         order = f"{run_seconds('t', p, now)} {way}, t.expected_start_time DESC NULLS LAST, t.id DESC"
     else:
         order = _ORDER[sort]
-    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
+    sql = paged(_SELECT, "task_run t", tables="task_run t", where=where, order=order, window=page(query, p))
+    rows = await tx.fetch(sql, p.values)
     return [_task_run(row, now) for row in rows]
 
 

@@ -221,7 +221,7 @@ CREATE INDEX ix_flow_run_deployment_slots ON flow_run (deployment_id) WHERE hold
 
 CREATE INDEX ix_flow_run_ended ON flow_run (end_time, id) WHERE end_time IS NOT NULL;
 
-CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time);
+CREATE INDEX ix_flow_run_expected_start ON flow_run (expected_start_time, id);
 
 CREATE INDEX ix_flow_run_flow ON flow_run (flow_id);
 
@@ -238,6 +238,10 @@ CREATE INDEX ix_flow_run_not_late ON flow_run (due_at) WHERE state_name = 'Sched
 CREATE INDEX ix_flow_run_ready ON flow_run (work_queue_id, priority, due_at, id) WHERE state_type = 'SCHEDULED';
 
 CREATE INDEX ix_flow_run_slots ON flow_run (work_pool_id, work_queue_id, deployment_id) WHERE holds_slot;
+
+CREATE INDEX ix_flow_run_start ON flow_run (COALESCE(start_time, expected_start_time));
+
+CREATE INDEX ix_flow_run_state ON flow_run (state_type, expected_start_time);
 
 CREATE INDEX ix_flow_run_waiting_of_deployment ON flow_run (deployment_id, due_at) WHERE state_type = 'SCHEDULED';
 
@@ -324,8 +328,6 @@ CREATE TABLE task_run (
  WITH (fillfactor = 70);
 
 CREATE INDEX ix_task_run_alone_ended ON task_run (end_time, id) WHERE flow_run_id IS NULL AND end_time IS NOT NULL;
-
-CREATE INDEX ix_task_run_expected_start ON task_run (expected_start_time);
 
 CREATE UNIQUE INDEX uq_task_run_alone ON task_run (task_key, dynamic_key) WHERE flow_run_id IS NULL;
 
@@ -567,6 +569,8 @@ CREATE INDEX ix_deployment_schedule_deployment_id ON deployment_schedule (deploy
 CREATE INDEX ix_deployment_schedule_misfire ON deployment_schedule (id) WHERE misfire IS NOT NULL;
 
 CREATE INDEX ix_flow_run_lanes ON flow_run (work_queue_id, priority, deployment_id NULLS FIRST, key_id NULLS FIRST, due_at NULLS FIRST, id) WHERE state_type = 'SCHEDULED';
+
+CREATE INDEX ix_task_run_expected_start ON task_run (expected_start_time DESC NULLS LAST, id DESC);
 
 CREATE TABLE flow_run_state_rest PARTITION OF flow_run_state DEFAULT;
 

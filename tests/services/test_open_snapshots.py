@@ -24,6 +24,10 @@ from headgate.store.postgresql import PostgresqlTx
 
 ROUNDS = 80
 AT_ONCE = 25
+WAITING = 1000
+"""Runs that wait for tomorrow."""
+BEFORE = 40
+"""Rounds before anything is measured, so that the indexes have the levels by then that they will have."""
 
 
 @dataclass
@@ -137,12 +141,18 @@ def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.usefixtures("doubtful")
 async def test_what_a_claim_touches_does_not_grow_with_the_runs_that_ended(
-    world: World, meter: Meter, snapshot: Callable[[], Awaitable[None]]
+    world: World, meter: Meter, snapshot: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No statement that claims, transitions or heartbeats make goes through what died since a snapshot was taken."""
+    """No statement that claims, transitions or heartbeats make goes through what died since a snapshot was taken.
+
+    A front is sought from the beginning now and then, apart from claims; not here, where that would be counted with them.
+    """
+    monkeypatch.setattr(fronts, "SOUGHT_EVERY", timedelta(days=1))
     await world.pool()
     deployment = await world.deploy()
-    for _ in range(3):
+    # So that PostgreSQL knows of runs that wait: of none, every index of these seems as good as the next.
+    await world.runs(deployment, WAITING, due=timedelta(days=1).total_seconds())
+    for _ in range(BEFORE):
         await turn(world, deployment)
     await snapshot()
     before = await meter.of(turn(world, deployment))
@@ -151,8 +161,9 @@ async def test_what_a_claim_touches_does_not_grow_with_the_runs_that_ended(
     world.clock.advance(seconds=9)  # what has just been due is gone through
     await world.grants(0)
     after = await meter.of(turn(world, deployment))
-    # Trees that are written to grow a level; of nothing else is there more.
-    grown = {sql: (before[sql], pages) for sql, pages in after.items() if pages > 2 * before[sql] + AT_ONCE}
+    # Trees that are written to may still grow a level, and a round or two before the front are gone through. A statement
+    # that goes through all that ended since touches a page for every ten of these, which is four times as many.
+    grown = {sql: (before[sql], pages) for sql, pages in after.items() if pages > 2 * (before[sql] + AT_ONCE)}
     assert not grown, "statements, with the pages that they touched before and after"
 
 

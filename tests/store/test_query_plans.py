@@ -57,7 +57,8 @@ async def plan_of(database: Database, ask: Callable[[Any], Awaitable[Any]]) -> s
         ({"flow_runs": CRASHED}, "ix_flow_run_state"),
         ({"flow_runs": CRASHED | DAY}, "ix_flow_run_state"),
         ({"flow_runs": {"state": {"type": {"any_": ["CRASHED", "FAILED"]}}}}, "ix_flow_run_state"),
-        ({"flow_runs": DAY}, "ix_flow_run_expected_start"),
+        # By one that holds the time: with hardly any rows PostgreSQL 18 may skip through those that begin otherwise.
+        ({"flow_runs": DAY}, "ix_flow_run"),
         ({"flow_runs": {"deployment_id": {"any_": [ID]}}}, "ix_flow_run_deployment"),
         ({"flows": {"id": {"any_": [ID]}}}, "ix_flow_run_flow"),
         ({"deployments": {"id": {"any_": [ID]}}}, "ix_flow_run_deployment"),

@@ -244,10 +244,7 @@ async def list_page(tx: Tx, query: FlowRunQuery, *, now: datetime) -> list[FlowR
 
 async def count(tx: Tx, query: FlowRunQuery) -> int:
     """How many match."""
-    p = Params(tx.dialect)
-    where = selection_condition("flow_runs", query, p)
-    found: int = await tx.fetch_value(f"SELECT count(*) FROM {runs_for(where)} WHERE {where}", p.values)
-    return found
+    return await count_selected(tx, query, after=None)
 
 
 async def selected(tx: Tx, selection: Selection, *, after: UUID | None, limit: int) -> list[UUID]:

@@ -146,6 +146,40 @@ async def test_the_log_is_copied_in_passing(
     assert len(await names_in(database)) == 60
 
 
+async def test_a_few_large_units_do_not_grow_the_log_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor has it to wait for many groups."""
+    monkeypatch.setattr(sqlite_writer, "LONGEST_LOG", 100)
+    database = SqliteDatabase(path)
+    await create_schema(database)
+    log, sizes = path.with_name(path.name + "-wal"), []
+    for index in range(12):
+        await save_flow(database, name=f"{index} {'x' * 1_000_000}")
+        sizes.append(log.stat().st_size)
+    await database.close()
+    assert max(sizes) < 3_000_000
+
+
+def test_who_waited_on_a_loop_that_is_gone_is_nobodys_trouble(path: Path) -> None:
+    """One that ended before it committed what it had been given: the next one commits its own."""
+    database, spy = SqliteDatabase(path), Spy()
+    asyncio.run(create_schema(database))
+    gone = asyncio.new_event_loop()
+    gone.set_exception_handler(lambda _loop, _context: None)  # that a task was left pending is meant
+    abandoned = gone.create_task(database.submit(spy.command, a_flow("abandoned")))
+    gone.call_soon(gone.stop)
+    gone.run_forever()
+    gone.close()
+
+    async def main() -> list[str]:
+        try:
+            return await spy.submit(database, "next")
+        finally:
+            await database.close()
+
+    assert asyncio.run(main()) == ["next"]
+    assert not abandoned.done()
+
+
 def test_an_interrupted_commit_leaves_nothing_behind(path: Path) -> None:
     """Ctrl-C on the event loop while it commits: nothing of the group is kept, and the file can be written again."""
 

@@ -41,6 +41,8 @@ COPY_AFTER = 32
 """The log is copied into the file after so many groups at the earliest …"""
 COPY_PAUSE = 0.5
 """… and after so many seconds: the same pages change again and again, and are copied once."""
+LONGEST_LOG = 16_000
+"""A commit that finds it longer than so many pages, 64 MB, copies it there and then: a few large units write as much."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +61,7 @@ class SqliteWriter:
     def __init__(self, path: Path) -> None:
         self._connection = connect(path)
         check_writable(self._connection, path)
-        self._connection.execute("PRAGMA wal_autocheckpoint=0")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG}")
         self._copier = connect(path)
         self._turn = threading.Lock()
         self._queue: queue.SimpleQueue[_Work | str] = queue.SimpleQueue()
@@ -117,7 +119,7 @@ class SqliteWriter:
 
     def _is_home(self, loop: asyncio.AbstractEventLoop) -> bool:
         if self._home is None or self._home.is_closed():
-            self._home = loop
+            self._home, self._gathered = loop, []  # who waited on a loop that is closed is gone
         return self._home is loop
 
     def _is_quick(self, command: Command[Any, Any]) -> bool:
@@ -212,16 +214,14 @@ class SqliteWriter:
         self._groups += 1
         try:
             return self._commit(group)
-        except Exception as error:  # whatever it is, the writer goes on, and every caller gets an answer
+        except BaseException as error:  # whatever it is, the writer goes on, and every caller gets an answer
             if self._connection.in_transaction:
                 self._connection.rollback()
+            if not isinstance(error, Exception):  # Ctrl-C on the event loop: nothing of the group is kept
+                raise
             if self._hasty and _is_busy(error):
                 return None
             return [(work, _Failed(error)) for work in group]
-        except BaseException:  # Ctrl-C on the event loop: nothing of the group is kept
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            raise
 
     def _commit(self, group: list[_Work]) -> list[tuple[_Work, Any]]:
         self._connection.execute("BEGIN IMMEDIATE")

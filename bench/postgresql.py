@@ -78,7 +78,7 @@ class Postgresql:
     def snapshot(self, name: str) -> Iterator[bool]:
         """Inside, a session holds a snapshot of a database, so that nothing which dies there can be cleaned away."""
         with asyncio.Runner() as runner:
-            session = runner.run(_connect(self.url(name)))
+            session = runner.run(asyncpg.connect(self.url(name)))
             try:
                 runner.run(session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class"))
                 yield True
@@ -124,10 +124,6 @@ class Postgresql:
                 settings.write(EXTENSIONS.format(folder=self._extensions))
         server.start()
         return server
-
-
-async def _connect(url: str) -> Any:
-    return await asyncpg.connect(url)
 
 
 def _wait(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -35,7 +35,6 @@ class Soak(Scenario):
         self.stretch = self.choose(30, 3)
 
     def run(self) -> None:
-        assert self.system.server is not None
         self.memory: list[float] = []
         self.free = self.stretches(5)
         self.pinned = []

@@ -1,7 +1,6 @@
 """Launch limits of pools: no more runs on the way from a claim to Running than may be, whoever starts them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from sleepers import Sleepers, woken
@@ -9,7 +8,6 @@ from world import World, ids
 
 from headgate.schema.work_pools import LaunchRate
 from headgate.services import explanations
-from headgate.store.database import Database
 
 
 async def test_a_launch_ends_when_the_run_is_running(world: World) -> None:
@@ -93,20 +91,6 @@ async def test_a_process_that_runs_its_own_run_launches_nothing(world: World) ->
     first, second = await world.runs(await world.deploy(), 2)
     await world.accepted(first, "PENDING")
     await world.accepted(second, "RUNNING")
-
-
-async def test_two_servers_share_the_limit(
-    world: World, database_url: str, open_url: Callable[[str], Awaitable[Database]]
-) -> None:
-    """Claims and proposals at once: as many are accepted as may be, and no more."""
-    other = world.beside(await open_url(database_url))
-    await world.pool(launch_limit=7)
-    runs = await world.runs(await world.deploy(), 30)
-    claims = [server.granted(2, worker=f"w{number}") for number, server in enumerate([world, other] * 4)]
-    proposals = [server.propose(run, "PENDING") for server, run in zip([world, other] * 4, runs[20:], strict=False)]
-    found, answers = await asyncio.gather(asyncio.gather(*claims), asyncio.gather(*proposals))
-    assert sum(map(len, found)) + sum(answer.status == "ACCEPT" for answer in answers) == 7
-    assert await world.slots() == 7
 
 
 async def test_a_changed_limit_counts_at_once(world: World, sleepers: Sleepers) -> None:

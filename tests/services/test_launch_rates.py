@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sleepers import Sleepers, woken
@@ -62,11 +63,13 @@ async def test_claims_of_one_transaction_are_counted_together(world: World) -> N
     assert sum(map(len, found)) == 3
 
 
-async def test_two_servers_share_the_rate(
-    world: World, database_url: str, open_url: Callable[[str], Awaitable[Database]]
+@pytest.mark.parametrize("bound", [{"launch_rate": LaunchRate(limit=7, seconds=60)}, {"launch_limit": 7}], ids=" ".join)
+async def test_two_servers_share_what_bounds_launches(
+    world: World, database_url: str, open_url: Callable[[str], Awaitable[Database]], bound: dict[str, Any]
 ) -> None:
+    """A rate, or a limit: of claims and proposals at once as many are accepted as may be, and no more."""
     other = world.beside(await open_url(database_url))
-    await world.pool(launch_rate=LaunchRate(limit=7, seconds=60))
+    await world.pool(**bound)
     runs = await world.runs(await world.deploy(), 30)
     claims = [server.granted(2, worker=f"w{number}") for number, server in enumerate([world, other] * 4)]
     proposals = [server.propose(run, "PENDING") for server, run in zip([world, other] * 4, runs[20:], strict=False)]

@@ -226,13 +226,13 @@ def _only_type() -> str:
 
 
 def _created(pool: WorkPool) -> str:
-    rate = f"\n    launch rate - {rate_text(pool.launch_rate)}" if pool.launch_rate else ""
-    rate += f"\n    launch limit - {pool.launch_limit}" if pool.launch_limit else ""
+    launches = f"\n    launch rate - {rate_text(pool.launch_rate)}" if pool.launch_rate else ""
+    launches += f"\n    launch limit - {pool.launch_limit}" if pool.launch_limit else ""
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}
     id - {pool.id}
-    concurrency limit - {pool.concurrency_limit}{rate}
+    concurrency limit - {pool.concurrency_limit}{launches}
 
 Start {server_of(pool.type)} to pick up {"flows" if pool.type == UNTYPED else "runs"} from the work pool:
     {start_command(repr(pool.name), pool.type)}

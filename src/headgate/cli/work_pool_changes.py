@@ -47,7 +47,8 @@ def update(
         body.base_job_template = read_template(base_job_template)
     if body == WorkPoolUpdate():
         raise UsageError(
-            "What is to change? Give --description, --concurrency-limit, --launch-rate, --launch-limit, --base-job-template."
+            "What is to change? Give --description, --concurrency-limit, --launch-rate, --launch-limit or "
+            "--base-job-template."
         )
     with session.client() as client:
         pool = find_pool_or_id(client, name)

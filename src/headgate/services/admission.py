@@ -225,9 +225,10 @@ class Ledger:
         word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
         return Refusal(f"{word} concurrency limit reached.", limit.cancels_new)
 
-    def settle(self, pool_id: UUID | None) -> None:
+    def settle(self, place: Place) -> None:
         """A run there is no longer on its way to Running."""
-        if (launching := self._launching.get(pool_id) if pool_id else None) is not None:
+        launching = self._launching.get(place.pool_id) if place.pool_id else None
+        if launching is not None:
             self._launching[launching.id] = replace(launching, used=launching.used - 1)
 
     def move(self, place: Place, by: int) -> None:

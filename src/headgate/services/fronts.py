@@ -70,7 +70,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Tail:
     """A queue and a run priority, from a time on."""
 
     queue_id: UUID
@@ -87,16 +87,16 @@ class Sought:
     seconds: float
 
 
-async def _seek(tx: Tx, stretches: Sequence[Stretch]) -> list[Sought | Exception]:
+async def _seek(tx: Tx, tails: Sequence[Tail]) -> list[Sought | Exception]:
     found: list[Sought | Exception] = []
-    for each in stretches:
+    for each in tails:
         began = monotonic()
         due_at, passed = await front_rows.first_due(tx, each.queue_id, each.priority, since=each.since)
         found.append(Sought(due_at, passed, monotonic() - began))
     return found
 
 
-SEEK: Command[Stretch, Sought] = Command("seek fronts", _seek)
+SEEK: Command[Tail, Sought] = Command("seek fronts", _seek)
 
 
 class Fronts:
@@ -132,7 +132,7 @@ class Fronts:
             page = await front_rows.belated(tx, aisle, Closed(), before=front, limit=limit)
             rest = limit - len(page)
             return page + (await rows.first_candidates(tx, aisle.behind(front), limit=rest) if rest > 0 else [])
-        with self._timed(tx, aisle):
+        with self._timed(aisle):
             return await rows.first_candidates(tx, aisle, limit=limit)
 
     async def candidates(self, tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
@@ -165,18 +165,18 @@ class Fronts:
         self._checking, self._next_check = True, now + CHECKED_EVERY
         try:
             due = [
-                (known, front, Stretch(queue_id, priority, since))
+                (known, front, Tail(queue_id, priority, since))
                 for queue_id, known in self._queues.items()
                 for priority, front in known.fronts.items()
                 if (since := _since(front, now, doubted=priority in known.doubted)) is not None
             ]
-            found = await asyncio.gather(*(store.submit(SEEK, stretch) for _, _, stretch in due))
+            found = await asyncio.gather(*(store.submit(SEEK, tail) for _, _, tail in due))
         finally:
             self._checking = False
-        for (known, front, stretch), each in zip(due, found, strict=True):
-            if known.fronts.get(stretch.priority) is front:  # else it was forgotten meanwhile
-                known.doubted.discard(stretch.priority)
-                known.fronts[stretch.priority] = _moved(front, stretch, each, now)
+        for (known, front, tail), each in zip(due, found, strict=True):
+            if known.fronts.get(tail.priority) is front:  # else it was forgotten meanwhile
+                known.doubted.discard(tail.priority)
+                known.fronts[tail.priority] = _moved(front, tail, each, now)
 
     def _known(self, queue_id: UUID) -> Known:
         if queue_id not in self._queues:
@@ -192,7 +192,7 @@ class Fronts:
         return front.at if front is not None else None
 
     @contextmanager
-    def _timed(self, tx: Tx, aisle: Aisle) -> Iterator[None]:
+    def _timed(self, aisle: Aisle) -> Iterator[None]:
         began = monotonic()
         yield
         if monotonic() - began > LONG_SECONDS and (known := self._queues.get(aisle.queue_id)) is not None:
@@ -208,9 +208,9 @@ def _since(front: Front | None, now: datetime, *, doubted: bool) -> datetime | N
     return front.at if now >= front.move else None
 
 
-def _moved(front: Front | None, stretch: Stretch, found: Sought, now: datetime) -> Front:
+def _moved(front: Front | None, tail: Tail, found: Sought, now: datetime) -> Front:
     at = rules.front(found.due_at, now)
-    if front is None or stretch.since is EVER:
+    if front is None or tail.since is EVER:
         seek = now + max(SOUGHT_EVERY, timedelta(seconds=found.seconds * SHARE))
         return Front(at if found.passed > MANY else None, now + MOVED_EVERY, seek)
-    return Front(max(at, stretch.since), now + MOVED_EVERY, front.seek)
+    return Front(max(at, tail.since), now + MOVED_EVERY, front.seek)

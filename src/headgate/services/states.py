@@ -147,9 +147,8 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
         before, count, launched = _holds_slot(run), len(entered), run.is_launching
         answers.append(_answer(run, proposal, entered, ledger))
         if len(entered) > count:
-            if launched and not run.is_launching and isinstance(told := answers[-1], Answered) and run.work_pool_id:
-                ledger.settle(run.work_pool_id)
-                answers[-1] = structs.replace(told, others=frozenset({run.work_pool_id}))
+            if launched and not run.is_launching:
+                ledger.settle(_place(run))
             ledger.move(_place(run), entered[-1].holds_slot - before)
             if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None):
                 freed[index] = run
@@ -291,7 +290,7 @@ def _entered(
     reason: str | None,
 ) -> Answered:
     """Record what follows from the run's entering a state, in `run` too: the next proposal of the set sees it."""
-    before = run.current
+    before, launched = run.current, run.is_launching
     now = next_moment(before, proposal.now)
     held = run.lease_expires_at is not None
     # A retry that the server makes of a failure goes on in the process that reported it, fenced or not.
@@ -340,7 +339,13 @@ def _entered(
     holds_slot = proposed.type in HOLDS_SLOT or kept
     entered.append(Entered(run.id, run.state, run.timing, holds_slot, fence, run.lease_expires_at, run.worker_id))
     event = StateChanged(run.id, before.type, proposed.type, run.state.name)
-    return Answered(answer(run.state, status, reason, fence=fence if claimed else None), event, _place_of_change(run))
+    told = answer(run.state, status, reason, fence=fence if claimed else None)
+    return Answered(told, event, _place_of_change(run), _launchers(run) if launched else frozenset())
+
+
+def _launchers(run: LockedRun) -> frozenset[UUID]:
+    """Where others may be launched now that a run is no longer on its way to Running."""
+    return frozenset() if run.is_launching or run.work_pool_id is None else frozenset({run.work_pool_id})
 
 
 def _place_of_change(run: LockedRun) -> UUID:

@@ -37,21 +37,18 @@ class SqliteDatabase:
 
     async def read(self, unit: Unit[R]) -> R:
         """Run `unit` on a reader thread, on one snapshot."""
-        if self._closing:
-            raise self._closed()
+        self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, unit)
 
     async def write(self, unit: Unit[R]) -> R:
         """Run `unit` in the writer's next group."""
-        if self._closing:
-            raise self._closed()
+        self._check_open()
         result: R = await self._writer.write(unit)
         return result
 
     async def submit(self, command: Command[Item, R], item: Item) -> R:
         """Run `item` with all others of its command in the writer's next group."""
-        if self._closing:
-            raise self._closed()
+        self._check_open()
         result: R = await self._writer.submit(command, item)
         return result
 
@@ -81,8 +78,9 @@ class SqliteDatabase:
         for connection in self._reader_connections:
             connection.close()
 
-    def _closed(self) -> Unavailable:
-        return Unavailable(f"The database {self._path} is closed.")
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Unavailable(f"The database {self._path} is closed.")
 
     def _read(self, unit: Unit[R]) -> R:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

@@ -21,6 +21,31 @@ async def read(api: Any, deployment: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+async def test_what_a_client_sends_as_null_is_taken_away(any_api: Any) -> None:
+    """Existing clients always name these fields: one that is null was in the author's file before."""
+    await any_api.pool()
+    flow = await any_api.flow()
+    body = {"name": "nightly", "flow_id": flow["id"], "work_pool_name": "pool", "work_queue_name": "q1", "tags": ["t"]}
+    told = {"version": "1", "description": "why", "path": "/srv", "entrypoint": "flows.py:hello", "concurrency_limit": 2}
+    told |= {"concurrency_options": {"collision_strategy": "CANCEL_NEW"}}
+    made = (await any_api.post("/deployments/", body | told)).json
+    got = await any_api.post("/deployments/", body | dict.fromkeys(told) | {"work_queue_name": None, "tags": None})
+    assert (got.status, got.json["id"]) == (200, made["id"])
+    assert {got.json[name] for name in told} == {None}
+    assert got.json["global_concurrency_limit"] is None
+    assert (got.json["tags"], got.json["parameters"]) == (["t"], {})
+
+
+async def test_what_a_client_leaves_out_stays(api: Any) -> None:
+    flow = await api.flow()
+    body = {"name": "nightly", "flow_id": flow["id"]}
+    told = {"version": "1", "description": "why", "path": "/srv", "entrypoint": "flows.py:hello"}
+    await api.post("/deployments/", body | told | {"concurrency_limit": 2})
+    kept = (await api.post("/deployments/", body)).json
+    assert told.items() <= kept.items()
+    assert kept["global_concurrency_limit"]["limit"] == 2
+
+
 async def test_a_deployment_is_made_in_full(api: Any) -> None:
     await api.pool()
     flow = await api.flow()

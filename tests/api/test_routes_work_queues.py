@@ -116,7 +116,8 @@ async def test_the_default_queue_stays(api: Any) -> None:
     got = await api.delete(f"/work_queues/{pool['default_queue_id']}")
     assert got.status == 422
     assert "'default'" in got.json["exception_detail"][0]["msg"]
-    assert (await api.patch(f"/work_queues/{pool['default_queue_id']}", {"name": "x"})).status == 409
+    assert (await api.patch("/work_pools/pool/queues/default", {"name": "x"})).status == 204
+    assert (await api.delete("/work_pools/pool/queues/x")).status == 422
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("PATCH", ""), ("DELETE", "")])

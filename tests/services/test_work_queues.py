@@ -121,15 +121,26 @@ async def test_an_update_changes_what_it_names(world: World) -> None:
 
 
 async def test_the_default_queue_stays(world: World) -> None:
-    """It keeps its name and cannot be deleted, so that a pool always has a lane; it may be ranked, paused and limited."""
+    """It cannot be deleted, so that a pool always has a lane; it may be ranked, paused and limited."""
     pool = await world.pool()
-    with pytest.raises(Conflict, match="keeps its name"):
-        await work_queues.update(world.scope, pool.default_queue_id, WorkQueueUpdate(name="main"))
     with pytest.raises(Invalid, match="'default' is the default queue of pool 'local'"):
         await work_queues.delete(world.scope, pool.default_queue_id)
     await world.queue("q")
     await work_queues.update(world.scope, pool.default_queue_id, WorkQueueUpdate(priority=2, is_paused=True))
     assert await ranks(world) == {"default": 2, "q": 3}
+
+
+async def test_the_default_queue_by_another_name(world: World) -> None:
+    """It is the default one still: for deployments that name no queue, and for what a deleted queue leaves."""
+    pool = await world.pool()
+    await work_queues.update(world.scope, pool.default_queue_id, WorkQueueUpdate(name="main"))
+    assert (await world.deploy()).work_queue_name == "main"
+    queue = await world.queue("q")
+    await world.deploy("other", work_queue_name="q")
+    await work_queues.delete(world.scope, queue.id)
+    with pytest.raises(Invalid, match="'main' is the default queue of pool 'local'"):
+        await work_queues.delete(world.scope, pool.default_queue_id)
+    assert await ranks(world) == {"main": 1}
 
 
 async def test_a_deleted_queue_leaves_all_to_the_default(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from headgate.cli.job_variables import job_variables_of
 from headgate.cli.misfires import misfire_of
@@ -96,11 +96,11 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     body = DeploymentCreate(
         name=name,
         flow_id=NOT_YET,
-        version=str(entry.version) if entry.version is not None else program.version,
-        description=entry.description if entry.description is not None else program.description,
+        version=_said(str(entry.version) if entry.version is not None else program.version),
+        description=_said(entry.description if entry.description is not None else program.description),
         schedules=timing,
-        concurrency_limit=entry.concurrency_limit.limit if entry.concurrency_limit else None,
-        concurrency_options=_options(entry.concurrency_limit),
+        concurrency_limit=_said(entry.concurrency_limit.limit if entry.concurrency_limit else None),
+        concurrency_options=_said(_options(entry.concurrency_limit)),
         concurrency_key=entry.concurrency_key,
         infra_retries=restarts,
         job_variables=variables,
@@ -109,10 +109,10 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         work_pool_name=pool.name,
         work_queue_name=entry.work_pool.work_queue_name if entry.work_pool else None,
         parameter_openapi_schema=program.schema,
-        path=_path(entry, around.directory),
+        path=_said(_path(entry, around.directory)),
         labels=entry.labels,
         pull_steps=entry.pull,
-        entrypoint=entry.entrypoint,
+        entrypoint=_said(entry.entrypoint),
         command=entry.command,
         enforce_parameter_schema=entry.enforce_parameter_schema,
     )
@@ -261,6 +261,11 @@ def _given(value: Any) -> Any:
 def _check_key(entry: DeploymentEntry, program: Program | None, parameters: dict[str, Any] | None) -> None:
     if entry.concurrency_key is not None and program is not None:
         check_expression(entry.concurrency_key.expression, program.schema, parameters or {})
+
+
+def _said(value: T | None) -> T | UnsetType:
+    """What the entry does not say stays as it is on the server."""
+    return UNSET if value is None else value
 
 
 def _options(limit: LimitEntry | None) -> ConcurrencyOptions | None:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from headgate.core.concurrency_keys import check_expression
 from headgate.errors import Invalid
@@ -108,12 +109,12 @@ class DeploymentPlan:
         return DeploymentCreate(
             name=self.name,
             flow_id=flow_id,
-            version=self.version,
-            description=self.description,
+            version=_said(self.version),
+            description=_said(self.description),
             paused=self.paused,
             schedules=self.schedules,
-            concurrency_limit=limit.limit if limit else None,
-            concurrency_options=_options_of(limit) if limit else None,
+            concurrency_limit=limit.limit if limit else UNSET,
+            concurrency_options=_options_of(limit) if limit else UNSET,
             concurrency_key=self.concurrency_key,
             infra_retries=self.infra_retries,
             job_variables=self.job_variables,
@@ -214,6 +215,10 @@ def _key(given: str | ConcurrencyKey | None, flow: Flow[..., Any], parameters: M
 
 def _infra_retries(given: int | InfraRetries | None) -> InfraRetries | None:
     return InfraRetries(max=given) if isinstance(given, int) else given
+
+
+def _said(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value
 
 
 def _options_of(limit: ConcurrencyLimit) -> ConcurrencyOptions:

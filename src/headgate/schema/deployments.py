@@ -213,18 +213,21 @@ class Deployment(Struct, kw_only=True):
 class DeploymentCreate(PauseNote, kw_only=True):
     """Body that creates a deployment, or replaces the one of the same flow and name.
 
+    What is left out stays as it is on the one that exists. So does what is null, but where fields may be UNSET here: those
+    existing clients always send, so that their null is a value that was taken away.
+
     `infra_overrides` is the older name of `job_variables`; clients of old say `schedule` and `is_schedule_active`
     where `schedules` and `paused` are left out.
     """
 
     name: Name
     flow_id: UUID
-    version: str | None = None
-    description: str | None = None
+    version: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
     paused: bool | None = None
     schedules: list[DeploymentScheduleCreate] | None = None
-    concurrency_limit: Limit | None = None
-    concurrency_options: ConcurrencyOptions | None = None
+    concurrency_limit: Limit | None | UnsetType = UNSET
+    concurrency_options: ConcurrencyOptions | None | UnsetType = UNSET
     concurrency_key: ConcurrencyKey | None = None
     infra_retries: InfraRetries | None = None
     job_variables: dict[str, Any] | None = None
@@ -235,12 +238,12 @@ class DeploymentCreate(PauseNote, kw_only=True):
     work_queue_name: Name | None = None
     work_pool_name: str | None = None
     parameter_openapi_schema: dict[str, Any] | None = None
-    path: str | None = None
+    path: str | None | UnsetType = UNSET
     pull_steps: list[dict[str, Any]] | None = None
-    entrypoint: str | None = None
+    entrypoint: str | None | UnsetType = UNSET
     command: str | None = None
-    storage_document_id: UUID | None = None
-    infrastructure_document_id: UUID | None = None
+    storage_document_id: UUID | None | UnsetType = UNSET
+    infrastructure_document_id: UUID | None | UnsetType = UNSET
     enforce_parameter_schema: bool | None = None
     schedule: Schedule | None = None
     is_schedule_active: bool | None = None

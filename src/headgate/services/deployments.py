@@ -67,7 +67,8 @@ _PLAIN = (
 async def create(scope: Scope, body: DeploymentCreate) -> tuple[Deployment, bool]:
     """Create a deployment, or bring the one of that flow and name to the body; and whether it is new.
 
-    What the body leaves out keeps its value on an existing deployment: a deploy changes what it names.
+    What the body leaves out keeps its value on an existing deployment: a deploy changes what it names. Of what existing
+    clients always name, a null takes it away: a limit that is no longer in their file is to hold no longer.
     """
     body = _of_today(body)
     _check(scope, body)
@@ -121,8 +122,13 @@ def _check(scope: Scope, body: DeploymentCreate | DeploymentUpdate) -> None:
 
 
 def _as_update(body: DeploymentCreate) -> DeploymentUpdate:
-    given = {name: getattr(body, name) for name in DeploymentUpdate.__struct_fields__ if getattr(body, name) is not None}
-    return DeploymentUpdate(**given)
+    given = {name: getattr(body, name) for name in DeploymentUpdate.__struct_fields__}
+    clears = {name for name in given if getattr(_SILENT, name) is UNSET}
+    return DeploymentUpdate(**{name: value for name, value in given.items() if value is not None or name in clears})
+
+
+_SILENT = DeploymentCreate(name="-", flow_id=UUID(int=0))
+"""A body that says nothing: what it leaves UNSET, a null clears."""
 
 
 async def _insert(scope: Scope, tx: Tx, body: DeploymentCreate) -> Deployment | None:
@@ -289,7 +295,7 @@ async def _choose_queue(scope: Scope, tx: Tx, deployment: Deployment, body: Depl
     if pool.base_job_template:
         doing = "creating deployment"
         templates.validate_variables(pool.base_job_template, deployment.job_variables, doing=doing, partial=True)
-    queue = await work_queues.ensure(scope, tx, pool, wanted_queue or work_queues.DEFAULT)
+    queue = await work_queues.ensure(scope, tx, pool, wanted_queue or None)
     deployment.work_pool_id, deployment.work_pool_name = pool.id, pool.name
     deployment.work_queue_id, deployment.work_queue_name = queue.id, queue.name
 

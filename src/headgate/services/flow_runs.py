@@ -211,7 +211,7 @@ async def _prepare(
     if creation.flow_id:  # its caller executes it: no pool's slot is taken, unless a pool is named
         run.work_pool_id = run.work_pool_name = run.work_queue_id = run.work_queue_name = None
     if body.work_queue_name or creation.work_pool_name:
-        await _choose_queue(tx, creation, run, body.work_queue_name or work_queues.DEFAULT)
+        await _choose_queue(tx, creation, run, body.work_queue_name or None)
     if body.job_variables or run.work_pool_id in demanding:
         await _check_job_variables(tx, run, deployment, doing="creating flow run")
     key = set_key(run, deployment) if deployment is not None else None
@@ -247,7 +247,7 @@ async def _check_job_variables(tx: Tx, run: FlowRun, deployment: Deployment | No
         validate_variables(pool.base_job_template, of_deployment, run.job_variables or {}, doing=doing)
 
 
-async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str) -> None:
+async def _choose_queue(tx: Tx, creation: Creation, run: FlowRun, name: str | None) -> None:
     """Send the run to another queue than its deployment's, made if need be."""
     pool_name = creation.work_pool_name or run.work_pool_name
     if pool_name is None:

@@ -22,6 +22,7 @@ from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
 DEFAULT = "default"
+"""What a pool's default queue is called until somebody renames it."""
 DEFAULT_POOL = DEFAULT_AGENT_POOL
 """Pool of queues that are created without one, as agents of old know them."""
 
@@ -43,8 +44,10 @@ def wake(scope: Scope, pool: UUID | None) -> None:
         scope.wakeups.wake([pool, changes_of(pool)])
 
 
-async def ensure(scope: Scope, tx: Tx, pool: LockedPool, name: str) -> WorkQueue:
-    """The queue of that name in a pool that the caller has locked, made if there is none."""
+async def ensure(scope: Scope, tx: Tx, pool: LockedPool, name: str | None) -> WorkQueue:
+    """The queue of that name in a pool that the caller has locked, made if there is none; without a name the default one."""
+    if name is None:
+        return _found(await rows.get(tx, pool.default_queue_id, now=scope.now))
     found = await rows.get_by_name(tx, pool.name, name, now=scope.now)
     return found or await insert(scope, tx, pool, WorkQueueCreate(name=name))
 
@@ -172,8 +175,6 @@ async def change(scope: Scope, tx: Tx, id: UUID, body: WorkQueueUpdate) -> WorkQ
 async def _rename(tx: Tx, scope: Scope, queue: WorkQueue, body: WorkQueueUpdate) -> None:
     if body.name is UNSET or body.name == queue.name:
         return
-    if queue.name == DEFAULT:
-        raise Conflict("A pool's default queue keeps its name.")
     if await rows.get_by_name(tx, queue.work_pool_name or "", body.name, now=scope.now):
         raise Conflict(f"A work queue with name {body.name!r} already exists in pool {queue.work_pool_name!r}.")
     queue.name = body.name

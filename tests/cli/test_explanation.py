@@ -165,6 +165,17 @@ def test_the_workers_of_its_pool(scripted: dict[str, Any], run: Run, script: Scr
     assert "    v  OFFLINE, never heard of, has 0 runs\n" in shown
 
 
+def test_holders_stand_in_columns(scripted: dict[str, Any], run: Run, script: Script) -> None:
+    (gate,) = scripted["gates"]
+    (heron,) = gate["holders"]
+    since = f"{NOW - timedelta(seconds=5):%Y-%m-%dT%H:%M:%SZ}"
+    both = [heron, heron | {"name": "nightingale", "state_name": "Pending", "since": since}]
+    script.on("GET", f"/flow_runs/{ID}/explain", scripted | {"gates": [gate | {"holders": both}]})
+    first, second = (line for line in run("flow-run", "explain", ID).out.splitlines() if OTHER in line)
+    assert first == f"        heron        Running for 1 hour     {OTHER}"
+    assert second == f"        nightingale  Pending for 5 seconds  {OTHER}"
+
+
 def test_inspect_of_the_same_run(scripted: dict[str, Any], run: Run) -> None:
     since = (NOW - timedelta(seconds=105)).astimezone()
     shown = run("flow-run", "inspect", ID).out

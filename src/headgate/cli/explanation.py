@@ -90,7 +90,11 @@ def _gates(it: Explanation, now: datetime) -> list[str]:
 
 
 def _holders(gate: Gate, now: datetime) -> list[str]:
-    lines = [f"{each.name}  {each.state_name} for {_age(each.since, now)}  {each.flow_run_id}" for each in gate.holders]
+    states = [f"{each.state_name} for {_age(each.since, now)}" for each in gate.holders]
+    name = max((len(each.name) for each in gate.holders), default=0)
+    width = max(map(len, states), default=0)
+    pairs = zip(gate.holders, states, strict=True)
+    lines = [f"{each.name:<{name}}  {state:<{width}}  {each.flow_run_id}" for each, state in pairs]
     others = (gate.used or 0) - gate.ahead - len(gate.holders)
     return lines + [f"and {others} more"] * (others > 0)
 

@@ -1,6 +1,7 @@
 """The poll of existing clients: it shows what could start now, by the same decision as a claim, and takes nothing."""
 
 import asyncio
+import threading
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,8 @@ from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.work_pools import WorkerFlowRun
 from headgate.schema.work_queues import GetQueueRuns, ReadyStatus, WorkQueue, WorkQueueUpdate
 from headgate.services import deployments, polls, work_pools, work_queues
+from headgate.store import work_pools as pool_rows
+from headgate.store.database import Tx
 
 POOL = "default-agent-pool"
 
@@ -38,6 +41,35 @@ async def test_a_poll_takes_nothing(world: World, it: Deployment) -> None:
         assert (each.work_pool_id, each.work_queue_id) == (it.work_pool_id, it.work_queue_id)
     await world.accepted(run, "PENDING")
     assert await world.poll() == []
+
+
+async def test_a_poll_waits_for_nobody(world: World, it: Deployment, neighbour: World) -> None:
+    """Another server decides about the same pool, and takes its time."""
+    run = await world.run(it)
+    await world.poll()
+    locked, go_on = threading.Event(), threading.Event()
+
+    async def decide(tx: Tx) -> None:
+        assert await pool_rows.lock(tx, "local")
+        await tx.execute("UPDATE work_pool SET updated = updated")
+        locked.set()
+        if tx.dialect == "sqlite":
+            go_on.wait(20)  # on the thread of that server's writer
+        else:
+            await asyncio.to_thread(go_on.wait, 20)
+
+    deciding = asyncio.create_task(neighbour.scope.store.write(decide))
+    await asyncio.to_thread(locked.wait, 20)
+    try:
+        async with asyncio.timeout(10):
+            assert [each.flow_run.id for each in await world.poll()] == [run.id]
+            assert it.work_queue_id
+            found = await polls.poll_queue(world.scope, it.work_queue_id, GetQueueRuns())
+            assert [each.id for each in found] == [run.id]
+        assert not deciding.done()
+    finally:
+        go_on.set()
+        await deciding
 
 
 async def test_the_order_is_that_of_claims(world: World, it: Deployment) -> None:

@@ -1,6 +1,7 @@
 """Which runs may take a slot: under all limits of a pool, its queues and the deployments, whoever asks for it.
 
-The caller holds the locks of the pools, so that what is counted here stays so until its transaction ends.
+The caller holds the locks of the pools, so that what is counted here stays so until its transaction ends; or it decides
+nothing, and only wants to know.
 """
 
 from collections import Counter
@@ -49,19 +50,22 @@ async def admissible(
     span: tuple[datetime, datetime],
     room: int,
     now: datetime,
+    holds: bool = True,
 ) -> Admissible:
     """Who starts, of the runs that fall due in a span of time: queue by queue and priority by priority, a page of runs
     at a time, until the room is used up. `used` are the slots of the pool that are taken. `fronts` says where to begin.
 
     The first page is the first runs, whatever blocks them: mostly they start. Where they do not, further pages go around all
     runs whose deployment is paused, or whose deployment or concurrency key has no slot left, however many these are.
+
+    `holds`: nobody else may decide about the slots of the same deployments until the transaction ends.
     """
     top = Lane(pool.id, pool.is_paused, pool.concurrency_limit, used)
     pace, launching = pool.pace(now), (await pool_rows.launching(tx, [pool])).get(pool.id)
     room = min(room, _left(top), pace.left if pace else room, _left(launching) if launching else room)
     if room <= 0 or pool.is_paused:
         return Admissible(opens_at=pace.opens_at(1) if pace and not pace.left else None)
-    slots = _Slots(tx)
+    slots = _Slots(tx, holds=holds)
     admitted: list[Candidate] = []
     for queue in sorted(queues, key=lambda lane: lane.priority):
         if queue.paused:
@@ -116,11 +120,12 @@ class _Slots:
     """The slots of limited deployments, and of their concurrency keys. Their runs may wait in several pools, so that the
     lock of one pool is not enough: they are counted anew once this transaction is alone with them."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, *, holds: bool) -> None:
         self.lanes: dict[UUID, Lane] = {}
         self.contended = False
         self.keys: dict[UUID, Lane] = {}
         self._tx = tx
+        self._holds = holds
         self._is_read = False
         self._held: set[UUID] = set()
 
@@ -136,7 +141,8 @@ class _Slots:
         if any(limit is not None for limit in wanted.values()) and not self._is_read:
             # So that the runs of all that are full are passed over from the next page on.
             self._is_read, self.lanes = True, await rows.limited_deployments(self._tx)
-        used = await rows.try_slots(self._tx, wanted) if wanted else {}
+        count = rows.try_slots if self._holds else rows.deployments_used
+        used = await count(self._tx, wanted) if wanted else {}
         for id, limit in wanted.items():
             if id not in used:
                 self.lanes[id] = Lane(id, limit=0)

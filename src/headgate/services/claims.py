@@ -274,7 +274,8 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
     served = _Served()
     for pool in pools:
         polled = await _polled_queues(tx, claim, pool)
-        await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=claim.now)
+        last = {id: queue.last_polled for id, queue in polled.queues.items()}
+        await queue_rows.touch(tx, queue_rows.untouched(last, now=claim.now), now=claim.now)
         queues = [queue.lane for queue in polled.queues.values()]
         room, span = claim.body.room - len(served.grants), (rows.EVER, _horizon(claim))
         admitted = await admissible(

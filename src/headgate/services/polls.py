@@ -1,5 +1,6 @@
 """The polls of existing clients: runs that could start now, shown but not claimed; who asks again and again waits for some.
 
+A poll only reads, and holds nothing: claims decide under locks what starts, and so does the first move to Pending.
 Workers and agents poll a pool, other agents queues one after the other, processes that serve flows their deployments.
 """
 
@@ -16,8 +17,9 @@ from headgate.core import patience
 from headgate.schema.deployments import GetScheduledRuns
 from headgate.schema.filters import Page
 from headgate.schema.flow_runs import FlowRun
+from headgate.schema.states import StateType
 from headgate.schema.work_pools import GetScheduledFlowRuns, WorkerFlowRun
-from headgate.schema.work_queues import GetQueueRuns
+from headgate.schema.work_queues import GetQueueRuns, WorkQueue
 from headgate.services import agents, claims, work_queues
 from headgate.services.admission import admissible
 from headgate.services.scope import Scope
@@ -108,18 +110,21 @@ def _pause(scope: Scope, deadline: datetime, looked: Looked[Run], prefetch: time
 
 
 async def _look(scope: Scope, pool_name: str, body: GetScheduledFlowRuns, *, waits: bool = False) -> Looked[WorkerFlowRun]:
-    async def unit(tx: Tx) -> Looked[WorkerFlowRun]:
-        pool = await work_queues.locked_pool(tx, pool_name)
+    async def unit(tx: Tx) -> tuple[Looked[WorkerFlowRun], Lanes]:
+        pool = await work_queues.seen_pool(tx, pool_name)
         lanes = await rows.lanes(tx, pool.id)
         names = {id: queue.name for id, queue in lanes.queues.items()}
         wanted = {*work_queues.ids_of(pool_name, names, body.work_queue_names or [])}
         polled = Lanes({id: queue for id, queue in lanes.queues.items() if id in wanted}, lanes.used)
-        return await _poll(
+        looked = await _poll(
             scope, tx, pool, polled, after=body.scheduled_after, before=body.scheduled_before, limit=body.limit, waits=waits
         )
+        return looked, polled
 
     await scope.fronts.check(scope.store, scope.clock)
-    return await scope.store.write(unit)
+    looked, polled = await scope.store.read(unit)
+    await _note(scope, polled)
+    return looked
 
 
 async def poll_queue(scope: Scope, id: UUID, body: GetQueueRuns) -> list[FlowRun]:
@@ -140,17 +145,26 @@ async def poll_queue(scope: Scope, id: UUID, body: GetQueueRuns) -> list[FlowRun
 
 
 async def _look_into_queue(scope: Scope, id: UUID, body: GetQueueRuns, *, waits: bool = False) -> Looked[WorkerFlowRun]:
-    async def unit(tx: Tx) -> Looked[WorkerFlowRun]:
-        queue, pool = await work_queues.locked(scope, tx, id)
+    async def unit(tx: Tx) -> tuple[Looked[WorkerFlowRun], Lanes, WorkQueue]:
+        queue, pool = await work_queues.seen(scope, tx, id)
         lanes = await rows.lanes(tx, pool.id)
-        if body.agent_id is not None:
-            await agents.note_poll(tx, body.agent_id, queue, scope.now)
-        polled = Lanes({id: lanes.queues[id]}, lanes.used)
+        polled = Lanes({each: lanes.queues[each] for each in lanes.queues.keys() & {id}}, lanes.used)
         looked = await _poll(scope, tx, pool, polled, before=body.scheduled_before, limit=body.limit, waits=waits)
-        return replace(looked, paused=looked.paused or queue.is_paused)
+        return replace(looked, paused=looked.paused or queue.is_paused), polled, queue
 
     await scope.fronts.check(scope.store, scope.clock)
-    return await scope.store.write(unit)
+    looked, polled, queue = await scope.store.read(unit)
+    await _note(scope, polled)
+    if (agent_id := body.agent_id) is not None:
+        await scope.store.write(lambda tx: agents.note_poll(tx, agent_id, queue, scope.now))
+    return looked
+
+
+async def _note(scope: Scope, polled: Lanes) -> None:
+    """Note that queues were polled, where that was not noted of late."""
+    now = scope.now
+    if stale := queue_rows.untouched({id: queue.last_polled for id, queue in polled.queues.items()}, now=now):
+        await scope.store.write(lambda tx: queue_rows.touch(tx, stale, now=now))
 
 
 async def poll_deployments(scope: Scope, body: GetScheduledRuns) -> list[FlowRun]:
@@ -206,19 +220,22 @@ async def _poll(
     limit: int | None,
     waits: bool = False,
 ) -> Looked[WorkerFlowRun]:
-    """Runs of these queues of a locked pool; by the way, note that they were polled. Who `waits` is told until when."""
+    """Runs of these queues of a pool. Who `waits` is told until when."""
     now = scope.now
-    await queue_rows.touch(tx, {id: queue.last_polled for id, queue in polled.queues.items()}, now=now)
     span = after or rows.EVER, before or now + timedelta(days=36_500)
     queues = [queue.lane for queue in polled.queues.values()]
     room = size_of(Page(limit=limit))
-    admitted = await admissible(tx, pool, queues, fronts=scope.fronts, used=polled.used, span=span, room=room, now=now)
+    admitted = await admissible(
+        tx, pool, queues, fronts=scope.fronts, used=polled.used, span=span, room=room, now=now, holds=False
+    )
     heard = frozenset({pool.id, *polled.queues})
     if not admitted.runs:
         next_due = await scope.fronts.next_due(tx, [pool.id], polled.queues, after=span[1]) if waits else None
         return Looked([], heard, pool.is_paused, next_due, admitted.opens_at, admitted.contended)
     found = await run_rows.get_many(tx, [run.id for run in admitted.runs], now=now)
     shown = [
-        WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=found[run.id]) for run in admitted.runs
+        WorkerFlowRun(work_pool_id=pool.id, work_queue_id=run.queue_id, flow_run=flow_run)
+        for run in admitted.runs
+        if (flow_run := found.get(run.id)) is not None and flow_run.state_type is StateType.SCHEDULED
     ]
     return Looked(shown, heard)

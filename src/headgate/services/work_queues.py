@@ -215,6 +215,20 @@ async def locked_pool(tx: Tx, name: str) -> LockedPool:
     return pool
 
 
+async def seen(scope: Scope, tx: Tx, id: UUID) -> tuple[WorkQueue, LockedPool]:
+    """A queue and its pool, for who decides nothing: neither is held."""
+    queue = _found(await rows.get(tx, id, now=scope.now))
+    return queue, await seen_pool(tx, queue.work_pool_name or "")
+
+
+async def seen_pool(tx: Tx, name: str) -> LockedPool:
+    """A pool, not held; `NotFound` when there is none."""
+    pool = await pool_rows.see(tx, name)
+    if pool is None:
+        raise missing_pool(name)
+    return pool
+
+
 async def existing_pool(scope: Scope, tx: Tx, name: str) -> None:
     """`NotFound` when there is no such pool."""
     if await pool_rows.get(tx, name, now=scope.now) is None:

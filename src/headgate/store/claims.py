@@ -116,8 +116,14 @@ async def hold_slots(tx: Tx, deployment_ids: Iterable[UUID]) -> None:
 async def try_slots(tx: Tx, deployment_ids: Iterable[UUID]) -> dict[UUID, int]:
     """The same without waiting: the slots taken of those deployments with which nobody else is busy."""
     held = [row["id"] for row in await tx.fetch(_SQL["try_slots"], {"ids": [*deployment_ids]})]
-    used = await tx.fetch(_SQL["deployment_used"], {"ids": held})
-    return dict.fromkeys(held, 0) | {row["id"]: row["used"] for row in used}
+    return await deployments_used(tx, held)
+
+
+async def deployments_used(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The slots taken of deployments, as far as they are committed."""
+    wanted = [*ids]
+    rows = await tx.fetch(_SQL["deployment_used"], {"ids": wanted})
+    return dict.fromkeys(wanted, 0) | {row["id"]: row["used"] for row in rows}
 
 
 async def keys_used(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, int]:

@@ -28,7 +28,7 @@ _DERIVED = {"status", "active_slots"}
 
 @dataclass(frozen=True, slots=True)
 class LockedPool:
-    """What a transaction that holds a pool's lock knows of it."""
+    """What a transaction knows of a pool, which holds its lock unless it decides nothing."""
 
     id: UUID
     name: str
@@ -90,6 +90,12 @@ async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[WorkPo
 async def lock(tx: Tx, name: str) -> LockedPool | None:
     """By name, holding its row until the transaction ends."""
     row = await tx.fetch_one(_SQL["lock"], {"name": name})
+    return _locked(row) if row else None
+
+
+async def see(tx: Tx, name: str) -> LockedPool | None:
+    """By name, without holding its row: for who only wants to know."""
+    row = await tx.fetch_one(_SQL["see"], {"name": name})
     return _locked(row) if row else None
 
 

@@ -93,11 +93,16 @@ async def rank(tx: Tx, queues: list[WorkQueue], *, now: datetime) -> None:
     await tx.execute_many(_SQL["rank"], rows)
 
 
-async def touch(tx: Tx, polled: Mapping[UUID, datetime | None], *, now: datetime) -> None:
-    """Note that queues were polled, given when that was last noted of each: at most every few seconds."""
+def untouched(polled: Mapping[UUID, datetime | None], *, now: datetime) -> list[UUID]:
+    """Queues of which it is to be noted that they are polled, given when that was last noted of each: every few seconds."""
     stale = now - _TOUCHED_EVERY
-    if ids := [id for id, last in polled.items() if last is None or last < stale]:
-        await tx.execute(_SQL["touch"], {"ids": ids, "now": now, "stale": stale})
+    return [id for id, last in polled.items() if last is None or last < stale]
+
+
+async def touch(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> None:
+    """Note that queues were polled, unless somebody noted it of late."""
+    if ids:
+        await tx.execute(_SQL["touch"], {"ids": ids, "now": now, "stale": now - _TOUCHED_EVERY})
 
 
 async def late_count(tx: Tx, id: UUID) -> int:

@@ -65,6 +65,11 @@ async def create_things(body: list[Thing]) -> int:
     return len(body)
 
 
+@router.post("/some")
+async def create_some(body: Thing, times: int, colour: Colour) -> int:
+    return times
+
+
 @router.post("/{id}/set_state", error_key="exception_message")
 async def set_state(id: UUID) -> None:
     raise errors.NotFound(f"Flow run with id {id} not found")
@@ -137,6 +142,32 @@ async def test_an_item_of_a_list_is_named_by_its_index(app: Any, ask: Ask) -> No
     got = await ask(app, "POST", "/api/things/list", [{}, {"count": "x"}])
     [problem] = got.json["exception_detail"]
     assert (problem["loc"], problem["input"]) == (["body", 1, "count"], "x")
+
+
+async def test_all_that_does_not_fit_is_told_at_once(app: Any, ask: Ask) -> None:
+    got = await ask(app, "POST", "/api/things/list", [{"count": "x", "name": 3}, {}, {"parts": [{}, {"size": "y"}]}, 7])
+    assert [(each["loc"], each["type"]) for each in got.json["exception_detail"]] == [
+        (["body", 0, "name"], "string_type"),
+        (["body", 0, "count"], "int_type"),
+        (["body", 2, "parts", 0, "size"], "missing"),
+        (["body", 2, "parts", 1, "size"], "int_type"),
+        (["body", 3], "dict_type"),
+    ]
+
+
+async def test_faults_of_the_query_are_told_with_those_of_the_body(app: Any, ask: Ask) -> None:
+    got = await ask(app, "POST", "/api/things/some?times=x", {"count": -1, "rule": {}})
+    assert [each["loc"] for each in got.json["exception_detail"]] == [
+        ["query", "times"],
+        ["query", "colour"],
+        ["body", "count"],
+        ["body", "rule"],
+    ]
+
+
+async def test_a_body_of_endless_faults_is_answered_with_the_first_hundred(app: Any, ask: Ask) -> None:
+    got = await ask(app, "POST", "/api/things/list", [{"count": "x"}] * 300)
+    assert [each["loc"][1] for each in got.json["exception_detail"]] == list(range(100))
 
 
 @pytest.mark.parametrize(

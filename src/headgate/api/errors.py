@@ -73,9 +73,9 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Unreadable(Invalid):
     """A request that does not fit its route's types."""
 
-    def __init__(self, problem: FieldProblem) -> None:
-        super().__init__(problem.msg, value=problem.input)
-        self.problem = problem
+    def __init__(self, *problems: FieldProblem) -> None:
+        super().__init__(problems[0].msg, value=problems[0].input)
+        self.problems = problems
 
 
 class Reply(NamedTuple):
@@ -116,8 +116,8 @@ def failure(error: Exception, *, raw: bytes = b"", error_key: str = "detail") ->
 def without_values(error: HeadgateError) -> HeadgateError:
     """`error` without what was sent."""
     match error:
-        case Unreadable(problem=problem):
-            return Unreadable(msgspec.structs.replace(problem, input=None))
+        case Unreadable(problems=problems):
+            return Unreadable(*(msgspec.structs.replace(each, input=None) for each in problems))
         case Unprocessable():
             return error
         case Invalid():
@@ -126,14 +126,21 @@ def without_values(error: HeadgateError) -> HeadgateError:
             return error
 
 
-def unreadable_body(raw: bytes, error: Exception) -> Unreadable:
-    """What `error`, met in decoding `raw`, says about it: which field, and which value."""
+def malformed_body(raw: bytes, error: Exception) -> Unreadable:
+    """There is no body, or `error`, met in decoding `raw`, says that it is no JSON."""
     if not raw:
         return Unreadable(FieldProblem(type="missing", loc=["body"], msg="Field required"))
-    if not isinstance(error, msgspec.ValidationError):
-        return Unreadable(_malformed(raw, error))
-    message, path = _split(str(error))
-    return Unreadable(_located(["body", *path], message, _parsed(raw)))
+    return Unreadable(_malformed(raw, error))
+
+
+def misfit_body(parsed: Any, faults: Iterable[tuple[list[str | int], str]]) -> Unreadable:
+    """The values at fault in a body, each by the way to it and the decoder's words."""
+    return Unreadable(*(_told(parsed, at, words) for at, words in faults))
+
+
+def _told(parsed: Any, at: list[str | int], words: str) -> FieldProblem:
+    message, path = _split(words)
+    return _located(["body", *at, *path[1:]], message, parsed)
 
 
 def unstorable_body(raw: bytes) -> Unreadable:
@@ -183,16 +190,16 @@ def _invalid(error: Invalid, raw: bytes) -> Reply:
             return Reply(422, _JSON.encode({"error": fault}))
         case Unprocessable():
             return _problem(422, "detail", str(error))
-        case Unreadable(problem=problem):
-            pass
+        case Unreadable(problems=told):
+            problems = [*told]
         case _:
             path = _parts(error.field or "")
             value = _value_at(parsed, path) if error.value is None and path else error.value
             loc: list[str | int] = [] if error.field == "" else ["body", *path]
-            problem = FieldProblem(type="value_error", loc=loc, msg=str(error), input=value)
+            problems = [FieldProblem(type="value_error", loc=loc, msg=str(error), input=value)]
     body = ValidationProblem(
         exception_message="Invalid request received.",
-        exception_detail=[problem],
+        exception_detail=problems,
         request_body=parsed,
         detail=error.detail or msgspec.UNSET,
     )

@@ -17,7 +17,11 @@ def read(raw: bytes, kind: Any) -> Any:
     Numbers and switches may be texts, a time the seconds since 1970, or a date, with hours and minutes or without. Costs
     what a body costs that is refused: callers try the strict way first.
     """
-    value = msgspec.json.decode(raw)
+    return convert(msgspec.json.decode(raw), kind)
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """The same of untyped JSON, in which such times are written out in full."""
     for _ in range(MOST_TIMES):
         try:
             return msgspec.convert(value, kind, strict=False)

@@ -10,8 +10,16 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from headgate.api import lenience
-from headgate.api.errors import Reply, unreadable_body, unreadable_query, unstorable_body
+from headgate.api import faults, lenience
+from headgate.api.errors import (
+    FieldProblem,
+    Reply,
+    Unreadable,
+    malformed_body,
+    misfit_body,
+    unreadable_query,
+    unstorable_body,
+)
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
@@ -109,13 +117,19 @@ class Body:
             raw = _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
         try:
             return self.decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            try:
-                return lenience.read(raw, self.type)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                raise unreadable_body(raw, error) from None
+        except msgspec.ValidationError:
+            return self._decode_leniently(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise unreadable_body(raw, error) from None
+            raise malformed_body(raw, error) from None
+
+    def _decode_leniently(self, raw: bytes) -> Any:
+        try:
+            return lenience.read(raw, self.type)
+        except msgspec.ValidationError:
+            parsed = msgspec.json.decode(raw)
+            raise misfit_body(parsed, faults.find(msgspec.json.decode(raw), self.type)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed_body(raw, error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +151,22 @@ class Route:
     confidential: bool
 
     def arguments(self, values: Mapping[str, Any], query: bytes, raw: bytes) -> dict[str, Any]:
-        """What the handler is called with, apart from `scope`; `Unreadable` names what is missing or does not fit."""
+        """What the handler is called with, apart from `scope`; `Unreadable` names all that is missing or does not fit."""
         arguments = dict(values)
-        if self.in_query:
-            given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-            for each in self.in_query:
+        problems: list[FieldProblem] = []
+        given = parse_qs(query.decode("latin-1"), keep_blank_values=True) if self.in_query else {}
+        for each in self.in_query:
+            try:
                 arguments[each.name] = _convert_query(each, given.get(each.key))
+            except Unreadable as error:
+                problems += error.problems
         if self.body is not None:
-            arguments["body"] = self.body.decode(raw)
+            try:
+                arguments["body"] = self.body.decode(raw)
+            except Unreadable as error:
+                problems += error.problems
+        if problems:
+            raise Unreadable(*problems)
         return arguments
 
     def reply(self, result: Any) -> Reply:

@@ -16,6 +16,7 @@ from headgate.schema.flow_runs import FlowRun, FlowRunPolicy
 from headgate.schema.work_pools import WorkerFlowRun
 from headgate.schema.work_queues import GetQueueRuns, ReadyStatus, WorkQueue, WorkQueueUpdate
 from headgate.services import deployments, polls, work_pools, work_queues
+from headgate.store import flow_runs as run_rows
 from headgate.store import work_pools as pool_rows
 from headgate.store.database import Tx
 
@@ -51,6 +52,7 @@ async def test_a_poll_waits_for_nobody(world: World, it: Deployment, neighbour: 
 
     async def decide(tx: Tx) -> None:
         assert await pool_rows.lock(tx, "local")
+        assert await run_rows.lock(tx, [run.id])
         await tx.execute("UPDATE work_pool SET updated = updated")
         locked.set()
         if tx.dialect == "sqlite":

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from transaction_pooler import TransactionPooler, end, open_upstream
 from headgate.errors import DatabaseError, Unavailable
 from headgate.server import connections_of
 from headgate.settings import Settings
-from headgate.store import flows, postgresql, postgresql_signals
+from headgate.store import claims, flows, postgresql, postgresql_signals
 from headgate.store.connections import Connections
 from headgate.store.database import Command, Tx
 from headgate.store.opening import Location, locate, open_database
@@ -94,6 +95,19 @@ async def test_everything_works_behind_a_pooler_that_shares_connections(pooled_u
             read = [store.read(lambda tx: tx.fetch("SELECT name, tags, labels FROM flow")) for _ in range(10)]
             await asyncio.gather(*made, *written, *read)
         assert await store.read(lambda tx: tx.fetch_value("SELECT count(*) FROM flow")) == 100
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+async def test_what_only_reads_locks_nothing(database_url: str, prepared: bool) -> None:
+    """Behind a pooler it could not: a transaction that only reads is refused locks."""
+    aisle = claims.Aisle(UUID(int=1), 0, (claims.EVER, claims.EVER))
+    async with opened(database_url, prepared=prepared) as store:
+
+        async def look(tx: Tx) -> Any:
+            assert await claims.first_candidates(tx, aisle, limit=1) == []
+            return await claims.candidates(tx, aisle, claims.Closed(), limit=1)
+
+        assert await store.read(look) == []
 
 
 async def test_prepared_statements_would_fail_there(pooled_url: str) -> None:

@@ -47,32 +47,33 @@ _LOG = logging.getLogger("headgate.store")
 
 
 class PostgresqlTx:
-    """A transaction on one connection."""
+    """A transaction on one connection. One that only reads locks nothing, and so waits for no lock."""
 
     dialect = "postgresql"
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, reads: bool = False) -> None:
         self._connection = connection
+        self._reads = reads
 
     async def fetch(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> list[Row]:
-        compiled = _compiled(sql)
+        compiled = self._compiled(sql)
         with _refused():
             rows: list[Row] = await self._connection.fetch(compiled.sql, *_ordered(params, compiled))
         return rows
 
     async def fetch_one(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Row | None:
-        compiled = _compiled(sql)
+        compiled = self._compiled(sql)
         with _refused():
             row: Row | None = await self._connection.fetchrow(compiled.sql, *_ordered(params, compiled))
         return row
 
     async def fetch_value(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> Any:
-        compiled = _compiled(sql)
+        compiled = self._compiled(sql)
         with _refused():
             return await self._connection.fetchval(compiled.sql, *_ordered(params, compiled))
 
     async def execute(self, sql: Statement | str, params: Mapping[str, Any] = {}) -> int:
-        compiled = _compiled(sql)
+        compiled = self._compiled(sql)
         with _refused():
             tag: str = await self._connection.execute(compiled.sql, *_ordered(params, compiled))
         count = tag.rpartition(" ")[2]
@@ -80,11 +81,11 @@ class PostgresqlTx:
 
     async def execute_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            compiled = _compiled(sql)
+            compiled = self._compiled(sql)
             await self._execute_rows(compiled, [_ordered(row, compiled) for row in rows])
 
     async def fetch_many(self, sql: Statement | str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        compiled = _compiled(sql)
+        compiled = self._compiled(sql)
         if not compiled.takes_set:
             return [found for row in rows for found in await self.fetch(sql, row)]
         if not rows:
@@ -96,7 +97,12 @@ class PostgresqlTx:
 
     async def insert_rows(self, sql: Statement, rows: Sequence[Sequence[Any]]) -> None:
         if rows:
-            await self._execute_rows(_compiled(sql), rows)
+            await self._execute_rows(self._compiled(sql), rows)
+
+    def _compiled(self, sql: Statement | str) -> Compiled:
+        if isinstance(sql, str):
+            return compile_for_postgresql(sql)
+        return compile_for_postgresql(sql.postgresql_reading if self._reads else sql.postgresql)
 
     async def _execute_rows(self, compiled: Compiled, rows: Sequence[Sequence[Any]]) -> None:
         with _refused():
@@ -114,10 +120,6 @@ def _refused() -> Iterator[None]:
         if isinstance(error.__cause__, TypeError):  # of the statement's author, not of the value's
             raise
         raise Invalid(f"A value cannot be stored: {error}.") from error
-
-
-def _compiled(sql: Statement | str) -> Compiled:
-    return compile_for_postgresql(sql if isinstance(sql, str) else sql.postgresql)
 
 
 def _columns(rows: Sequence[Sequence[Any]], compiled: Compiled) -> list[list[Any]]:
@@ -155,9 +157,9 @@ class PostgresqlDatabase:
         with self._counted():
             async with _lost_is_unavailable(), self._connection() as connection:
                 if self._ways.prepared:
-                    return await unit(PostgresqlTx(connection))
+                    return await unit(PostgresqlTx(connection, reads=True))
                 async with connection.transaction(readonly=True):  # what a pooler keeps together
-                    return await unit(PostgresqlTx(connection))
+                    return await unit(PostgresqlTx(connection, reads=True))
 
     async def write(self, unit: Unit[R]) -> R:
         """Run `unit` in a transaction of its own, again after a deadlock or a serialisation conflict."""

@@ -10,12 +10,13 @@ each column of the set.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)(?:::([a-z0-9]+)(\[\*?\])?)?")
 _IN_LIST = re.compile(r"\b(NOT )?IN (:[a-z_][a-z0-9_]*::[a-z0-9]+\[\])")
 _PLACE = re.compile(r"\?(\d+)")
+_LOCKS = re.compile(r"\s+FOR UPDATE(?: OF \w+)?(?: SKIP LOCKED)?$")
 _ONE_ROW = re.compile(r"\s*\([^()]*\)\s*")
 _HEADER = re.compile(r"^-- name: (\w+)(?: \[(\w+)\])?$", re.MULTILINE)
 
@@ -87,13 +88,18 @@ def compile_for_postgresql(text: str) -> Compiled:
     return Compiled(_PARAMETER.sub(parameter, text), tuple(names), tuple(sorted(json)), takes_set="[*]" in text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
     """A named statement, worded for each database."""
 
     name: str
     sqlite: str
     postgresql: str
+
+    @cached_property
+    def postgresql_reading(self) -> str:
+        """The same for who only reads: the rows are not locked, and those that others have locked are not left out."""
+        return _LOCKS.sub("", self.postgresql)
 
 
 def load_statements(noun: str) -> dict[str, Statement]:

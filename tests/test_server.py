@@ -47,7 +47,17 @@ from headgate.telemetry import Event, LoopPassed
 PATIENCE = 30.0
 """Seconds after which what has not happened is taken not to happen. Reached by failing tests only."""
 
-LOOPS = ("scheduler", "late_runs", "lifeline", "collisions", "misfires", "statuses", "pruner")
+LOOPS = (
+    "scheduler",
+    "late_runs",
+    "lifeline",
+    "collisions",
+    "misfires",
+    "pause_expirations",
+    "cancellation_cleanup",
+    "statuses",
+    "pruner",
+)
 NO_LOOPS = {f"server_services_{loop}_enabled": False for loop in LOOPS}
 
 

@@ -25,7 +25,8 @@ from headgate.client.transport import Request, Response
 from headgate.errors import DatabaseError, Unreachable
 from headgate.schema.collections import WorkerCollections
 from headgate.services.leaders import Leadership
-from headgate.services.loops import collisions, late, misfires, scheduler
+from headgate.services.loops import collisions, late, misfires, scheduler, suspensions
+from headgate.services.loops.cancellations import Cancellations
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
 from headgate.services.loops.pruner import Pruner
@@ -74,6 +75,18 @@ def loops_of(settings: Settings, reached_since: Callable[[], datetime | None] = 
         (
             settings.server_services_collisions_enabled,
             Loop("collisions", collisions.tick, every=settings.server_services_collisions_loop_seconds),
+        ),
+        (
+            settings.server_services_pause_expirations_enabled,
+            Loop("pause expirations", suspensions.tick, every=settings.server_services_pause_expirations_loop_seconds),
+        ),
+        (
+            settings.server_services_cancellation_cleanup_enabled,
+            Loop(
+                "cancellation cleanup",
+                Cancellations().tick,
+                every=settings.server_services_cancellation_cleanup_loop_seconds,
+            ),
         ),
         (
             settings.server_services_statuses_enabled,

@@ -144,6 +144,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     server_services_collisions_loop_seconds: Annotated[
         float, _s("Time between passes that look for runs that may not wait for a slot.", gt=0)
     ] = 1.0
+    server_services_pause_expirations_enabled: Annotated[
+        bool, _s("Fail, in this server, paused runs that nobody resumed in time.")
+    ] = True
+    server_services_pause_expirations_loop_seconds: Annotated[
+        float, _s("Time between passes that look for pauses whose time is up.", gt=0)
+    ] = 5.0
+    server_services_cancellation_cleanup_enabled: Annotated[
+        bool, _s("End, in this server, what cancelled runs left behind, and cancellations that nobody carries out.")
+    ] = True
+    server_services_cancellation_cleanup_loop_seconds: Annotated[
+        float, _s("Time between passes that look for what cancelled runs left behind.", gt=0)
+    ] = 20.0
+    server_services_cancellation_cleanup_cancelling_timeout_seconds: Annotated[
+        float, _s("How long a run that nobody holds may be Cancelling before it is Cancelled.", gt=0)
+    ] = 300.0
     server_services_statuses_enabled: Annotated[
         bool, _s("Tell, in this server, of pools, queues and deployments that became ready or are so no more.")
     ] = True

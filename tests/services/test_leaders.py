@@ -19,6 +19,7 @@ from headgate.schema.deployments import (
 )
 from headgate.services.leaders import Leadership, list_services
 from headgate.services.loops import collisions, late, misfires, scheduler
+from headgate.services.loops.cancellations import Cancellations
 from headgate.services.loops.lifeline import Lifeline
 from headgate.services.loops.loop import Loop
 from headgate.services.loops.pruner import Pruner
@@ -250,6 +251,19 @@ async def test_two_skip_each_misfire_once(world: World, neighbour: World) -> Non
     world.clock.advance(minutes=45)
     assert await both(misfires.tick, world, neighbour) == 3
     assert sorted([run.state_name for run in await world.runs_of(it)][:4]) == ["Scheduled", *["Skipped"] * 3]
+
+
+async def test_two_end_each_overdue_cancellation_once(world: World, neighbour: World) -> None:
+    await world.pool()
+    runs = await world.runs(await world.deploy(), 12)
+    for run in runs:
+        await world.accepted(run, "PENDING", "RUNNING", "CANCELLING")
+    world.clock.advance(seconds=301)
+    ticks = [Cancellations().tick(each.scope) for each in (world, neighbour)]
+    assert sum(await asyncio.gather(*ticks)) == 12
+    assert {tuple(await world.history(run)) for run in runs} == {
+        ("Scheduled", "Pending", "Running", "Cancelling", "Cancelled")
+    }
 
 
 async def test_two_cancel_as_many_collisions_as_one(world: World, neighbour: World) -> None:

@@ -8,8 +8,9 @@ import pytest
 from store_records import NOW, a_run, a_state, save_flow, save_runs
 
 from headgate.schema.filters import FlowRunQuery, Selection, TaskRunQuery
-from headgate.store import flow_runs, run_history, task_runs
+from headgate.store import cancellations, flow_runs, run_history, task_runs
 from headgate.store.database import Database, Row, Tx
+from headgate.store.statements import Statement
 
 ID = "00000000-0000-7000-8000-000000000001"
 CRASHED = {"state": {"type": {"any_": ["CRASHED"]}}}
@@ -24,7 +25,9 @@ class _Explained:
         self.dialect = tx.dialect
         self.plan = ""
 
-    async def fetch(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
+    async def fetch(self, sql: str | Statement, params: Mapping[str, Any]) -> list[Row]:
+        if isinstance(sql, Statement):
+            sql = sql.sqlite if self.dialect == "sqlite" else sql.postgresql
         explain = "EXPLAIN QUERY PLAN" if self.dialect == "sqlite" else "EXPLAIN (COSTS OFF)"
         rows = await self._tx.fetch(f"{explain} {sql}", params)
         self.plan += "\n".join(row["detail" if self.dialect == "sqlite" else "QUERY PLAN"] for row in rows)
@@ -110,3 +113,11 @@ async def test_details_are_joined_where_a_filter_names_them(
     selection = msgspec.convert({"flow_runs": condition}, Selection)
     plan = await plan_of(database, lambda tx: run_history.mean_lateness(tx, selection, now=NOW))
     assert (" d USING" in plan or "SCAN d" in plan or "flow_run_detail" in plan) is joins
+
+
+@pytest.mark.parametrize("what", [cancellations.live_children, cancellations.live_tasks])
+async def test_what_cancelled_runs_left_is_sought_by_their_end(
+    database: Database, what: Callable[..., Awaitable[list[Any]]]
+) -> None:
+    """Not among all runs that ever were cancelled."""
+    assert "ix_flow_run_ended" in await plan_of(database, lambda tx: what(tx, since=NOW, limit=10))

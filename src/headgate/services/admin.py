@@ -28,7 +28,17 @@ _GROUPS = (
 )
 """How existing clients group settings that have the same beginning."""
 
-_SERVICES = ("scheduler", "late_runs", "lifeline", "misfires", "collisions", "statuses", "pruner")
+_SERVICES = (
+    "scheduler",
+    "late_runs",
+    "lifeline",
+    "misfires",
+    "collisions",
+    "pause_expirations",
+    "cancellation_cleanup",
+    "statuses",
+    "pruner",
+)
 
 
 async def check_ready(scope: Scope) -> None:

@@ -59,6 +59,7 @@ class Proposal(Struct, frozen=True):
     `lease_until`: the caller claims the run by this proposal and is to hold it until then.
     `trust`: the run is suspected to be lost, and its lease is given once more on trust.
     `lapsed_before`: only if the run's lease has ended by then. `from_name`: only if the run is in a state of that name.
+    `from_state`: only if it is in that very state.
     """
 
     run_id: UUID
@@ -70,6 +71,7 @@ class Proposal(Struct, frozen=True):
     trust: "Trust | None" = None
     lapsed_before: datetime | None = None
     from_name: str | None = None
+    from_state: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,8 @@ def _answer(run: LockedRun, proposal: Proposal, entered: list[Entered], ledger: 
 def _overtaken(run: LockedRun, proposal: Proposal) -> bool:
     """Whether the run is no longer as the server's own job saw it."""
     if proposal.from_name is not None and run.current.name != proposal.from_name:
+        return True
+    if proposal.from_state is not None and (run.state is None or run.state.id != proposal.from_state):
         return True
     before = proposal.lapsed_before
     return before is not None and (run.lease_expires_at is None or run.lease_expires_at >= before)

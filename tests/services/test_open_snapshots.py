@@ -97,8 +97,8 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     """Of all statements of this process."""
     meter, begin = Meter(), PostgresqlTx.__init__
 
-    def watch(self: PostgresqlTx, connection: Any) -> None:
-        begin(self, Watched(connection, meter.buffers, meter.counts))
+    def watch(self: PostgresqlTx, connection: Any, **ways: Any) -> None:
+        begin(self, Watched(connection, meter.buffers, meter.counts), **ways)
 
     monkeypatch.setattr(PostgresqlTx, "__init__", watch)
     return meter

@@ -53,7 +53,7 @@ async def test_task_runs_of_a_cancelled_run_end(world: World, job: Cancellations
     await cancel(world, run)
     await world.accepted(other, "FAILED")
     assert await job.tick(world.scope) == 2
-    left = "The parent flow run was cancelled."
+    left = "The run that it belongs to was cancelled."
     assert [await state_of(world, each) for each in (pending, running)] == [("Cancelled", left)] * 2
     assert [await state_of(world, each) for each in (done, others)] == [("Completed", None), ("Running", None)]
     assert await job.tick(world.scope) == 0
@@ -69,7 +69,7 @@ async def test_runs_within_a_cancelled_run_end(world: World, job: Cancellations)
     assert await job.tick(world.scope) >= 1
     found = await world.get(child)
     assert found.state
-    assert (found.state_name, found.state.message) == ("Cancelled", "The parent flow run was cancelled.")
+    assert (found.state_name, found.state.message) == ("Cancelled", "The run that it belongs to was cancelled.")
     assert (await state_of(world, stands))[0] == "Cancelled"
     await job.tick(world.scope)
     assert (await state_of(world, inner))[0] == "Cancelled"
@@ -134,7 +134,7 @@ async def test_a_cancellation_that_nobody_carries_out_ends(world: World, job: Ca
     assert found.state
     assert (found.state_name, found.state.message) == (
         "Cancelled",
-        "Flow run cancellation timed out; marked this flow run as Cancelled.",
+        "Nobody told in time that the run has stopped; it counts as stopped.",
     )
     assert await world.slots() == 0
 

@@ -25,8 +25,8 @@ _SLACK = timedelta(minutes=1)
 """How far before the last pass the next one looks: what ended then may have been committed after it, and task runs of
 existing clients are known from reports that come a little late."""
 
-_LEFT = "The parent flow run was cancelled."
-_OVERDUE = "Flow run cancellation timed out; marked this flow run as Cancelled."
+_LEFT = "The run that it belongs to was cancelled."
+_OVERDUE = "Nobody told in time that the run has stopped; it counts as stopped."
 
 
 class Cancellations:

@@ -111,7 +111,7 @@ def _pause(scope: Scope, deadline: datetime, looked: Looked[Run], prefetch: time
 
 async def _look(scope: Scope, pool_name: str, body: GetScheduledFlowRuns, *, waits: bool = False) -> Looked[WorkerFlowRun]:
     async def unit(tx: Tx) -> tuple[Looked[WorkerFlowRun], Lanes]:
-        pool = await work_queues.seen_pool(tx, pool_name)
+        pool = await work_queues.locked_pool(tx, pool_name)
         lanes = await rows.lanes(tx, pool.id)
         names = {id: queue.name for id, queue in lanes.queues.items()}
         wanted = {*work_queues.ids_of(pool_name, names, body.work_queue_names or [])}

@@ -208,7 +208,7 @@ async def locked(scope: Scope, tx: Tx, id: UUID) -> tuple[WorkQueue, LockedPool]
 
 
 async def locked_pool(tx: Tx, name: str) -> LockedPool:
-    """A pool, locked; `NotFound` when there is none."""
+    """A pool, locked unless the transaction only reads; `NotFound` when there is none."""
     pool = await pool_rows.lock(tx, name)
     if pool is None:
         raise missing_pool(name)
@@ -216,17 +216,9 @@ async def locked_pool(tx: Tx, name: str) -> LockedPool:
 
 
 async def seen(scope: Scope, tx: Tx, id: UUID) -> tuple[WorkQueue, LockedPool]:
-    """A queue and its pool, for who decides nothing: neither is held."""
+    """A queue and its pool, for who only reads."""
     queue = _found(await rows.get(tx, id, now=scope.now))
-    return queue, await seen_pool(tx, queue.work_pool_name or "")
-
-
-async def seen_pool(tx: Tx, name: str) -> LockedPool:
-    """A pool, not held; `NotFound` when there is none."""
-    pool = await pool_rows.see(tx, name)
-    if pool is None:
-        raise missing_pool(name)
-    return pool
+    return queue, await locked_pool(tx, queue.work_pool_name or "")
 
 
 async def existing_pool(scope: Scope, tx: Tx, name: str) -> None:

@@ -88,14 +88,8 @@ async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[WorkPo
 
 
 async def lock(tx: Tx, name: str) -> LockedPool | None:
-    """By name, holding its row until the transaction ends."""
+    """By name, holding its row until the transaction ends, unless that only reads."""
     row = await tx.fetch_one(_SQL["lock"], {"name": name})
-    return _locked(row) if row else None
-
-
-async def see(tx: Tx, name: str) -> LockedPool | None:
-    """By name, without holding its row: for who only wants to know."""
-    row = await tx.fetch_one(_SQL["see"], {"name": name})
     return _locked(row) if row else None
 
 

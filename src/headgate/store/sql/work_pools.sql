@@ -24,12 +24,6 @@ SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_
        launch_rate, launches, launch_limit
 FROM work_pool WHERE name = :name FOR UPDATE
 
--- name: see
--- The same without holding it, for who decides nothing.
-SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches, launch_limit
-FROM work_pool WHERE name = :name
-
 -- name: demanding
 -- Those of some pools whose template requires variables.
 SELECT id FROM work_pool

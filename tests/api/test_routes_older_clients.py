@@ -72,12 +72,17 @@ async def test_a_deployment_without_a_schema_has_an_empty_one(api: Any) -> None:
     assert made["parameter_openapi_schema"] == {}
 
 
-async def test_a_shared_limit_is_refused_rather_than_ignored(api: Any) -> None:
-    made = await api.deployment()
-    got = await api.patch(f"/deployments/{made['id']}", {"global_concurrency_limit_id": str(uuid4())})
-    assert got.status == 422
-    assert "give its `concurrency_limit` instead" in got.json["exception_detail"][0]["msg"]
-    assert (await api.patch(f"/deployments/{made['id']}", {"global_concurrency_limit_id": None})).status == 204
+async def test_a_deployment_shares_a_named_limit(api: Any) -> None:
+    """It is shown as the limit of its own would be; one that is not there is an error, a null takes it away."""
+    limit = (await api.post("/v2/concurrency_limits/", {"name": "database", "limit": 3})).json
+    made = await api.deployment(global_concurrency_limit_id=limit["id"])
+    assert made["global_concurrency_limit"] == limit
+    path = f"/deployments/{made['id']}"
+    got = await api.patch(path, {"global_concurrency_limit_id": str(uuid4())})
+    assert (got.status, got.json["detail"]) == (404, "Concurrency limit not found")
+    assert (await api.get(path)).json["global_concurrency_limit"]["id"] == limit["id"]
+    assert (await api.patch(path, {"global_concurrency_limit_id": None})).status == 204
+    assert (await api.get(path)).json["global_concurrency_limit"] is None
 
 
 async def test_runs_of_the_past_are_made_on_demand_and_once(api: Any) -> None:

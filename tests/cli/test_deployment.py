@@ -247,3 +247,20 @@ def test_a_concurrency_limit_is_set_and_cleared(deployed: None, run: Run) -> Non
     assert "releases nothing" in run("deployment", "set-concurrency-limit", "hello/nightly", "0").out
     cleared = run("deployment", "clear-concurrency-limit", "hello/nightly", "-o", "json").json
     assert (cleared["global_concurrency_limit"], cleared["concurrency_options"]) == (None, None)
+
+
+def test_a_named_limit_is_shared_and_left(deployed: None, run: Run) -> None:
+    """It takes the place of the deployment's own limit; what clears one clears the other."""
+    run("global-concurrency-limit", "create", "database", "--limit", "4")
+    run("deployment", "set-concurrency-limit", "hello/nightly", "1")
+    outcome = run("deployment", "share-concurrency-limit", "hello/nightly", "database", "--collision-strategy", "CANCEL_NEW")
+    assert outcome.out.strip() == "Deployment 'hello/nightly' shares concurrency limit 'database' now"
+    shown = run("deployment", "inspect", "hello/nightly", "-o", "json").json
+    assert (shown["global_concurrency_limit"]["name"], shown["global_concurrency_limit"]["limit"]) == ("database", 4)
+    assert shown["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    missing = run("deployment", "share-concurrency-limit", "hello/nightly", "nothing")
+    assert (missing.code, "There is no concurrency limit 'nothing'" in missing.err) == (1, True)
+    assert (
+        run("deployment", "clear-concurrency-limit", "hello/nightly", "-o", "json").json["global_concurrency_limit"] is None
+    )
+    assert run("global-concurrency-limit", "inspect", "database", "-o", "json").json["limit"] == 4

@@ -26,6 +26,7 @@ SERVED = st.sampled_from([True, True, True, True, False])
 NOWHERE = UUID(int=0)
 PAST = round(NOW.timestamp() * 1_000_000) - 300_000
 KEYS = [UUID(int=50 + n) for n in range(2)]
+SHARED = UUID(int=60)
 
 
 def lanes(ids: Iterable[UUID]) -> st.SearchStrategy[dict[UUID, Lane]]:
@@ -76,6 +77,11 @@ SNAPSHOTS = st.builds(
     keys=st.fixed_dictionaries(
         {id: st.builds(Lane, st.just(id), limit=st.integers(1, 3), used=st.integers(0, 4)) for id in KEYS}
     ),
+    # Two of the deployments share a limit, one of them without a lane of its own.
+    shared=st.none().map(lambda _: {})
+    | st.builds(Lane, st.just(SHARED), limit=LIMITS, used=st.integers(0, 4)).map(
+        lambda lane: {DEPLOYMENTS[0]: lane, UUID(int=99): lane}
+    ),
 )
 
 
@@ -97,6 +103,8 @@ def lanes_of(run: Candidate, snapshot: Snapshot) -> dict[str, Lane]:
     found = {"pool": snapshot.pool, "queue": queue} if queue else {}
     deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
     found |= {"deployment": deployment} if deployment else {}
+    shared = snapshot.shared.get(run.deployment_id) if run.deployment_id else None
+    found |= {"shared": shared} if shared else {}
     key = snapshot.keys.get(run.key_id) if run.key_id else None
     return found | ({"key": key} if key else {})
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import UNSET
+
 from headgate.core.prefect_import import Holdings, Import, translate, with_defaults
 
 TEMPLATE: dict[str, Any] = {
@@ -39,6 +41,15 @@ def _translate(deployment: dict[str, Any], *blocks: dict[str, Any], to_workers: 
 
 
 PROCESS = _block("b1", "mine", "process", {"type": "process", "env": {"A": "1"}, "command": ["run", "a b"], "labels": {}})
+
+
+def test_a_named_limit_of_a_deployment_stays_shared() -> None:
+    """It is not a limit of the deployment's own; one under the name that the server gives is."""
+    shared = _deployment(concurrency_limit=None, global_concurrency_limit={"name": "database", "limit": 3})
+    own = _deployment(concurrency_limit=None, global_concurrency_limit={"name": "deployment:1", "limit": 3})
+    for raw, limits in ((shared, ("database", UNSET)), (own, (None, 3))):
+        [spec] = _translate(raw).manifest.deployments
+        assert (spec.shared_limit, spec.wanted.concurrency_limit) == limits
 
 
 def test_both_versions_of_a_deployment_mean_the_same() -> None:

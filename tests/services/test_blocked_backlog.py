@@ -10,9 +10,10 @@ import pytest
 from world import World, ids
 
 from headgate.core.dispatch import dispatch
+from headgate.schema.concurrency_limits import GlobalConcurrencyLimitCreate
 from headgate.schema.deployments import ConcurrencyKey, Deployment
 from headgate.schema.flow_runs import FlowRun
-from headgate.services import admission
+from headgate.services import admission, concurrency_limits
 from headgate.services.situations import situation_of
 from headgate.store import claims as rows
 from headgate.store import explanations as explanation_rows
@@ -32,12 +33,15 @@ def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 async def random_backlog(world: World, dice: random.Random) -> list[FlowRun]:
-    """Runs of deployments with and without limits, keys and pauses, in one queue, of several priorities and times."""
+    """Runs in one queue, of several priorities and times; of deployments with limits, own or shared, keys and pauses, and
+    of some without."""
     await world.pool()
     await world.claim(0)
     made: list[Deployment] = []
+    body = GlobalConcurrencyLimitCreate(name="shared", limit=3, active_slots=1)
+    shared = {"global_concurrency_limit_id": (await concurrency_limits.create(world.scope, body)).id}
     for number in range(7):
-        fields: dict[str, Any] = {} if dice.random() < 0.4 else {"concurrency_limit": dice.randint(1, 3)}
+        fields: dict[str, Any] = dice.choice([{}, {}, {"concurrency_limit": dice.randint(1, 3)}, shared])
         keyed: dict[str, Any] = {"concurrency_key": KEYED, "parameters": {"customer": "none"}} if dice.random() < 0.5 else {}
         made.append(await world.deploy(f"d{number}", **fields, **keyed))
     runs = []

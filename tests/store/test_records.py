@@ -37,6 +37,7 @@ from headgate.store import (
     claims,
     deployment_schedules,
     deployments,
+    flow_run_states,
     flow_runs,
     flows,
     logs,
@@ -137,7 +138,7 @@ async def test_any_json_value(database: Database, value: Any) -> None:
     assert found
     assert found.state
     assert (found.state.data, type(found.state.data)) == (value, type(value))
-    [state] = await database.read(lambda tx: flow_runs.states(tx, run.id))
+    [state] = await database.read(lambda tx: flow_run_states.of_run(tx, run.id))
     assert (state.data, type(state.data)) == (value, type(value))
 
 
@@ -282,7 +283,7 @@ async def test_a_run(database: Database) -> None:
     await save_runs(database, run, bare)
     found = await database.read(lambda tx: flow_runs.get_many(tx, [run.id, bare.id], now=NOW))
     assert found == {run.id: run, bare.id: bare}
-    assert await database.read(lambda tx: flow_runs.states(tx, run.id)) == [state]
+    assert await database.read(lambda tx: flow_run_states.of_run(tx, run.id)) == [state]
     run.name, run.tags, run.labels, run.parameters, run.infrastructure_pid = "new", [], {}, {"a": 1}, "host:1"
     run.empirical_policy, run.job_variables, run.flow_version = FlowRunPolicy(), None, None
     run.updated = NOW + timedelta(seconds=1)
@@ -324,7 +325,7 @@ async def test_a_run_enters_states(database: Database) -> None:
     assert (locked.timing, locked.state, locked.lease_expires_at, locked.worker_id) == (timing, second, end, worker)
     assert (locked.current.fence, locked.current.retries, locked.current.retry_delays) == (2, 2, (1.5,))
     assert (locked.current.transition_id, locked.current.has_deployment) == (worker, False)
-    assert await database.read(lambda tx: flow_runs.states(tx, run.id)) == [run.state, first, second]
+    assert await database.read(lambda tx: flow_run_states.of_run(tx, run.id)) == [run.state, first, second]
     assert await database.read(lambda tx: claims.lapsed(tx, now=end, limit=10)) == []
     lapsed = await database.read(lambda tx: claims.lapsed(tx, now=end + timedelta(microseconds=1), limit=10))
     assert [(each.id, each.state_type, each.fence) for each in lapsed] == [(run.id, StateType.RUNNING, 2)]

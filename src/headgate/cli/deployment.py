@@ -204,6 +204,7 @@ def delete(deployment: DeploymentName, /, *, yes: Yes = False, session: InSessio
 
 for command in (
     deployment_changes.set_concurrency_limit,
+    deployment_changes.share_concurrency_limit,
     deployment_changes.clear_concurrency_limit,
     deployment_changes.set_concurrency_key,
     deployment_changes.clear_concurrency_key,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from headgate.cli.find import find_deployment
+from headgate.cli.find import find_deployment, find_limit
 from headgate.cli.options import DeploymentName, InSession, Output, Slots
 from headgate.cli.output import UsageError, print_json
 from headgate.cli.session import Session
@@ -22,6 +22,7 @@ Expression = Annotated[str, Parameter(help="Text with placeholders of parameters
 KeyLimit = Annotated[
     int | None, Parameter(name=["--limit", "-l"], help="How many runs of a key may be in progress at a time; at first 1.")
 ]
+LimitName = Annotated[str, Parameter(help="Name of a limit that `headgate global-concurrency-limit ls` lists.")]
 OnKeyCollision = Annotated[
     Literal["ENQUEUE", "CANCEL_NEW", "CANCEL_RUNNING", "REPLACE_QUEUED"] | None,
     Parameter(name="--collision-strategy", help="What happens to a run whose key is full; at first it waits (ENQUEUE)."),
@@ -54,8 +55,35 @@ def set_concurrency_limit(
     _show(_update(session, deployment, body), output, text + stopped)
 
 
+def share_concurrency_limit(
+    deployment: DeploymentName,
+    limit: LimitName,
+    /,
+    *,
+    collision_strategy: OnCollision = None,
+    output: Output = "table",
+    session: InSession,
+) -> None:
+    """Have the runs of a deployment take slots of a named limit, with all others who take slots of it.
+
+    Give several deployments the same one, and their runs together stay below it. It takes the place of the deployment's own
+    limit; `clear-concurrency-limit` takes it away.
+
+    For example:
+        headgate global-concurrency-limit create database --limit 4
+        headgate deployment share-concurrency-limit inventory/nightly database
+    """
+    with session.client() as client:
+        body = DeploymentPatch(global_concurrency_limit_id=find_limit(client, limit).id)
+    if collision_strategy is not None:
+        body.concurrency_options = ConcurrencyOptions(collision_strategy=CollisionStrategy(collision_strategy))
+    _show(_update(session, deployment, body), output, f"Deployment {deployment!r} shares concurrency limit {limit!r} now")
+
+
 def clear_concurrency_limit(deployment: DeploymentName, /, *, output: Output = "table", session: InSession) -> None:
     """Let any number of runs of a deployment be in progress, as far as the limits of pools, queues and keys allow.
+
+    Whether the limit is its own or a named one that it shares; that one stays as it is for others.
 
     For example:
         headgate deployment clear-concurrency-limit inventory/nightly

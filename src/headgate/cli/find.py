@@ -8,9 +8,10 @@ from msgspec import structs
 
 from headgate.cli.output import UsageError
 from headgate.client.call import Call
-from headgate.client.calls import deployments, flow_runs, flows, work_pools, work_queues
+from headgate.client.calls import concurrency_limits, deployments, flow_runs, flows, work_pools, work_queues
 from headgate.client.client import Client
 from headgate.errors import NotFound
+from headgate.schema.concurrency_limits import GlobalConcurrencyLimit
 from headgate.schema.deployments import Deployment
 from headgate.schema.filters import (
     MAX_PAGE,
@@ -61,6 +62,15 @@ def find_flow_run(client: Client, text: str) -> FlowRun:
             return run
         case runs:
             raise UsageError(f"Several flow runs are named {text!r}, give an id: {', '.join(str(run.id) for run in runs)}.")
+
+
+def find_limit(client: Client, name: str) -> GlobalConcurrencyLimit:
+    """The concurrency limit of that name or id; the error says where to look when there is none."""
+    try:
+        return client.send(concurrency_limits.get(name))
+    except NotFound:
+        message = f"There is no concurrency limit {name!r}; `headgate global-concurrency-limit ls` lists all."
+        raise NotFound(message) from None
 
 
 def find_pool(client: Client, name: str) -> WorkPool:

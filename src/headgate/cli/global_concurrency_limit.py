@@ -4,12 +4,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from headgate.cli.find import every
+from headgate.cli.find import every, find_limit
 from headgate.cli.options import InSession, Output, Yes
 from headgate.cli.output import Column, UsageError, ago, confirm, print_json, print_table, show
 from headgate.client.calls import concurrency_limits
-from headgate.client.client import Client
-from headgate.errors import NotFound
 from headgate.schema.concurrency_limits import (
     ConcurrencyLimitQuery,
     GlobalConcurrencyLimit,
@@ -99,7 +97,7 @@ def inspect_(name: Name, /, *, output: Output = "table", session: InSession) -> 
         headgate global-concurrency-limit inspect database
     """
     with session.client() as client:
-        found = _find(client, name)
+        found = find_limit(client, name)
     show(found, output, now=session.now())
 
 
@@ -165,7 +163,7 @@ def delete(name: Name, /, *, yes: Yes = False, session: InSession) -> None:
         headgate global-concurrency-limit delete database
     """
     with session.client() as client:
-        found = _find(client, name)
+        found = find_limit(client, name)
         confirm(f"What takes slots of {found.name!r} would no longer be limited. Delete it?", yes=yes)
         client.send(concurrency_limits.delete(name))
     print(f"Deleted concurrency limit {found.name!r}")
@@ -173,16 +171,8 @@ def delete(name: Name, /, *, yes: Yes = False, session: InSession) -> None:
 
 def _change(session: InSession, name: str, body: GlobalConcurrencyLimitUpdate) -> None:
     with session.client() as client:
-        _find(client, name)
+        find_limit(client, name)
         client.send(concurrency_limits.update(name, body))
-
-
-def _find(client: Client, name: str) -> GlobalConcurrencyLimit:
-    try:
-        return client.send(concurrency_limits.get(name))
-    except NotFound:
-        message = f"There is no concurrency limit {name!r}; `headgate global-concurrency-limit ls` lists all."
-        raise NotFound(message) from None
 
 
 def _row(limit: GlobalConcurrencyLimit, updated: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct
 
 from headgate.cli.changes import pending
+from headgate.cli.find import find_limit
 from headgate.cli.pool_templates import default_template
 from headgate.client.calls import (
     block_documents,
@@ -155,7 +156,7 @@ class Maker:
                     self._client.send(work_queues.update(present.id, WorkQueueUpdate(priority=spec.priority)))
 
     def _deployment(self, change: Change, spec: DeploymentSpec) -> None:
-        given = {**_given(spec.wanted), **self._documents(spec)}
+        given = {**_given(spec.wanted), **self._documents(spec), **self._shared_limit(spec)}
         if isinstance(change.record, Deployment):
             changed = {each.field for each in change.fields}
             if "work_pool_name" in changed:
@@ -174,6 +175,12 @@ class Maker:
             if block not in self._block_ids:
                 raise NotFound(f"There is no block {block!r} here, which the deployment refers to.")
         return {name: self._block_ids[block] for name, block in blocks_of(spec)}
+
+    def _shared_limit(self, spec: DeploymentSpec) -> dict[str, UUID]:
+        """The named limit of which its runs take slots."""
+        if spec.shared_limit is None:
+            return {}
+        return {"global_concurrency_limit_id": find_limit(self._client, spec.shared_limit).id}
 
 
 def _pool_of(change: Change) -> str:

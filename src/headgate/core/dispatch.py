@@ -26,6 +26,7 @@ class GateKind(StrEnum):
     POOL_LIMIT = "pool limit"
     QUEUE_LIMIT = "queue limit"
     DEPLOYMENT_LIMIT = "deployment limit"
+    SHARED_LIMIT = "shared limit"
     KEY_LIMIT = "key limit"
     LAUNCH_RATE = "launch rate"
     LAUNCH_LIMIT = "launch limit"
@@ -90,7 +91,8 @@ class Snapshot:
     """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take; `pace` is
     that of launches in the pool, `launching` how many of its runs are between their claim and Running, and how many may be.
 
-    A run whose queue is none of `queues` belongs to no pool.
+    A run whose queue is none of `queues` belongs to no pool. `shared`: the limits that deployments share, by deployment;
+    a lane's `used` counts what others hold of it as well.
     """
 
     pool: Lane
@@ -102,6 +104,7 @@ class Snapshot:
     keys: Mapping[UUID, Lane] = field(default_factory=dict)
     pace: Pace | None = None
     launching: Lane | None = None
+    shared: Mapping[UUID, Lane] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -158,6 +161,7 @@ def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
         queues={id: replace(lane, used=0, served=True) for id, lane in snapshot.queues.items()},
         deployments={id: replace(lane, used=0) for id, lane in snapshot.deployments.items()},
         keys={id: replace(lane, used=0) for id, lane in snapshot.keys.items()},
+        shared={id: replace(lane, used=0) for id, lane in snapshot.shared.items()},
         candidates=[run],
         until=run.due_at,
         room=1,
@@ -179,6 +183,8 @@ def _lanes(run: Candidate, snapshot: Snapshot) -> list[tuple[GateKind, GateKind,
     lanes = [(GateKind.POOL_PAUSED, GateKind.POOL_LIMIT, snapshot.pool)] if queue else []
     lanes += [(GateKind.QUEUE_PAUSED, GateKind.QUEUE_LIMIT, queue)] if queue else []
     lanes += [(GateKind.DEPLOYMENT_PAUSED, GateKind.DEPLOYMENT_LIMIT, deployment)] if deployment else []
+    shared = snapshot.shared.get(run.deployment_id) if run.deployment_id else None
+    lanes += [(GateKind.DEPLOYMENT_PAUSED, GateKind.SHARED_LIMIT, shared)] if shared else []  # it is never paused
     key = snapshot.keys.get(run.key_id) if run.key_id else None
     return lanes + ([(GateKind.DEPLOYMENT_PAUSED, GateKind.KEY_LIMIT, key)] if key else [])  # a key is never paused
 

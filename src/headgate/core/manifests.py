@@ -185,6 +185,9 @@ def _deployment(spec: DeploymentSpec, present: Present) -> Change:
             found = present.blocks.get(block)
             if found is None or getattr(now, field_name) != found.id:
                 yield FieldChange(field_name, getattr(now, field_name), block)
+        shared = now.global_concurrency_limit if now.shared_limit_id else None
+        if spec.shared_limit is not None and (shared is None or shared.name != spec.shared_limit):
+            yield FieldChange("global_concurrency_limit_id", shared.name if shared else None, spec.shared_limit)
 
     return _change("deployment", spec.full_name, spec, now, differences)
 

@@ -210,6 +210,7 @@ class _Translation:
             for update in self._spec(DeploymentUpdate, what, {k: v for k, v in wanted.items() if v is not None}):
                 values = {"flow_name": flow, "name": raw["name"], "wanted": msgspec.to_builtins(update)}
                 for spec in self._spec(DeploymentSpec, what, values):
+                    spec.shared_limit = _shared_limit(raw)
                     spec.infrastructure_block, spec.storage_block = (self._block_of(raw, field) for field in _DOCUMENTS)
                     yield spec
 
@@ -343,9 +344,15 @@ def _variables_of(block: Raw) -> dict[str, Any]:
 
 
 def _limit(raw: Raw) -> int | None:
-    shared = raw.get("global_concurrency_limit") or {}
+    own = {} if _shared_limit(raw) else raw.get("global_concurrency_limit") or {}
     limit = raw.get("concurrency_limit")
-    return shared.get("limit") if limit is None else limit
+    return own.get("limit") if limit is None else limit
+
+
+def _shared_limit(raw: Raw) -> str | None:
+    """The limit of a deployment, if it is one with a name of its own, which others may share."""
+    name = (raw.get("global_concurrency_limit") or {}).get("name")
+    return name if raw.get("concurrency_limit") is None and name and not name.startswith(OF_A_DEPLOYMENT) else None
 
 
 def _options(raw: Raw) -> Any:

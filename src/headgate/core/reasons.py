@@ -17,6 +17,7 @@ _LABELS = {
     GateKind.POOL_LIMIT: "work pool limit",
     GateKind.QUEUE_LIMIT: "work queue limit",
     GateKind.DEPLOYMENT_LIMIT: "deployment limit",
+    GateKind.SHARED_LIMIT: "shared limit",
     GateKind.KEY_LIMIT: "concurrency key limit",
 }
 
@@ -26,13 +27,16 @@ class Subject:
     """What the words about a run's gates need: names of where it belongs, and facts that gates do not carry.
 
     `typed`: its pool is served by workers, of which `online` are so, `draining` of them. `deployment` is
-    `flow/deployment`, `key` its concurrency key.
+    `flow/deployment`, `key` its concurrency key, `shared` the name of the limit that its deployment shares with others, of
+    which so many slots were `taken_by_name`, not by runs.
     """
 
     pool: str | None = None
     queue: str | None = None
     deployment: str | None = None
     key: str | None = None
+    shared: str | None = None
+    taken_by_name: int = 0
     typed: bool = True
     rate_seconds: float | None = None
     online: int = 0
@@ -53,8 +57,14 @@ def sentence(gate: Gate, about: Subject) -> str:
     match gate.kind:
         case GateKind.POOL_PAUSED | GateKind.QUEUE_PAUSED | GateKind.DEPLOYMENT_PAUSED:
             return _paused(_lane(gate, about), about.pauses.get(gate.kind))
-        case GateKind.POOL_LIMIT | GateKind.QUEUE_LIMIT | GateKind.DEPLOYMENT_LIMIT | GateKind.KEY_LIMIT:
-            return _full(_lane(gate, about), gate.limit or 0, gate.used or 0, gate.ahead)
+        case (
+            GateKind.POOL_LIMIT
+            | GateKind.QUEUE_LIMIT
+            | GateKind.DEPLOYMENT_LIMIT
+            | GateKind.SHARED_LIMIT
+            | GateKind.KEY_LIMIT
+        ):
+            return _full(_lane(gate, about), gate.limit or 0, gate.used or 0, gate.ahead) + _by_name(gate, about)
         case GateKind.LAUNCH_RATE | GateKind.LAUNCH_LIMIT:
             return _too_quick(gate, about) if gate.kind is GateKind.LAUNCH_RATE else _too_many(gate, about)
         case GateKind.HELD:
@@ -169,6 +179,8 @@ def _lane(gate: Gate, about: Subject) -> str:
             return f"work pool {about.pool!r}"
         case GateKind.QUEUE_PAUSED | GateKind.QUEUE_LIMIT:
             return f"work queue {about.queue!r}"
+        case GateKind.SHARED_LIMIT:
+            return f"concurrency limit {about.shared!r}, which deployment {about.deployment!r} shares,"
         case GateKind.KEY_LIMIT:
             return f"concurrency key {about.key!r} of deployment {about.deployment!r}"
     return f"deployment {about.deployment!r}"
@@ -193,6 +205,12 @@ def _full(lane: str, limit: int, used: int, ahead: int) -> str:
         return f"{lane} has its only slot in use" if limit == 1 else f"{lane} has all of its {limit} slots in use"
     slots = "slot goes to a run" if free == 1 else f"{free} slots go to runs"
     return f"{lane} has {in_use} of {limit} slots in use, and the free {slots} ahead of it"
+
+
+def _by_name(gate: Gate, about: Subject) -> str:
+    if gate.kind is not GateKind.SHARED_LIMIT or not gate.limit or not about.taken_by_name:
+        return ""
+    return f"; {about.taken_by_name} of them by others than runs"
 
 
 def _too_quick(gate: Gate, about: Subject) -> str:

@@ -206,8 +206,15 @@ class Deployment(Struct, kw_only=True):
 
     @property
     def limit(self) -> int | None:
-        """How many of its runs may be in progress at once."""
-        return self.global_concurrency_limit.limit if self.global_concurrency_limit else None
+        """How many of its runs may be in progress at once, by a limit of its own, which has its id."""
+        limit = self.global_concurrency_limit
+        return limit.limit if limit and limit.id == self.id else None
+
+    @property
+    def shared_limit_id(self) -> UUID | None:
+        """The named limit of which its runs take slots, if it has none of its own."""
+        limit = self.global_concurrency_limit
+        return limit.id if limit and limit.id != self.id else None
 
 
 class DeploymentCreate(PauseNote, kw_only=True):

@@ -89,13 +89,15 @@ class BlockSpec(Struct, kw_only=True):
 
 
 class DeploymentSpec(Struct, kw_only=True):
-    """A deployment by its flow's name and its own, and what is to be so of it; its blocks by `type/name`."""
+    """A deployment by its flow's name and its own, and what is to be so of it; its blocks by `type/name`, and the
+    named limit that it shares by its name."""
 
     flow_name: Name
     name: Name
     wanted: DeploymentUpdate
     infrastructure_block: str | None = None
     storage_block: str | None = None
+    shared_limit: str | None = None
 
     @property
     def full_name(self) -> str:

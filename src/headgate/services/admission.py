@@ -13,10 +13,12 @@ from uuid import UUID
 from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
 from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
+from headgate.services import slots as named_slots
 from headgate.services.fronts import Fronts
 from headgate.store import claims as rows
 from headgate.store import work_pools as pool_rows
 from headgate.store.claims import Aisle, Capped, Closed, Limit
+from headgate.store.concurrency_limits import Limit as NamedLimit
 from headgate.store.database import Tx
 from headgate.store.work_pools import LockedPool
 
@@ -65,7 +67,7 @@ async def admissible(
     room = min(room, _left(top), pace.left if pace else room, _left(launching) if launching else room)
     if room <= 0 or pool.is_paused:
         return Admissible(opens_at=pace.opens_at(1) if pace and not pace.left else None)
-    slots = _Slots(tx, holds=holds)
+    slots = _Slots(tx, now, holds=holds)
     admitted: list[Candidate] = []
     for queue in sorted(queues, key=lambda lane: lane.priority):
         if queue.paused:
@@ -106,6 +108,7 @@ async def _admit_queue(
                     span[1],
                     room - len(admitted),
                     slots.keys,
+                    shared=slots.shared,
                 )
             )
             admitted += decision.admitted
@@ -120,14 +123,17 @@ class _Slots:
     """The slots of limited deployments, and of their concurrency keys. Their runs may wait in several pools, so that the
     lock of one pool is not enough: they are counted anew once this transaction is alone with them."""
 
-    def __init__(self, tx: Tx, *, holds: bool) -> None:
+    def __init__(self, tx: Tx, now: datetime, *, holds: bool) -> None:
         self.lanes: dict[UUID, Lane] = {}
+        self.shared: dict[UUID, Lane] = {}  # by deployment
         self.contended = False
         self.keys: dict[UUID, Lane] = {}
-        self._tx = tx
+        self._tx, self._now = tx, now
         self._holds = holds
+        self._known: set[UUID] = set()
         self._is_read = False
         self._held: set[UUID] = set()
+        self._busy: set[UUID] = set()
 
     async def hold(self, page: Sequence[Capped]) -> None:
         """Count for the runs of a page. Nobody is waited for: with whose slots another is busy counts as full this time."""
@@ -151,6 +157,26 @@ class _Slots:
         self._held |= used.keys()
         self.contended = self.contended or used.keys() != wanted.keys()
         await self._count_keys(of_keys)
+        if any(each.shared_id for each in page):
+            await self._hold_shared({each.run.deployment_id: each.shared_id for each in page if each.run.deployment_id})
+
+    async def _hold_shared(self, ids: Mapping[UUID, UUID | None]) -> None:
+        """The same for limits that deployments share, with the slots that others hold of them: nobody is waited for."""
+        wanted = {id for id in ids.values() if id is not None} - self._known
+        if wanted:
+            count = named_slots.try_shared if self._holds else named_slots.shared
+            held = await count(self._tx, wanted, now=self._now)
+            self._known |= wanted
+            for limit in held.values():
+                if (lane := named_slots.lane_of(limit)) is not None:
+                    self.shared |= dict.fromkeys(limit.users, lane)
+                    # What others give back is told; what decays or lapses is not.
+                    self.contended = self.contended or (lane.is_full() and limit.meter.active > 0)
+            busy = wanted - held.keys()
+            self.shared |= {owner: Lane(id, limit=0) for owner, id in ids.items() if id is not None and id in busy}
+            self._busy |= busy
+            self.contended = self.contended or bool(busy)
+        self.shared |= {owner: Lane(id, limit=0) for owner, id in ids.items() if id is not None and id in self._busy}
 
     async def _count_keys(self, of_keys: Mapping[UUID, Capped]) -> None:
         new = {id: each for id, each in of_keys.items() if id not in self.keys and each.run.deployment_id in self._held}
@@ -160,7 +186,7 @@ class _Slots:
     def closed(self) -> Closed:
         """What is without a slot, of the deployments and the keys seen so far."""
         return Closed(
-            frozenset(id for id, lane in self.lanes.items() if lane.is_full()),
+            frozenset(id for lanes in (self.lanes, self.shared) for id, lane in lanes.items() if lane.is_full()),
             frozenset(id for id, lane in self.keys.items() if lane.is_full()),
         )
 
@@ -170,6 +196,9 @@ class _Slots:
             for id, lanes in ((run.deployment_id, self.lanes), (run.key_id, self.keys)):
                 if id is not None and (lane := lanes.get(id)):
                     lanes[id] = replace(lane, used=lane.used + 1)
+            if run.deployment_id is not None and (lane := self.shared.get(run.deployment_id)):
+                taken = replace(lane, used=lane.used + 1)
+                self.shared |= {id: taken for id, each in self.shared.items() if each.id == lane.id}
 
 
 def _left(lane: Lane) -> int:
@@ -188,20 +217,23 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Under which limits a run stands: those of its pool, its queue, its deployment and its concurrency key."""
+    """Under which limits a run stands: those of its pool, its queue, its deployment and its concurrency key, and the one
+    that its deployment shares with others; `cancels_new`: where that is full, a new run does not wait."""
 
     pool_id: UUID | None
     queue_id: UUID | None
     deployment_id: UUID | None
     key_id: UUID | None = None
+    shared_id: UUID | None = None
+    cancels_new: bool = False
 
     def limits(self) -> list[tuple[str, UUID]]:
         """What each limit is of, outermost first, and its id."""
-        ids = (self.pool_id, self.queue_id, self.deployment_id, self.key_id)
+        ids = (self.pool_id, self.queue_id, self.deployment_id, self.shared_id, self.key_id)
         return [(word, id) for word, id in zip(_WORDS, ids, strict=True) if id is not None]
 
 
-_WORDS = ("Work pool", "Work queue", "Deployment", "Key")
+_WORDS = ("Work pool", "Work queue", "Deployment", "Shared", "Key")
 
 
 class Ledger:
@@ -228,6 +260,8 @@ class Ledger:
         limits = {word: limit for word, id in place.limits() if (limit := self._full(id)) is not None}
         if not limits:
             return self._too_quick(place.pool_id, now) or (self._too_many(place.pool_id) if launches else None)
+        if place.cancels_new and (shared := limits.get("Shared")):
+            limits["Shared"] = replace(shared, cancels_new=True)
         word, limit = next((each for each in limits.items() if each[1].cancels_new), next(iter(limits.items())))
         return Refusal(f"{word} concurrency limit reached.", limit.cancels_new)
 
@@ -270,8 +304,16 @@ class Ledger:
         return limit if limit is not None and limit.used + self._moved[id] >= limit.limit else None
 
 
-async def ledger_of(tx: Tx, places: Iterable[Place], pools: Mapping[UUID, LockedPool]) -> Ledger:
-    """The limits over runs at these places; `pools` are those that `hold_limits` gave."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a transaction is alone with: pools, and limits that deployments share, as they are now."""
+
+    pools: Mapping[UUID, LockedPool]
+    shared: Mapping[UUID, NamedLimit]
+
+
+async def ledger_of(tx: Tx, places: Iterable[Place], held: Held) -> Ledger:
+    """The limits over runs at these places; `held` is what `hold_limits` gave."""
     places = [*places]
     limits = await rows.limits(
         tx,
@@ -280,8 +322,11 @@ async def ledger_of(tx: Tx, places: Iterable[Place], pools: Mapping[UUID, Locked
         deployments={each.deployment_id for each in places if each.deployment_id},
     )
     keys = {each.key_id: each.deployment_id for each in places if each.key_id and each.deployment_id}
-    launching = await pool_rows.launching(tx, pools.values())
-    return Ledger(limits | (await rows.key_limits(tx, keys) if keys else {}), pools, launching)
+    limits |= await rows.key_limits(tx, keys) if keys else {}
+    lanes = [lane for each in held.shared.values() if (lane := named_slots.lane_of(each)) is not None]
+    shared = {lane.id: Limit(lane.limit, lane.used, False) for lane in lanes if lane.limit is not None}
+    launching = await pool_rows.launching(tx, held.pools.values())
+    return Ledger(limits | shared, held.pools, launching)
 
 
 def refused_state(refused: Refusal, run: Current, *, now: datetime, polled: bool = False) -> StateCreate:
@@ -297,11 +342,12 @@ def refused_state(refused: Refusal, run: Current, *, now: datetime, polled: bool
     return StateCreate(type=StateType.SCHEDULED, name=AWAITING_SLOT, message=refused.reason, state_details=details)
 
 
-async def hold_limits(tx: Tx, places: Sequence[tuple[UUID | None, UUID | None]]) -> dict[UUID, LockedPool]:
-    """Be alone, until the transaction ends, with the limits over runs, given as pairs of a pool and a deployment that
-    has a limit: pools first, then deployments, each in one order. Answers the pools."""
-    pools = {pool for pool, _ in places if pool is not None}
+async def hold_limits(tx: Tx, places: Sequence[tuple[UUID | None, UUID | None, UUID | None]], *, now: datetime) -> Held:
+    """Be alone, until the transaction ends, with the limits over runs, given each as a pool, a deployment that has a limit
+    and a limit that a deployment shares: pools first, then deployments, then limits, each in one order."""
+    pools = {pool for pool, _, _ in places if pool is not None}
     locked = await pool_rows.lock_many(tx, pools) if pools else {}
-    if deployments := {deployment for _, deployment in places if deployment is not None}:
+    if deployments := {deployment for _, deployment, _ in places if deployment is not None}:
         await rows.hold_slots(tx, deployments)
-    return locked
+    shared = {limit for _, _, limit in places if limit is not None}
+    return Held(locked, await named_slots.hold_shared(tx, shared, now=now) if shared else {})

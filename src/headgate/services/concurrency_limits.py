@@ -76,7 +76,7 @@ async def list_page(scope: Scope, query: ConcurrencyLimitQuery) -> list[GlobalCo
 async def update(scope: Scope, id_or_name: str, body: GlobalConcurrencyLimitUpdate) -> None:
     """Change a limit; of a deployment's, the number of its slots can be."""
 
-    async def unit(tx: Tx) -> bool:
+    async def unit(tx: Tx) -> list[Limit]:
         found = await _find(tx, id_or_name)
         held = await slots.locked(scope, tx, [limit.name for limit in found])
         for limit in held:
@@ -84,12 +84,15 @@ async def update(scope: Scope, id_or_name: str, body: GlobalConcurrencyLimitUpda
             if not await rows.update(tx, limit):
                 raise _taken(limit.name)
             await keep(scope, tx, of_limit(limit.record(scope.now), UPDATED))
-        return bool(held)
+        told.update(await slots.waiting(tx, held))
+        return held
 
+    told: set[UUID] = set()
     if not await scope.store.write(unit):
         id = await _limited_deployment(scope, id_or_name)
         if is_given(body.limit):
             await deployments.update(scope, id, DeploymentUpdate(concurrency_limit=body.limit))
+    scope.wakeups.wake(told)
 
 
 async def delete(scope: Scope, id_or_name: str) -> None:
@@ -97,14 +100,17 @@ async def delete(scope: Scope, id_or_name: str) -> None:
 
     async def unit(tx: Tx) -> bool:
         found = await _find(tx, id_or_name)
+        told.update(await slots.waiting(tx, found))
         for limit in found:
             await rows.delete(tx, limit.id)
             await keep(scope, tx, of_limit(limit.record(scope.now), DELETED))
         return bool(found)
 
+    told: set[UUID] = set()
     if not await scope.store.write(unit):
         id = await _limited_deployment(scope, id_or_name)
         await deployments.update(scope, id, DeploymentUpdate(concurrency_limit=None))
+    scope.wakeups.wake(told)
 
 
 def _apply(scope: Scope, limit: Limit, body: GlobalConcurrencyLimitUpdate) -> None:
@@ -134,7 +140,9 @@ async def _present(scope: Scope, tx: Tx, found: Sequence[Limit]) -> list[GlobalC
 
 async def _of_deployments(scope: Scope, tx: Tx, ids: Sequence[UUID]) -> list[GlobalConcurrencyLimit]:
     found = await deployment_rows.get_many(tx, list(ids), now=scope.now) if ids else {}
-    return [each.global_concurrency_limit for each in found.values() if each.global_concurrency_limit]
+    return [
+        each.global_concurrency_limit for each in found.values() if each.global_concurrency_limit and each.limit is not None
+    ]
 
 
 async def _limited_deployment(scope: Scope, id_or_name: str) -> UUID:

@@ -37,6 +37,7 @@ from headgate.services.pages import numbered
 from headgate.services.scope import Scope
 from headgate.services.wakeups import place_of_new
 from headgate.store import block_documents as document_rows
+from headgate.store import concurrency_limits as limit_rows
 from headgate.store import deployments as rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
@@ -105,14 +106,8 @@ def _of_today(body: Body) -> Body:
 
 
 def _check(scope: Scope, body: DeploymentCreate | DeploymentUpdate) -> None:
-    if isinstance(body.global_concurrency_limit_id, UUID):
-        if isinstance(body.concurrency_limit, int):
-            raise Invalid(f"Value error, {_TWO_LIMITS}", value=str(body.global_concurrency_limit_id))
-        raise Invalid(
-            "A deployment's limit is its own, not one that it shares: give its `concurrency_limit` instead.",
-            field="global_concurrency_limit_id",
-            value=str(body.global_concurrency_limit_id),
-        )
+    if isinstance(body.global_concurrency_limit_id, UUID) and isinstance(body.concurrency_limit, int):
+        raise Invalid(f"Value error, {_TWO_LIMITS}", value=str(body.global_concurrency_limit_id))
     if isinstance(body.parameters, dict):
         check_size(body.parameters, most=scope.settings.server_api_max_parameter_size)
     if isinstance(body.entrypoint, str) and isinstance(body.command, str):
@@ -237,8 +232,7 @@ async def _apply(
     was_paused = deployment.paused
     if body.paused is not UNSET:
         deployment.paused = body.paused
-    if body.concurrency_limit is not UNSET:
-        deployment.global_concurrency_limit = rows.limit(deployment, body.concurrency_limit)
+    await _apply_limit(scope, tx, deployment, body)
     deployment.pause = pause_after(deployment.pause, body, was_paused=was_paused, is_paused=deployment.paused, now=scope.now)
     if body.labels is not UNSET:
         deployment.labels = deployment.labels | body.labels
@@ -252,6 +246,20 @@ async def _apply(
     if variables is not UNSET:
         deployment.job_variables = variables or {}
     await _choose_queue(scope, tx, deployment, body)
+
+
+async def _apply_limit(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
+    """Its own limit, or a named one that it shares; a null takes away either."""
+    if body.concurrency_limit is not UNSET:
+        deployment.global_concurrency_limit = rows.limit(deployment, body.concurrency_limit)
+    if body.global_concurrency_limit_id is None and deployment.shared_limit_id is not None:
+        deployment.global_concurrency_limit = None
+    if isinstance(id := body.global_concurrency_limit_id, UUID):
+        # Held: what is decided under it meanwhile is decided without this deployment's runs.
+        found = [each for each in await limit_rows.by_ids(tx, [id], lock=True) if not each.name.startswith(limit_rows.TAGS)]
+        if not found:
+            raise NotFound("Concurrency limit not found")
+        deployment.global_concurrency_limit = found[0].record(scope.now)
 
 
 async def _apply_parameters(tx: Tx, deployment: Deployment, body: DeploymentUpdate, *, enforce: bool) -> None:

@@ -16,6 +16,7 @@ from headgate.services.positions import place
 from headgate.services.scope import Scope
 from headgate.services.situations import Situation, situation_of
 from headgate.store import explanations as rows
+from headgate.store import flow_run_states as state_rows
 from headgate.store import flow_runs as run_rows
 from headgate.store.database import Tx
 from headgate.store.explanations import Located
@@ -35,7 +36,7 @@ async def explain(scope: Scope, run_id: UUID) -> Explanation:
             raise NotFound("Flow run not found")
         situation = await situation_of(tx, located, now=now)
         explanation = _bare(run, located[0], situation)
-        explanation.waits = waits(await run_rows.states(tx, run_id), now=now)
+        explanation.waits = waits(await state_rows.of_run(tx, run_id), now=now)
         explanation.waited_seconds = sum(wait.seconds for wait in explanation.waits)
         if explanation.waiting:
             await _add_gates(tx, explanation, located[0], situation)

@@ -16,7 +16,7 @@ from headgate.core.states import HOLDS_SLOT, NAMES, Current, Timing, advance, es
 from headgate.core.templates import validate_variables
 from headgate.errors import BadRequest, Conflict, HeadgateError, Invalid, NotFound
 from headgate.ids import uuid7
-from headgate.schema.deployments import Deployment, KeyStrategy
+from headgate.schema.deployments import CollisionStrategy, Deployment, KeyStrategy
 from headgate.schema.filters import FlowRunPageQuery, FlowRunQuery
 from headgate.schema.flow_runs import (
     DeploymentFlowRunCreate,
@@ -35,6 +35,7 @@ from headgate.services.hydration import hydrated
 from headgate.services.scope import Scope
 from headgate.services.task_states import ChildState
 from headgate.store import deployments as deployment_rows
+from headgate.store import flow_run_states as state_rows
 from headgate.store import flow_runs as rows
 from headgate.store import flows as flow_rows
 from headgate.store import work_pools as pool_rows
@@ -157,24 +158,29 @@ async def _insert_in_slots(tx: Tx, new: Sequence[NewRun], deployments: Mapping[U
     if not new:
         return set()
     limited = {id for id, it in deployments.items() if it.limit is not None or it.concurrency_key is not None}
-    places = [(each.run.work_pool_id, each.run.deployment_id) for each in new]
-    pools = await hold_limits(tx, [(pool, deployment if deployment in limited else None) for pool, deployment in places])
-    ledger = await ledger_of(tx, [_place(each) for each in new], pools)
+    places = [_place(each, deployments) for each in new]
+    gates = [(it.pool_id, it.deployment_id if it.deployment_id in limited else None, it.shared_id) for it in places]
+    held = await hold_limits(tx, gates, now=new[0].run.created)
+    ledger = await ledger_of(tx, places, held)
     inserted: set[UUID] = set()
-    for each in new:
+    for each, at in zip(new, places, strict=True):
         run = each.run
-        refused = ledger.refusal(_place(each), now=run.created, launches=run.state_type is StateType.PENDING)
+        refused = ledger.refusal(at, now=run.created, launches=run.state_type is StateType.PENDING)
         if refused is not None:
             _begin(run, refused_state(refused, Current(), now=run.created), at=run.created)
         made = await rows.insert(tx, [replace(each, holds_slot=refused is None)])
-        ledger.move(_place(each), 1 if made and refused is None else 0)
+        ledger.move(at, 1 if made and refused is None else 0)
         inserted |= made
     await ledger.note(tx, now=new[0].run.created)
     return inserted
 
 
-def _place(new: NewRun) -> Place:
-    return Place(new.run.work_pool_id, new.run.work_queue_id, new.run.deployment_id, new.key_id)
+def _place(new: NewRun, deployments: Mapping[UUID, Deployment]) -> Place:
+    run, deployment = new.run, deployments.get(new.run.deployment_id) if new.run.deployment_id else None
+    shared = deployment.shared_limit_id if deployment else None
+    options = deployment.concurrency_options if deployment else None
+    cancels_new = options is not None and options.collision_strategy is CollisionStrategy.CANCEL_NEW
+    return Place(run.work_pool_id, run.work_queue_id, run.deployment_id, new.key_id, shared, cancels_new)
 
 
 async def _earlier(tx: Tx, runs: Sequence[FlowRun], now: datetime) -> dict[tuple[UUID, str], FlowRun]:
@@ -360,12 +366,12 @@ async def count(scope: Scope, query: FlowRunQuery) -> int:
 
 async def states(scope: Scope, id: UUID) -> list[State]:
     """A run's history, oldest first."""
-    return await scope.store.read(lambda tx: rows.states(tx, id))
+    return await scope.store.read(lambda tx: state_rows.of_run(tx, id))
 
 
 async def state(scope: Scope, id: UUID) -> State:
     """One state of a run."""
-    found = await scope.store.read(lambda tx: rows.state(tx, id))
+    found = await scope.store.read(lambda tx: state_rows.get(tx, id))
     if found is None:
         raise NotFound("Flow run state not found")
     return found

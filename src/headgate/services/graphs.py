@@ -12,6 +12,7 @@ from headgate.schema.task_runs import TaskRun
 from headgate.schema.times import aware
 from headgate.services.scope import Scope
 from headgate.store import artifacts as artifact_rows
+from headgate.store import flow_run_states as state_rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
 from headgate.store import task_runs as rows
@@ -32,7 +33,7 @@ async def graph(scope: Scope, flow_run_id: UUID, *, since: datetime | None) -> G
         nodes = rules.nodes_of(tasks, children, {id: flow.name for id, flow in flows.items()})
         if since is not None:
             nodes = [node for node in nodes if node.end_time is None or node.end_time >= aware(since)]
-        states = await run_rows.states(tx, flow_run_id)
+        states = await state_rows.of_run(tx, flow_run_id)
         artifacts: dict[UUID | None, list[GraphArtifact]] = {}
         for task_run_id, artifact in await artifact_rows.of_graph(tx, flow_run_id, limit=MAX_ARTIFACTS):
             artifacts.setdefault(task_run_id, []).append(artifact)

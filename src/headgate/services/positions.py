@@ -8,7 +8,7 @@ from uuid import UUID
 
 from headgate.core.dispatch import Candidate, Lane, Place, Snapshot, dispatch, place_of
 from headgate.schema.explanations import Position
-from headgate.services.situations import Situation, key_lanes
+from headgate.services.situations import Situation, key_lanes, lanes_of_owners, limits_of
 from headgate.store import explanations as rows
 from headgate.store import lanes as lane_rows
 from headgate.store.claims import priorities
@@ -92,9 +92,11 @@ async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapsh
     unknown = {run.deployment_id for run in page if run.deployment_id} - snapshot.deployments.keys()
     found = (await lane_rows.get_many(tx, deployments=unknown)).deployments
     # Whether a process serves them is not looked up: where workers poll it does not matter, and elsewhere few are served.
+    limits = await limits_of(tx, found.values(), now=snapshot.until)
+    shared = {**snapshot.shared, **lanes_of_owners(found.values(), limits)}
     deployments = {**snapshot.deployments, **{id: replace(owner.lane, served=False) for id, owner in found.items()}}
     keys = {**snapshot.keys, **await key_lanes(tx, [run for run in page if run.key_id not in snapshot.keys])}
-    return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments, keys=keys)
+    return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments, keys=keys, shared=shared)
 
 
 def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:
@@ -108,7 +110,9 @@ def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> 
 
 def _full_deployments(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:
     taken = Counter(run.deployment_id for run in admitted)
-    return [id for id, lane in snapshot.deployments.items() if lane.is_full(taken[id])]
+    by_name = Counter(lane.id for run in admitted if run.deployment_id and (lane := snapshot.shared.get(run.deployment_id)))
+    full = [id for id, lane in snapshot.deployments.items() if lane.is_full(taken[id])]
+    return full + [id for id, lane in snapshot.shared.items() if lane.is_full(by_name[lane.id])]
 
 
 def _full_keys(snapshot: Snapshot, admitted: Sequence[Candidate]) -> list[UUID]:

@@ -18,6 +18,7 @@ from headgate.schema.flows import Flow
 from headgate.schema.previews import Preview, PreviewEntry, PreviewRequest
 from headgate.services import work_queues
 from headgate.services.scope import Scope
+from headgate.services.situations import lanes_of_owners, limits_of
 from headgate.store import flow_runs as run_rows
 from headgate.store import flows as flow_rows
 from headgate.store import lanes as lane_rows
@@ -44,6 +45,7 @@ class _Found:
     pool: Lane
     queues: Mapping[UUID, Queue]
     deployments: Mapping[UUID, Owner]
+    shared: Mapping[UUID, Lane]
     runs: Mapping[UUID, FlowRun]
     flows: Mapping[UUID, Flow]
     now: datetime
@@ -103,10 +105,13 @@ async def _find(tx: Tx, lanes: Lanes, items: Sequence[Item], now: datetime) -> _
     owners = {run.deployment_id for run in waiting if run.deployment_id} | {fire.plan.deployment_id for fire in fires}
     runs = await run_rows.get_many(tx, [run.id for run in waiting], now=now) if waiting else {}
     flows = {run.flow_id for run in runs.values()} | {fire.plan.flow_id for fire in fires}
+    deployments = (await lane_rows.get_many(tx, deployments=owners)).deployments
+    limits = await limits_of(tx, deployments.values(), now=now)
     return _Found(
         pool=next(iter(lanes.pools.values())).lane,
         queues=lanes.queues,
-        deployments=(await lane_rows.get_many(tx, deployments=owners)).deployments,
+        deployments=deployments,
+        shared=lanes_of_owners(deployments.values(), limits),
         runs=runs,
         flows=await flow_rows.get_many(tx, flows),
         now=now,
@@ -142,11 +147,12 @@ def _bare(time: datetime, flow_id: UUID, queue_id: UUID, deployment_id: UUID | N
         flow_name=flow.name if flow else "",
         work_queue_id=queue_id,
         work_queue_name=found.queues[queue_id].name,
-        held=_held(time, found.queues[queue_id].lane, deployment.lane if deployment else None, found.pool),
+        held=_held(time, found.queues[queue_id].lane, deployment.lane if deployment else None, found),
     )
 
 
-def _held(time: datetime, queue: Lane, deployment: Lane | None, pool: Lane) -> list[str]:
+def _held(time: datetime, queue: Lane, deployment: Lane | None, found: _Found) -> list[str]:
     run = Candidate(queue.id, queue.id, time, deployment.id if deployment else None)  # any id will do
     deployments = {deployment.id: deployment} if deployment else {}
-    return [label(gate) for gate in standing_gates(run, Snapshot(pool, {queue.id: queue}, deployments, [run], time, 1))]
+    snapshot = Snapshot(found.pool, {queue.id: queue}, deployments, [run], time, 1, shared=found.shared)
+    return [label(gate) for gate in standing_gates(run, snapshot)]

@@ -8,14 +8,17 @@ from uuid import UUID
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch
 from headgate.core.liveness import is_served, polled_status
 from headgate.core.reasons import Subject, sentence
+from headgate.core.slots import occupied
 from headgate.core.states import AWAITING_INFRA, AWAITING_RETRY
 from headgate.schema.explanations import SeenWorker
 from headgate.schema.work_pools import UNTYPED
 from headgate.schema.work_queues import ReadyStatus
 from headgate.schema.workers import WorkerStatus
+from headgate.services import slots
 from headgate.store import claims as claim_rows
 from headgate.store import explanations as rows
 from headgate.store import lanes as lane_rows
+from headgate.store.concurrency_limits import Limit
 from headgate.store.database import Tx
 from headgate.store.explanations import NOWHERE, Located
 from headgate.store.lanes import Lanes, Owner, Pool, Queue
@@ -32,6 +35,7 @@ class Situation:
     workers: Mapping[UUID, Sequence[SeenWorker]]
     now: datetime
     keys: Mapping[UUID, Lane] = field(default_factory=dict)
+    limits: Mapping[UUID, Limit] = field(default_factory=dict)
 
     def snapshot(self, pool_id: UUID | None, candidates: Sequence[Candidate]) -> Snapshot:
         """What dispatch decides on, for runs of one pool or of none."""
@@ -47,6 +51,7 @@ class Situation:
             self.keys,
             pool.pace(self.now) if pool else None,
             pool.launching if pool else None,
+            lanes_of_owners(self.lanes.deployments.values(), self.limits),
         )
 
     def gates(self, run: Located) -> list[Gate]:
@@ -73,6 +78,7 @@ class Situation:
     def subject(self, run: Located) -> Subject:
         """What words about a run need."""
         pool, queue, owner = self.pool(run), self.queue(run), self.owner(run)
+        limit = self.limits.get(owner.shared_id) if owner and owner.shared_id else None
         online = self._online(run.work_pool_id)
         paused = (GateKind.POOL_PAUSED, pool), (GateKind.QUEUE_PAUSED, queue), (GateKind.DEPLOYMENT_PAUSED, owner)
         return Subject(
@@ -80,6 +86,8 @@ class Situation:
             queue=queue.name if queue else None,
             deployment=owner.full_name if owner else None,
             key=run.key,
+            shared=limit.name if limit else None,
+            taken_by_name=occupied(limit.meter) if limit else 0,
             typed=pool is not None and pool.type != UNTYPED,
             online=len(online),
             draining=_draining(online),
@@ -107,13 +115,27 @@ def _draining(workers: Sequence[SeenWorker]) -> int:
 
 
 async def situation_of(tx: Tx, runs: Iterable[Located], *, now: datetime, pools: Iterable[UUID] = ()) -> Situation:
-    """What these runs wait in, and these pools; four statements, however many they are, and two where they have keys."""
+    """What these runs wait in, and these pools; four statements, however many they are, and some more where
+    they have keys or share limits."""
     runs = [*runs]
     pools = {*pools} | {run.work_pool_id for run in runs if run.work_pool_id}
     owners = {run.candidate.deployment_id for run in runs if run.candidate.deployment_id}
     lanes = await lane_rows.get_many(tx, pools=pools, deployments=owners)
     keys = await key_lanes(tx, [run.candidate for run in runs])
-    return Situation(lanes, await rows.workers(tx, pools, now=now) if pools else {}, now, keys)
+    limits = await limits_of(tx, lanes.deployments.values(), now=now)
+    return Situation(lanes, await rows.workers(tx, pools, now=now) if pools else {}, now, keys, limits)
+
+
+async def limits_of(tx: Tx, owners: Iterable[Owner], *, now: datetime) -> dict[UUID, Limit]:
+    """The named limits that deployments share, by id."""
+    ids = {owner.shared_id for owner in owners if owner.shared_id}
+    return await slots.shared(tx, ids, now=now) if ids else {}
+
+
+def lanes_of_owners(owners: Iterable[Owner], limits: Mapping[UUID, Limit]) -> dict[UUID, Lane]:
+    """The limits that deployments share as dispatch sees them, by deployment."""
+    lanes = {id: lane for id, limit in limits.items() if (lane := slots.lane_of(limit)) is not None}
+    return {owner.lane.id: lanes[owner.shared_id] for owner in owners if owner.shared_id in lanes}
 
 
 async def key_lanes(tx: Tx, runs: Iterable[Candidate]) -> dict[UUID, Lane]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from headgate.core import slots as rules
+from headgate.core.dispatch import Lane
 from headgate.errors import Gone, Locked, Unprocessable
 from headgate.ids import uuid7
 from headgate.schema.concurrency_limits import (
@@ -22,6 +23,7 @@ from headgate.schema.concurrency_limits import (
     TakeSlotsWithLease,
 )
 from headgate.services.scope import Scope
+from headgate.store import concurrency_keys as key_rows
 from headgate.store import concurrency_limits as rows
 from headgate.store.concurrency_limits import FIRST_OCCUPANCY, Held, Limit
 from headgate.store.database import Tx
@@ -64,29 +66,32 @@ async def take_with_lease(scope: Scope, body: TakeSlotsWithLease) -> LeasedSlots
 async def give_back(scope: Scope, body: GiveSlotsBack) -> list[TakenLimit]:
     """Give slots of all the named limits back."""
 
-    async def unit(tx: Tx) -> list[Limit]:
+    async def unit(tx: Tx) -> tuple[list[Limit], set[UUID]]:
         found = await locked(scope, tx, body.names)
         for limit in found:
             if limit.active:
                 limit.meter = rules.with_given_back(limit.meter, body.slots, body.occupancy_seconds)
                 await rows.update(tx, limit)
-        return found
+        return found, await waiting(tx, found)
 
-    return _taken(await scope.store.write(unit))
+    found, pools = await scope.store.write(unit)
+    scope.wakeups.wake(pools)
+    return _taken(found)
 
 
 async def end_lease(scope: Scope, id: UUID) -> None:
     """Give back what a lease holds; one that is not known, or has ended already, holds nothing."""
 
-    async def unit(tx: Tx) -> None:
+    async def unit(tx: Tx) -> set[UUID]:
         limit_ids = [each.limit_id for each in await rows.of_lease(tx, id)]
         if not limit_ids:
-            return
+            return set()
         limits = {limit.id: limit for limit in await rows.by_ids(tx, limit_ids, lock=True)}
         # Once the limits are locked: another call may have ended it meanwhile.
         await release(scope, tx, limits.values(), await rows.of_lease(tx, id))
+        return await waiting(tx, limits.values())
 
-    await scope.store.write(unit)
+    scope.wakeups.wake(await scope.store.write(unit))
 
 
 async def renew_lease(scope: Scope, id: UUID, *, seconds: float) -> None:
@@ -101,12 +106,13 @@ async def end_lapsed(scope: Scope) -> int:
     ended = 0
     while found := await scope.store.read(lambda tx: rows.lapsed(tx, now=scope.now, limit=_PAGE)):
 
-        async def unit(tx: Tx, found: Sequence[Held] = found) -> None:
+        async def unit(tx: Tx, found: Sequence[Held] = found) -> set[UUID]:
             ids = sorted({each.limit_id for each in found})
             limits = await rows.by_ids(tx, ids, lock=True)
             await release(scope, tx, limits, await rows.held_of(tx, ids, lapsed_by=scope.now))
+            return await waiting(tx, limits)
 
-        await scope.store.write(unit)
+        scope.wakeups.wake(await scope.store.write(unit))
         ended += len({each.id for each in found})
     return ended
 
@@ -120,6 +126,37 @@ async def locked(scope: Scope, tx: Tx, names: Sequence[str]) -> list[Limit]:
     if found:
         await release(scope, tx, found, await rows.held_of(tx, [limit.id for limit in found], lapsed_by=scope.now))
     return found
+
+
+async def waiting(tx: Tx, limits: Iterable[Limit]) -> set[UUID]:
+    """Who is to hear that slots of limits are free: the pools of the deployments that share them, and these."""
+    users = {id for limit in limits for id in limit.users}
+    return users | await key_rows.pools(tx, deployments=users) if users else set()
+
+
+async def shared(tx: Tx, ids: Iterable[UUID], *, now: datetime) -> dict[UUID, Limit]:
+    """Limits that deployments share, as they are now, by id."""
+    return await _as_now(tx, await rows.by_ids(tx, ids), now)
+
+
+async def hold_shared(tx: Tx, ids: Iterable[UUID], *, now: datetime) -> dict[UUID, Limit]:
+    """The same, held until the transaction ends."""
+    return await _as_now(tx, await rows.by_ids(tx, ids, lock=True), now)
+
+
+async def try_shared(tx: Tx, ids: Iterable[UUID], *, now: datetime) -> dict[UUID, Limit]:
+    """The same, of those with which nobody else is busy."""
+    return await _as_now(tx, await rows.try_ids(tx, ids), now)
+
+
+async def _as_now(tx: Tx, found: Sequence[Limit], now: datetime) -> dict[UUID, Limit]:
+    lapsed = await rows.held_of(tx, [limit.id for limit in found], lapsed_by=now) if found else []
+    return {limit.id: as_now(limit, lapsed, now) for limit in found}
+
+
+def lane_of(limit: Limit) -> Lane | None:
+    """A limit as dispatch sees it; one that is not active constrains nobody."""
+    return Lane(limit.id, limit=limit.meter.limit, used=rules.occupied(limit.counted)) if limit.active else None
 
 
 async def release(scope: Scope, tx: Tx, limits: Iterable[Limit], held: Sequence[Held]) -> None:
@@ -152,7 +189,7 @@ async def hold(
 async def take_one_each(scope: Scope, tx: Tx, limits: Sequence[Limit]) -> list[Limit]:
     """Take a slot of each limit that the caller has locked; answers those that are full, when nothing is taken."""
     active = [limit for limit in limits if limit.active]
-    if full := [limit for limit in active if not rules.fits(limit.meter, 1)]:
+    if full := [limit for limit in active if not rules.fits(limit.counted, 1)]:
         return full
     await _count(tx, active, 1)
     return []
@@ -170,10 +207,10 @@ async def _take(scope: Scope, tx: Tx, names: Sequence[str], slots: int, mode: Mo
     found = await locked(scope, tx, names)
     active = [limit for limit in found if limit.active]
     _check(active, slots, mode)
-    if all(rules.fits(limit.meter, slots) for limit in active):
+    if all(rules.fits(limit.counted, slots) for limit in active):
         await _count(tx, active, slots)
         return found
-    wait = rules.wait_seconds([limit.meter for limit in active if not rules.fits(limit.meter, slots)], slots)
+    wait = rules.wait_seconds([limit.counted for limit in active if not rules.fits(limit.counted, slots)], slots)
     for limit in active:
         limit.meter = rules.with_denied(limit.meter, slots)
         await rows.update(tx, limit)

@@ -132,12 +132,12 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
     """What limits those that ask for a slot is locked first, then all runs, each in one order."""
     claiming = [each.run_id for each in proposals if each.state.type in HOLDS_SLOT]
     places = await rows.gates_of(tx, claiming) if claiming else []
-    pools, locked = {pool for pool, _ in places}, await hold_limits(tx, places)
+    pools, held = {pool for pool, _, _ in places}, await hold_limits(tx, places, now=proposals[0].now)
     runs = await rows.lock(tx, [each.run_id for each in proposals])
     asking = [_place(run) for id in claiming if (run := runs.get(id)) is not None and _needs_slot(run)]
-    if any(place.pool_id not in pools for place in asking):
-        raise TryAgain("a run was sent to another pool, or lost its slot, before it was locked")
-    ledger = await ledger_of(tx, asking, locked) if asking else Ledger({})
+    if any(place.pool_id not in pools or (place.shared_id and place.shared_id not in held.shared) for place in asking):
+        raise TryAgain("a run was sent to another pool, or lost its slot, or got another limit, before it was locked")
+    ledger = await ledger_of(tx, asking, held) if asking else Ledger({})
     entered: list[Entered] = []
     answers: list[Answered | Exception] = []
     freed: dict[int, LockedRun] = {}
@@ -152,7 +152,7 @@ async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exc
             if launched and not run.is_launching:
                 ledger.settle(_place(run))
             ledger.move(_place(run), entered[-1].holds_slot - before)
-            if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None):
+            if before and not entered[-1].holds_slot and (run.is_limited or run.key_id is not None or run.shared_id):
                 freed[index] = run
     await _write(tx, entered)
     await tell_parents(tx, entered, runs)
@@ -165,7 +165,8 @@ async def _told(tx: Tx, answers: list[Answered | Exception], freed: Mapping[int,
     """The answers; those whose run freed a slot of its deployment or its key with the pools in which others wait for it."""
     deployments = {run.deployment_id for run in freed.values() if run.deployment_id}
     keys = {run.key_id for run in freed.values() if run.key_id}
-    pools = frozenset(await key_rows.pools(tx, deployments=deployments, keys=keys))
+    shared = {run.shared_id for run in freed.values() if run.shared_id}
+    pools = frozenset(await key_rows.pools(tx, deployments=deployments, keys=keys, shared=shared))
     return [
         structs.replace(each, others=each.others | pools) if index in freed and isinstance(each, Answered) else each
         for index, each in enumerate(answers)
@@ -173,7 +174,8 @@ async def _told(tx: Tx, answers: list[Answered | Exception], freed: Mapping[int,
 
 
 def _place(run: LockedRun) -> Place:
-    return Place(run.work_pool_id, run.work_queue_id, run.deployment_id, run.key_id)
+    of_it = run.work_pool_id, run.work_queue_id, run.deployment_id, run.key_id
+    return Place(*of_it, run.shared_id, run.cancels_new)
 
 
 def _holds_slot(run: LockedRun) -> bool:

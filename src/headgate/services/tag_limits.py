@@ -28,7 +28,7 @@ from headgate.store.database import Tx
 
 T = TypeVar("T")
 
-PREFIX = "tag:"
+PREFIX = rows.TAGS
 
 _FOR_GOOD = timedelta(days=365 * 100)
 """These clients cannot renew a lease; a reset frees what was never given back."""

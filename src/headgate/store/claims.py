@@ -62,12 +62,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Capped:
-    """A run that waits, with the limits of its deployment and of its concurrency key. `paused`: its deployment is."""
+    """A run that waits, with the limits of its deployment and of its concurrency key. `paused`: its deployment is;
+    `shared_id` is the limit that its deployment shares with others."""
 
     run: Candidate
     limit: int | None
     key_limit: int | None
     paused: bool = False
+    shared_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +147,10 @@ async def key_limits(tx: Tx, keys: Mapping[UUID, UUID]) -> dict[UUID, Limit]:
     }
 
 
-async def unqueued(tx: Tx) -> list[Lane]:
-    """Deployments that let no run wait for a slot and are not paused."""
+async def unqueued(tx: Tx) -> list[tuple[Lane, UUID | None]]:
+    """Deployments that let no run wait for a slot and are not paused, each with the limit that it shares, if it does."""
     rows = await tx.fetch(_SQL["unqueued"])
-    return [Lane(row["id"], limit=row["concurrency_limit"], used=row["used"]) for row in rows]
+    return [(Lane(row["id"], limit=row["concurrency_limit"], used=row["used"]), row["shared_limit_id"]) for row in rows]
 
 
 async def colliding(tx: Tx, deployment: Lane, *, now: datetime, limit: int) -> list[tuple[UUID, str]]:
@@ -231,7 +233,13 @@ async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID |
 def capped(rows: Sequence[Row]) -> list[Capped]:
     """Rows of candidates as they are asked for here and in `fronts`."""
     return [
-        Capped(_candidate(row), row["concurrency_limit"], row["key_limit"] if row["key_id"] else None, bool(row["paused"]))
+        Capped(
+            _candidate(row),
+            row["concurrency_limit"],
+            row["key_limit"] if row["key_id"] else None,
+            bool(row["paused"]),
+            row["shared_limit_id"],
+        )
         for row in rows
     ]
 

@@ -54,7 +54,10 @@ async def contenders(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> dict[UUID
     return found
 
 
-async def pools(tx: Tx, *, deployments: Iterable[UUID], keys: Iterable[UUID]) -> set[UUID]:
-    """The pools in which runs of these deployments and keys wait, but for some that were sent elsewhere by hand."""
-    params = {"deployment_ids": [*deployments], "key_ids": [*keys]}
+async def pools(
+    tx: Tx, *, deployments: Iterable[UUID] = (), keys: Iterable[UUID] = (), shared: Iterable[UUID] = ()
+) -> set[UUID]:
+    """The pools in which runs of these deployments and keys wait, and those of deployments that share these limits; but for
+    some that were sent elsewhere by hand."""
+    params = {"deployment_ids": [*deployments], "key_ids": [*keys], "shared_ids": [*shared]}
     return {row["work_pool_id"] for row in await tx.fetch(_SQL["pools"], params)}

@@ -3,13 +3,13 @@
 Who changes a limit's figures holds its row (`lock`) until the transaction ends: that makes them exact.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from headgate.core.slots import Meter, occupied, refused, settled
+from headgate.core.slots import Meter, occupied, refused, settled, with_taken
 from headgate.schema.concurrency_limits import ConcurrencyLimitQuery, GlobalConcurrencyLimit, Holder, HolderType
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params
@@ -19,6 +19,10 @@ from headgate.store.statements import load_statements
 _SQL = load_statements("concurrency_limits")
 _SELECT, _LEASES, _NAMES = (_SQL[name].sqlite for name in ("select", "select_leases", "names"))
 _HELD = {"sqlite": "", "postgresql": " FOR UPDATE"}
+_FREE = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED"}
+
+TAGS = "tag:"
+"""What the names of limits of task runs by a tag begin with; no deployment shares one."""
 
 FIRST_OCCUPANCY = 2.0
 """Seconds that a slot is taken to be held for, as long as none has been given back."""
@@ -26,7 +30,8 @@ FIRST_OCCUPANCY = 2.0
 
 @dataclass(slots=True)
 class Limit:
-    """A limit with its figures as they were last written."""
+    """A limit with its figures as they were last written, which are those of the slots that are taken by name; and the
+    deployments whose runs take slots of it, with how many they have."""
 
     id: UUID
     created: datetime
@@ -34,6 +39,12 @@ class Limit:
     name: str
     active: bool
     meter: Meter
+    users: Mapping[UUID, int] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> Meter:
+        """The figures with the slots of runs among those taken. These do not decay: a run has its own until it ends."""
+        return with_taken(self.meter, sum(self.users.values()))
 
     def record(self, now: datetime) -> GlobalConcurrencyLimit:
         """The limit as it is `now`, on the wire."""
@@ -45,7 +56,7 @@ class Limit:
             name=self.name,
             limit=meter.limit,
             active=self.active,
-            active_slots=occupied(meter),
+            active_slots=occupied(with_taken(meter, sum(self.users.values()))),
             denied_slots=refused(meter),
             slot_decay_per_second=meter.decay,
             avg_slot_occupancy_seconds=meter.occupancy,
@@ -86,19 +97,37 @@ async def insert(tx: Tx, limit: Limit) -> bool:
     return await tx.execute(_SQL["insert"], _values(limit)) > 0
 
 
-async def by_ids(tx: Tx, ids: Sequence[UUID], *, lock: bool = False) -> list[Limit]:
+async def by_ids(tx: Tx, ids: Iterable[UUID], *, lock: bool = False) -> list[Limit]:
     """Those that exist, in the order of their ids; with `lock` they are held until the transaction ends."""
-    return await _fetch(tx, "c.id IN :ids::uuid[]", {"ids": sorted(set(ids))}, lock=lock)
+    return await _fetch(tx, "c.id IN :ids::uuid[]", {"ids": sorted(set(ids))}, held=_HELD[tx.dialect] if lock else "")
+
+
+async def try_ids(tx: Tx, ids: Iterable[UUID]) -> list[Limit]:
+    """The same, held, of those with which nobody else is busy: nobody is waited for."""
+    return await _fetch(tx, "c.id IN :ids::uuid[]", {"ids": sorted(set(ids))}, held=_FREE[tx.dialect])
 
 
 async def by_names(tx: Tx, names: Sequence[str], *, lock: bool = False) -> list[Limit]:
     """The same, by their names."""
-    return await _fetch(tx, "c.name IN :names::text[]", {"names": sorted(set(names))}, lock=lock)
-
-
-async def _fetch(tx: Tx, where: str, params: dict[str, Any], *, lock: bool) -> list[Limit]:
     held = _HELD[tx.dialect] if lock else ""
-    return [_limit(row) for row in await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY c.id{held}", params)]
+    return await _fetch(tx, "c.name IN :names::text[]", {"names": sorted(set(names))}, held=held)
+
+
+async def _fetch(tx: Tx, where: str, params: dict[str, Any], *, held: str) -> list[Limit]:
+    found = [_limit(row) for row in await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY c.id{held}", params)]
+    # Counted once the limits are held: a statement that had to wait for a row goes on with other tables as they were.
+    users = await users_of(tx, [limit.id for limit in found if not limit.name.startswith(TAGS)])
+    for limit in found:
+        limit.users = users.get(limit.id, {})
+    return found
+
+
+async def users_of(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, dict[UUID, int]]:
+    """The deployments that share limits, by limit, each with how many slots its runs have."""
+    users: dict[UUID, dict[UUID, int]] = {}
+    for row in await tx.fetch(_SQL["users"], {"ids": [*ids]}) if ids else []:
+        users.setdefault(row["limit_id"], {})[row["id"]] = row["used"]
+    return users
 
 
 async def names_page(tx: Tx, query: ConcurrencyLimitQuery) -> list[str]:
@@ -122,8 +151,10 @@ async def update(tx: Tx, limit: Limit) -> bool:
 
 
 async def delete(tx: Tx, id: UUID) -> bool:
-    """Delete; False when there is none. Leases stay until they lapse: their holders go on."""
-    return await tx.execute(_SQL["delete"], {"id": id}) > 0
+    """Delete; False when there is none. Leases stay until they lapse: their holders go on. Deployments have it no more."""
+    deleted = await tx.execute(_SQL["delete"], {"id": id}) > 0
+    await tx.execute(_SQL["forget"], {"id": id})
+    return deleted
 
 
 async def insert_leases(tx: Tx, held: Sequence[Held]) -> None:

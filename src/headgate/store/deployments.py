@@ -19,7 +19,7 @@ from headgate.schema.deployments import (
 )
 from headgate.schema.filters import DeploymentQuery, DeploymentSort
 from headgate.schema.pauses import Pause
-from headgate.store import deployment_schedules
+from headgate.store import concurrency_limits, deployment_schedules
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params
 from headgate.store.paging import page
@@ -52,6 +52,7 @@ def _deployment(row: Row, now: datetime) -> Deployment:
     values = dict(row)
     queue_polled, active_slots = values.pop("queue_polled"), values.pop("active_slots")
     slots = values.pop("concurrency_limit")
+    del values["shared_limit_id"]
     if values["concurrency_options"] is not None:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
     if values["infra_retries"] is not None:
@@ -82,8 +83,19 @@ def limit(deployment: Deployment, slots: int | None, *, active_slots: int = 0) -
     )
 
 
-async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:
+async def _with_limits(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:
+    """The deployments, with the limits that they share as they are now."""
     found = [_deployment(row, now) for row in rows]
+    shared = {row["id"]: row["shared_limit_id"] for row in rows if row["shared_limit_id"]}
+    limits = {limit.id: limit for limit in await concurrency_limits.by_ids(tx, shared.values())} if shared else {}
+    for deployment in found:
+        if (limit := limits.get(shared.get(deployment.id, deployment.id))) is not None:
+            deployment.global_concurrency_limit = limit.record(now)
+    return found
+
+
+async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:
+    found = await _with_limits(tx, rows, now)
     schedules = await deployment_schedules.of_deployments(tx, [deployment.id for deployment in found])
     for deployment in found:
         deployment.schedules = schedules.get(deployment.id, [])
@@ -106,7 +118,7 @@ async def get(tx: Tx, id: UUID, *, now: datetime) -> Deployment | None:
 async def get_many(tx: Tx, ids: Collection[UUID], *, now: datetime, with_schedules: bool = True) -> dict[UUID, Deployment]:
     """By ids; what makes runs of them need not know their schedules."""
     rows = await tx.fetch(f"{_SELECT} WHERE e.id IN :ids::uuid[]", {"ids": [*ids]}) if ids else []
-    found = await _with_schedules(tx, rows, now) if with_schedules else [_deployment(row, now) for row in rows]
+    found = await (_with_schedules if with_schedules else _with_limits)(tx, rows, now)
     return {deployment.id: deployment for deployment in found}
 
 
@@ -174,7 +186,8 @@ def _values(deployment: Deployment) -> dict[str, Any]:
     collides = key is not None and key.collision_strategy is not KeyStrategy.ENQUEUE
     return values | {
         "concurrency_limit": deployment.limit,
-        "cancels_new": cancels_new and deployment.limit is not None,
+        "cancels_new": cancels_new and deployment.global_concurrency_limit is not None,
+        "shared_limit_id": deployment.shared_limit_id,
         "key_limit": key.limit if key else None,
         "key_strategy": key.collision_strategy if key and collides else None,
     }

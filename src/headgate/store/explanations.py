@@ -23,6 +23,7 @@ _HOLDERS = {
     GateKind.DEPLOYMENT_LIMIT: _SQL["holders_of_deployment"],
     GateKind.KEY_LIMIT: _SQL["holders_of_key"],
     GateKind.LAUNCH_LIMIT: _SQL["holders_of_launches"],
+    GateKind.SHARED_LIMIT: _SQL["holders_of_shared"],
 }
 _HOLDINGS = {
     GateKind.POOL_LIMIT: _SQL["holdings_of_pool"],

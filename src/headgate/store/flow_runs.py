@@ -1,4 +1,4 @@
-"""Rows of flow runs: the hot row, its detail and its history of states."""
+"""Rows of flow runs: the hot row and its detail; their history is in `flow_run_states`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from headgate.schema.filters import FlowRunQuery, FlowRunSort, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, Trace
 from headgate.schema.flows import Flow
 from headgate.schema.states import State, StateDetails, StateType
-from headgate.store import task_runs
+from headgate.store import flow_run_states, task_runs
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params
 from headgate.store.paging import page, paged
@@ -32,7 +32,6 @@ _MORE_COLUMNS, _, _MORE_JOINS = _SQL["only_startable"].sqlite.removeprefix("SELE
 _STARTABLE = f"{_COLUMNS}, {_MORE_COLUMNS} {_FROM} {_MORE_JOINS}"
 _OF_RUN = {*FlowRun.__struct_fields__, "due_at", "state_timestamp", "state_message", "state_details", "state_data"}
 _TYPES = {kind.value: kind for kind in StateType}
-_DETAILS = [(name, getattr(StateDetails(), name)) for name in StateDetails.__struct_fields__]
 _ORDER = {
     FlowRunSort.ID_DESC: "r.id DESC",
     FlowRunSort.START_TIME_ASC: "COALESCE(r.start_time, r.expected_start_time), r.id",
@@ -59,8 +58,9 @@ class NewRun:
 
 @dataclass(slots=True)
 class LockedRun:
-    """What a transaction that holds a run's lock knows of it. `is_limited`: its deployment has a limit; `is_paced`: its pool
-    limits how many runs are launched at the same time."""
+    """What a transaction that holds a run's lock knows of it. `is_paced`: its pool limits how many runs are launched at the
+    same time. Of its deployment: `is_limited`: it has its own limit; `shared_id`: one that it shares; `cancels_new`: no run
+    waits for either."""
 
     id: UUID
     deployment_id: UUID | None
@@ -73,6 +73,8 @@ class LockedRun:
     worker_id: UUID | None
     key_id: UUID | None = None
     is_limited: bool = False
+    shared_id: UUID | None = None
+    cancels_new: bool = False
     parent_task_run_id: UUID | None = None
     policy: FlowRunPolicy | None = None
     is_paced: bool = False
@@ -136,7 +138,7 @@ async def insert(tx: Tx, new: Sequence[NewRun]) -> set[UUID]:
     ids = {row["flow_run_id"] for row in found}
     inserted = [each for each in new if each.run.id in ids]
     await tx.execute_many(_SQL["insert"], [_hot_values(each) for each in inserted])
-    await _insert_states(tx, [(each.run.id, each.run.state) for each in inserted if each.run.state])
+    await flow_run_states.insert(tx, [(each.run.id, each.run.state) for each in inserted if each.run.state])
     return ids
 
 
@@ -186,31 +188,6 @@ def _hot_values(new: NewRun) -> dict[str, Any]:
         "key_id": new.key_id,
         "belated": is_belated(run.state_type, run.next_scheduled_start_time, run.created),
     }
-
-
-async def _insert_states(tx: Tx, states: Sequence[tuple[UUID, State]]) -> None:
-    rows = [
-        {
-            "flow_run_id": run_id,
-            "id": state.id,
-            "type": state.type,
-            "name": state.name,
-            "timestamp": state.timestamp,
-            **_content(state),
-        }
-        for run_id, state in states
-    ]
-    await tx.execute_many(_SQL["insert_state"], rows)
-
-
-def _content(state: State) -> dict[str, Any]:
-    """What is kept of a state in its run's history alone."""
-    return {"message": state.message, "state_details": _kept_details(state.state_details), "data": state.data}
-
-
-def _kept_details(details: StateDetails) -> dict[str, Any]:
-    """What is not as it is by default: mostly two of the eighteen."""
-    return {name: value for name, usual in _DETAILS if (value := getattr(details, name)) is not usual}
 
 
 async def ids_by_key(tx: Tx, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], UUID]:
@@ -273,10 +250,10 @@ async def pools_of(tx: Tx, ids: Sequence[UUID]) -> set[UUID]:
     return {row["work_pool_id"] for row in await tx.fetch(_SQL["pools_of"], {"ids": [*ids]})}
 
 
-async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID | None]]:
-    """Where those of the runs that hold no slot need one: each pair of a pool and a deployment that has a limit, its
-    own or of the run's key."""
-    return [(row["work_pool_id"], row["deployment_id"]) for row in await tx.fetch(_SQL["gates_of"], {"ids": [*ids]})]
+async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID | None, UUID | None]]:
+    """Where runs without a slot need one: the pool, the deployment if it or the run's key has a limit, the shared limit."""
+    rows = await tx.fetch(_SQL["gates_of"], {"ids": [*ids]})
+    return [(row["work_pool_id"], row["deployment_id"], row["shared_limit_id"]) for row in rows]
 
 
 async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
@@ -352,6 +329,8 @@ def _locked(row: Row) -> LockedRun:
         key_id=row["key_id"],
         is_limited=bool(row["is_limited"]),
         is_paced=bool(row["is_paced"]),
+        shared_id=row["shared_limit_id"],
+        cancels_new=bool(row["cancels_new"]),
         parent_task_run_id=row["parent_task_run_id"],
         policy=policy,
     )
@@ -420,11 +399,11 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
     if tx.dialect == "postgresql":
         last = {each.run_id: each.state.id for each in entered}
         for row, each in zip(rows, entered, strict=True):
-            row |= _content(each.state) | {"is_last": last[each.run_id] == each.state.id}
+            row |= flow_run_states.content(each.state) | {"is_last": last[each.run_id] == each.state.id}
         await tx.execute_many(_SQL["enter"], rows)
     else:
         await tx.execute_many(_SQL["enter"], rows)
-        await _insert_states(tx, [(each.run_id, each.state) for each in entered])
+        await flow_run_states.insert(tx, [(each.run_id, each.state) for each in entered])
 
 
 async def set_policies(tx: Tx, policies: Mapping[UUID, FlowRunPolicy]) -> None:
@@ -458,29 +437,6 @@ async def update_detail(tx: Tx, run: FlowRun, *, trace: Trace | None | UnsetType
         },
     )
     await tx.execute(_SQL["touch"], {"id": run.id, "updated": run.updated})
-
-
-async def states(tx: Tx, id: UUID) -> list[State]:
-    """A run's history, oldest first."""
-    rows = await tx.fetch(_SQL["states"], {"flow_run_id": id})
-    return [
-        State(
-            id=row["id"],
-            type=StateType(row["type"]),
-            name=row["name"],
-            timestamp=row["timestamp"],
-            message=row["message"],
-            data=row["data"],
-            state_details=convert(row["state_details"], StateDetails),
-        )
-        for row in rows
-    ]
-
-
-async def state(tx: Tx, id: UUID) -> State | None:
-    """One state, by its own id; for a person who looks at it, since it may look at many runs."""
-    row = await tx.fetch_one(_SQL["state"], {"id": id})
-    return task_runs.state_of(row) if row else None
 
 
 async def delete(tx: Tx, ids: Sequence[UUID]) -> int:

@@ -48,7 +48,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A deployment. `last_polled`: by a process that serves it itself."""
+    """A deployment. `last_polled`: by a process that serves it itself. `shared_id`: the limit that it shares with others."""
 
     lane: Lane
     name: str
@@ -56,6 +56,7 @@ class Owner:
     flow_id: UUID
     flow_name: str
     last_polled: datetime | None
+    shared_id: UUID | None = None
 
     @property
     def full_name(self) -> str:
@@ -99,7 +100,8 @@ def _queue(row: Row) -> Queue:
 
 def _owner(row: Row) -> Owner:
     lane = Lane(row["id"], row["paused"], row["concurrency_limit"], row["used"])
-    return Owner(lane, row["name"], _pause(row["pause"]), row["flow_id"], row["flow_name"], row["last_polled"])
+    names = row["flow_id"], row["flow_name"]
+    return Owner(lane, row["name"], _pause(row["pause"]), *names, row["last_polled"], row["shared_limit_id"])
 
 
 def _pause(value: Any) -> Pause | None:

@@ -153,9 +153,12 @@ deployment = Table(
     # simply wait, what becomes of them.
     Column("key_limit", Integer),
     Column("key_strategy", Text),
+    # The named limit of which its runs take slots, if it has none of its own.
+    Column("shared_limit_id", Uuid),
     UniqueConstraint("flow_id", "name", name="uq_deployment_flow_name"),
     Index("ix_deployment_cancels_new", "id", **only_where("cancels_new")),
     Index("ix_deployment_key_strategy", "id", **only_where("key_strategy IS NOT NULL")),
+    Index("ix_deployment_shared_limit_id", "shared_limit_id", **only_where("shared_limit_id IS NOT NULL")),
 )
 
 deployment_schedule = Table(

@@ -29,14 +29,16 @@ SELECT priority FROM ranks WHERE priority IS NOT NULL
 
 -- name: first_candidates
 -- The first due runs of one queue and one run priority, with what may block them: no further ones are looked at.
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
 ORDER BY r.due_at, r.id LIMIT :limit
 
 -- name: first_candidates [postgresql]
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
@@ -45,7 +47,8 @@ ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 -- name: candidates
 -- Due runs of one queue and one run priority, without those whose deployment is paused, or whose deployment or concurrency
 -- key has no slot left.
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
@@ -57,7 +60,8 @@ WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.prio
 ORDER BY r.due_at, r.id LIMIT :limit
 
 -- name: candidates [postgresql]
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
@@ -140,7 +144,8 @@ WITH heads AS (
         ORDER BY r.due_at, r.id LIMIT 1)
     ORDER BY h.due_at, h.id LIMIT :limit
 )
-SELECT f.id, f.work_queue_id, f.due_at, f.deployment_id, f.priority, f.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT f.id, f.work_queue_id, f.due_at, f.deployment_id, f.priority, f.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM heads CROSS JOIN flow_run f ON f.id IN (
         SELECT heads.id WHERE heads.most = 1
         UNION ALL
@@ -205,7 +210,8 @@ WITH heads AS MATERIALIZED (
         LIMIT LEAST(:limit, heads.most))
     ) AS f
 )
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.id IN (SELECT id FROM found) AND r.state_type = 'SCHEDULED' AND r.lease_expires_at IS NULL
   AND r.work_queue_id IS NOT DISTINCT FROM :work_queue_id::uuid AND r.priority IS NOT DISTINCT FROM :priority::integer
@@ -292,7 +298,7 @@ SELECT id, key_limit, key_strategy FROM deployment WHERE id IN :ids::uuid[] AND 
 
 -- name: unqueued
 -- Deployments that let no run wait for a slot, with the slots taken of each.
-SELECT e.id, e.concurrency_limit,
+SELECT e.id, e.concurrency_limit, e.shared_limit_id,
        (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.deployment_id = e.id) AS used
 FROM deployment e WHERE e.cancels_new AND NOT e.paused
 

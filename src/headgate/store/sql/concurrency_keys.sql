@@ -41,9 +41,12 @@ SELECT r.id, r.key_id, r.state_type, r.state_name, COALESCE(r.expected_start_tim
 FROM flow_run r WHERE r.key_id IN :ids::uuid[] AND r.holds_slot
 
 -- name: pools
--- Where runs of deployments and of concurrency keys wait: the pools of the deployments, to which their waiting runs follow
--- them, and those of some waiting runs of the keys.
+-- Where runs of deployments, of those that share limits and of concurrency keys wait: the pools of the deployments, to which
+-- their waiting runs follow them, and those of some waiting runs of the keys.
 SELECT q.work_pool_id FROM deployment e JOIN work_queue q ON q.id = e.work_queue_id WHERE e.id IN :deployment_ids::uuid[]
+UNION
+SELECT q.work_pool_id FROM deployment e JOIN work_queue q ON q.id = e.work_queue_id
+WHERE e.shared_limit_id IN :shared_ids::uuid[]
 UNION
 SELECT work_pool_id FROM (
     SELECT work_pool_id FROM flow_run

@@ -31,6 +31,16 @@ WHERE id = :id AND NOT EXISTS (SELECT 1 FROM concurrency_limit other WHERE other
 -- name: delete
 DELETE FROM concurrency_limit WHERE id = :id
 
+-- name: users
+-- The deployments whose runs take slots of limits, and how many slots they have.
+SELECT e.shared_limit_id AS limit_id, e.id,
+       (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.deployment_id = e.id) AS used
+FROM deployment e WHERE e.shared_limit_id IN :ids::uuid[] ORDER BY e.id
+
+-- name: forget
+-- Deployments whose limit is deleted have none.
+UPDATE deployment SET shared_limit_id = NULL, cancels_new = FALSE WHERE shared_limit_id = :id
+
 -- name: insert_lease
 INSERT INTO concurrency_lease (id, limit_id, created, expires_at, slots, holder_type, holder_id)
 VALUES (:id, :limit_id, :created, :expires_at, :slots, :holder_type, :holder_id)

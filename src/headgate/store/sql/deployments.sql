@@ -3,12 +3,12 @@ INSERT INTO deployment (id, created, updated, flow_id, name, version, descriptio
                         concurrency_options, job_variables, parameters, parameter_openapi_schema,
                         enforce_parameter_schema, tags, labels, work_queue_id, work_queue_name, path, pull_steps,
                         entrypoint, command, storage_document_id, infrastructure_document_id, last_polled, pause,
-                        cancels_new, infra_retries, concurrency_key, key_limit, key_strategy)
+                        cancels_new, infra_retries, concurrency_key, key_limit, key_strategy, shared_limit_id)
 VALUES (:id, :created, :updated, :flow_id, :name, :version, :description, :paused, :concurrency_limit,
         :concurrency_options, :job_variables, :parameters, :parameter_openapi_schema,
         :enforce_parameter_schema, :tags, :labels, :work_queue_id, :work_queue_name, :path, :pull_steps,
         :entrypoint, :command, :storage_document_id, :infrastructure_document_id, NULL, :pause,
-        :cancels_new, :infra_retries, :concurrency_key, :key_limit, :key_strategy)
+        :cancels_new, :infra_retries, :concurrency_key, :key_limit, :key_strategy, :shared_limit_id)
 ON CONFLICT (flow_id, name) DO NOTHING
 
 -- name: update
@@ -21,7 +21,7 @@ SET updated = :updated, version = :version, description = :description, paused =
     entrypoint = :entrypoint, command = :command, storage_document_id = :storage_document_id,
     infrastructure_document_id = :infrastructure_document_id, pause = :pause, cancels_new = :cancels_new,
     infra_retries = :infra_retries, concurrency_key = :concurrency_key, key_limit = :key_limit,
-    key_strategy = :key_strategy
+    key_strategy = :key_strategy, shared_limit_id = :shared_limit_id
 WHERE id = :id
 
 -- name: select
@@ -31,6 +31,7 @@ SELECT e.id, e.created, e.updated, e.flow_id, e.name, e.version, e.description, 
        e.enforce_parameter_schema, e.tags, e.labels, e.work_queue_id,
        COALESCE(q.name, e.work_queue_name) AS work_queue_name, e.path, e.pull_steps, e.entrypoint, e.command,
        e.storage_document_id, e.infrastructure_document_id, e.infra_retries, e.concurrency_key, e.pause, e.last_polled,
+       e.shared_limit_id,
        q.last_polled AS queue_polled,
        p.id AS work_pool_id, p.name AS work_pool_name,
        CASE WHEN e.concurrency_limit IS NULL THEN 0

@@ -73,6 +73,11 @@ WHERE r.holds_slot AND r.key_id = :id ORDER BY r.state_timestamp, r.id LIMIT :li
 SELECT r.id, d.name, r.state_name, r.state_timestamp FROM flow_run r JOIN flow_run_detail d ON d.flow_run_id = r.id
 WHERE r.holds_slot AND r.work_pool_id = :id AND r.state_type = 'PENDING' ORDER BY r.state_timestamp, r.id LIMIT :limit
 
+-- name: holders_of_shared
+SELECT r.id, d.name, r.state_name, r.state_timestamp FROM deployment e JOIN flow_run r ON r.deployment_id = e.id
+JOIN flow_run_detail d ON d.flow_run_id = r.id
+WHERE r.holds_slot AND e.shared_limit_id = :id ORDER BY r.state_timestamp, r.id LIMIT :limit
+
 -- name: holdings_of_pool
 -- The runs that have a slot, by what tells how long they may go on.
 SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time

@@ -46,15 +46,6 @@ SELECT * FROM unnest(:flow_run_id::uuid[*], :flow_id::uuid[*], :name::text[*], :
 ON CONFLICT DO NOTHING
 RETURNING flow_run_id
 
--- name: insert_state
-INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
-VALUES (:flow_run_id, :id, :type, :name, :timestamp, :message, :state_details, :data::json)
-
--- name: insert_state [postgresql]
-INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
-SELECT * FROM unnest(:flow_run_id::uuid[*], :id::uuid[*], :type::text[*], :name::text[*], :timestamp::timestamptz[*],
-                     :message::text[*], :state_details::json[*], :data::json[*])
-
 -- name: by_keys
 -- The runs that idempotency keys of flows stand for.
 SELECT d.flow_id, d.idempotency_key, d.flow_run_id FROM flow_run_detail d
@@ -80,7 +71,7 @@ LEFT JOIN work_pool p ON p.id = r.work_pool_id
 -- What is read besides of runs that are about to be started: what the rules need of them, and their flows.
 SELECT r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
        COALESCE(r.restarts_begun, 0) AS restarts_begun, e.infra_retries, e.concurrency_limit IS NOT NULL AS is_limited,
-       FALSE AS is_paced,
+       FALSE AS is_paced, e.shared_limit_id, e.cancels_new,
        f.created AS flow_created, f.updated AS flow_updated, f.name AS flow_name, f.tags AS flow_tags,
        f.labels AS flow_labels
 FROM flow_run r
@@ -103,8 +94,8 @@ SELECT r.id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.sta
        r.fence, r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
        COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, d.parent_task_run_id,
        d.infrastructure_pid, e.infra_retries,
-       e.concurrency_limit IS NOT NULL AS is_limited, p.launch_limit IS NOT NULL AS is_paced,
-       s.message AS state_message, s.state_details, s.data AS state_data
+       e.concurrency_limit IS NOT NULL AS is_limited, e.shared_limit_id, e.cancels_new,
+       p.launch_limit IS NOT NULL AS is_paced, s.message AS state_message, s.state_details, s.data AS state_data
 FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id
 LEFT JOIN deployment e ON e.id = r.deployment_id
@@ -175,17 +166,6 @@ UPDATE flow_run_detail SET empirical_policy = :empirical_policy WHERE flow_run_i
 -- name: touch
 UPDATE flow_run SET updated = :updated WHERE id = :id
 
--- name: states
-SELECT flow_run_id, id, type, name, timestamp, message, state_details, data
-FROM flow_run_state WHERE flow_run_id = :flow_run_id ORDER BY id
-
--- name: state
--- One state, by its own id, which no index has: it is looked for at the runs that were made before it, the latest first,
--- one probe each.
-SELECT s.id, s.type, s.name, s.timestamp, s.message, s.state_details, s.data
-FROM flow_run r JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = :id
-WHERE r.id <= :id ORDER BY r.id DESC LIMIT 1
-
 -- name: ids_of_flow
 SELECT id FROM flow_run WHERE flow_id = :flow_id
 
@@ -209,9 +189,10 @@ DELETE FROM flow_run WHERE id IN :ids::uuid[]
 
 -- name: gates_of
 -- Where runs that hold no slot need one, read before any lock is taken: limits are locked first.
-SELECT DISTINCT r.work_pool_id, e.id AS deployment_id
+SELECT DISTINCT r.work_pool_id, e.shared_limit_id,
+       CASE WHEN e.concurrency_limit IS NOT NULL OR (r.key_id IS NOT NULL AND e.key_limit IS NOT NULL)
+            THEN e.id END AS deployment_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
-     AND (e.concurrency_limit IS NOT NULL OR (r.key_id IS NOT NULL AND e.key_limit IS NOT NULL))
 WHERE r.id IN :ids::uuid[] AND NOT r.holds_slot
 
 -- name: pools_of

@@ -15,7 +15,8 @@ SELECT pg_stat_get_xact_tuples_returned(CAST('ix_flow_run_ready' AS regclass))
 -- Due runs of one queue and one run priority before a time, that began to wait when they had been due already; without those
 -- whose deployment is paused, or whose deployment or concurrency key has no slot left. The state is asked for so that no other
 -- index serves.
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND COALESCE(r.state_type, '') = 'SCHEDULED' AND r.belated AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.due_at < :before AND r.lease_expires_at IS NULL
@@ -27,7 +28,8 @@ WHERE r.work_queue_id = :work_queue_id AND COALESCE(r.state_type, '') = 'SCHEDUL
 ORDER BY r.due_at, r.id LIMIT :limit
 
 -- name: belated [postgresql]
-SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
 WHERE r.work_queue_id = :work_queue_id AND COALESCE(r.state_type, '') = 'SCHEDULED' AND r.belated AND r.priority = :priority
   AND r.due_at >= :since AND r.due_at <= :until AND r.due_at < :before AND r.lease_expires_at IS NULL

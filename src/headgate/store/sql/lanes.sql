@@ -17,6 +17,7 @@ FROM work_queue q WHERE q.work_pool_id IN :pool_ids::uuid[] ORDER BY q.priority,
 
 -- name: deployments
 SELECT e.id, e.name, e.flow_id, f.name AS flow_name, e.paused, e.pause, e.concurrency_limit, e.last_polled,
+       e.shared_limit_id,
        CASE WHEN e.concurrency_limit IS NULL THEN 0
             ELSE (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.deployment_id = e.id) END AS used
 FROM deployment e JOIN flow f ON f.id = e.flow_id WHERE e.id IN :ids::uuid[]

@@ -508,6 +508,7 @@ CREATE TABLE deployment (
     concurrency_key JSON,
     key_limit INTEGER,
     key_strategy TEXT,
+    shared_limit_id UUID,
     PRIMARY KEY (id),
     CONSTRAINT uq_deployment_flow_name UNIQUE (flow_id, name),
     FOREIGN KEY(flow_id) REFERENCES flow (id) ON DELETE CASCADE,
@@ -517,6 +518,8 @@ CREATE TABLE deployment (
 CREATE INDEX ix_deployment_cancels_new ON deployment (id) WHERE cancels_new;
 
 CREATE INDEX ix_deployment_key_strategy ON deployment (id) WHERE key_strategy IS NOT NULL;
+
+CREATE INDEX ix_deployment_shared_limit_id ON deployment (shared_limit_id) WHERE shared_limit_id IS NOT NULL;
 
 CREATE INDEX ix_deployment_work_queue_id ON deployment (work_queue_id);
 

@@ -4,8 +4,9 @@ import pytest
 from world import World
 
 from headgate.schema.events import EventFilter, EventNameFilter, Order
+from headgate.schema.filters import WorkerQuery
 from headgate.schema.workers import WorkerHeartbeat
-from headgate.services import events, work_queues, workers
+from headgate.services import events, work_pools, work_queues, workers
 from headgate.services.loops.statuses import Statuses
 
 KINDS, WORDS = ("work-pool", "work-queue", "deployment"), ("ready", "not-ready", "paused")
@@ -73,3 +74,21 @@ async def test_a_pass_that_failed_is_made_up_for(world: World, monkeypatch: pyte
         with pytest.raises(TypeError):
             await statuses.tick(world.scope)
     assert await statuses.tick(world.scope) == 2
+
+
+@pytest.mark.parametrize("interval", [5, 60, 600, 0, None])
+async def test_a_pool_is_ready_as_long_as_its_worker_is_online(world: World, interval: float | None) -> None:
+    """However often that says that it beats; and another, of which nothing was heard for long, changes nothing."""
+    await world.pool()
+    await workers.heartbeat(world.scope, "local", WorkerHeartbeat(name="gone", heartbeat_interval_seconds=5))
+    world.clock.advance(minutes=10)
+    statuses, span = Statuses(), 3 * (interval or 30)
+    await workers.heartbeat(world.scope, "local", WorkerHeartbeat(name="w", heartbeat_interval_seconds=interval))
+    await statuses.tick(world.scope)
+    for seconds, online in ((span, True), (0.001, False)):
+        world.clock.advance(seconds=seconds)
+        (worker,) = [each for each in await workers.list_page(world.scope, "local", WorkerQuery()) if each.name == "w"]
+        assert (worker.status == "ONLINE") is online
+        assert ((await work_pools.get(world.scope, "local")).status == "READY") is online
+        assert await statuses.tick(world.scope) == (0 if online else 1)
+    assert (await told(world))[-1] == "local work-pool.not-ready"

@@ -11,7 +11,7 @@ HEARTBEAT_SECONDS = 30.0
 """A worker that does not say how often it beats is taken to beat this often."""
 
 MISSED_BEATS = 3
-"""A worker is offline once it missed so many heartbeats."""
+"""A worker is offline once it missed so many heartbeats. Statements on pools reckon with the same figures."""
 
 POLLED_WITHIN = timedelta(seconds=60)
 """A queue or a deployment is ready when something polled it within this time."""
@@ -25,16 +25,16 @@ def worker_status(last_heartbeat: datetime | None, interval: float | None, *, no
     return WorkerStatus.ONLINE if now - last_heartbeat <= span else WorkerStatus.OFFLINE
 
 
-def pool_status(
-    type: str, *, is_paused: bool, last_heartbeat: datetime | None, now: datetime, interval: float | None = None
-) -> ReadyStatus | None:
-    """PAUSED, READY with a worker online, else NOT_READY; untyped pools have no workers and no status."""
+def pool_status(type: str, *, is_paused: bool, online_until: datetime | None, now: datetime) -> ReadyStatus | None:
+    """PAUSED, READY with a worker online, else NOT_READY; untyped pools have no workers and no status.
+
+    `online_until`: until when one of its workers is online at least, by what was heard of it.
+    """
     if is_paused:
         return ReadyStatus.PAUSED
     if type == UNTYPED:
         return None
-    online = worker_status(last_heartbeat, interval, now=now) is WorkerStatus.ONLINE
-    return ReadyStatus.READY if online else ReadyStatus.NOT_READY
+    return ReadyStatus.READY if online_until is not None and now <= online_until else ReadyStatus.NOT_READY
 
 
 def polled_status(last_polled: datetime | None, *, is_paused: bool, now: datetime) -> ReadyStatus:

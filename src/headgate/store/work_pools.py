@@ -22,7 +22,6 @@ from headgate.store.statements import load_statements
 from headgate.store.times import as_time
 
 _SQL = load_statements("work_pools")
-_SELECT = _SQL["select"].sqlite
 _DERIVED = {"status", "active_slots"}
 
 
@@ -60,14 +59,18 @@ async def launch(tx: Tx, pool: LockedPool, count: int, *, now: datetime) -> None
         await tx.execute(_SQL["set_launches"], {"id": pool.id, "launches": pool.launches})
 
 
+def _select(tx: Tx) -> str:
+    return _SQL["select"].sqlite if tx.dialect == "sqlite" else _SQL["select"].postgresql
+
+
 def _work_pool(row: Row, now: datetime) -> WorkPool:
     values = dict(row)
-    heartbeat = as_time(values.pop("last_heartbeat"))
+    online_until = as_time(values.pop("online_until"))
     values["storage_configuration"] = convert(values["storage_configuration"], StorageConfiguration)
     values["pause"] = convert(values["pause"], Pause | None)
     values["launch_rate"] = convert(values["launch_rate"], LaunchRate | None)
     pool = WorkPool(**values)
-    pool.status = pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
+    pool.status = pool_status(pool.type, is_paused=pool.is_paused, online_until=online_until, now=now)
     return pool
 
 
@@ -78,13 +81,13 @@ async def insert(tx: Tx, pool: WorkPool) -> bool:
 
 async def get(tx: Tx, name: str, *, now: datetime) -> WorkPool | None:
     """By name."""
-    row = await tx.fetch_one(f"{_SELECT} WHERE p.name = :name", {"name": name})
+    row = await tx.fetch_one(f"{_select(tx)} WHERE p.name = :name", {"name": name})
     return _work_pool(row, now) if row else None
 
 
 async def get_many(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> list[WorkPool]:
     """By ids."""
-    return [_work_pool(row, now) for row in await tx.fetch(f"{_SELECT} WHERE p.id IN :ids::uuid[]", {"ids": [*ids]})]
+    return [_work_pool(row, now) for row in await tx.fetch(f"{_select(tx)} WHERE p.id IN :ids::uuid[]", {"ids": [*ids]})]
 
 
 async def lock(tx: Tx, name: str) -> LockedPool | None:
@@ -126,8 +129,8 @@ async def type_of(tx: Tx, id: UUID) -> str | None:
 
 async def status_of(tx: Tx, pool: LockedPool, *, now: datetime) -> ReadyStatus | None:
     """The status of a locked pool."""
-    heartbeat = as_time(await tx.fetch_value(_SQL["last_heartbeat"], {"id": pool.id}))
-    return pool_status(pool.type, is_paused=pool.is_paused, last_heartbeat=heartbeat, now=now)
+    online_until = as_time(await tx.fetch_value(_SQL["online_until"], {"id": pool.id}))
+    return pool_status(pool.type, is_paused=pool.is_paused, online_until=online_until, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ async def list_page(tx: Tx, query: WorkPoolQuery, *, now: datetime) -> list[Work
     """A page of those that match, by name."""
     p = Params(tx.dialect)
     where = work_pool_condition(query.work_pools, p)
-    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY p.name {page(query, p)}", p.values)
+    rows = await tx.fetch(f"{_select(tx)} WHERE {where} ORDER BY p.name {page(query, p)}", p.values)
     return [_work_pool(row, now) for row in rows]
 
 

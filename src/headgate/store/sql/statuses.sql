@@ -1,8 +1,15 @@
 -- name: pools
--- Pools that a worker was heard of lately, and are not paused.
+-- Pools that have a worker online, and are not paused.
 SELECT p.id FROM work_pool p
-WHERE NOT p.is_paused AND p.type <> :untyped::text
-  AND (SELECT max(w.last_heartbeat_time) FROM worker w WHERE w.work_pool_id = p.id) >= :heard::timestamptz
+WHERE NOT p.is_paused AND p.type <> :untyped::text AND :now <=
+       (SELECT max(w.last_heartbeat_time + CAST(3000000 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30) AS integer))
+        FROM worker w WHERE w.work_pool_id = p.id)
+
+-- name: pools [postgresql]
+SELECT p.id FROM work_pool p
+WHERE NOT p.is_paused AND p.type <> :untyped::text AND :now::timestamptz <=
+       (SELECT max(w.last_heartbeat_time + make_interval(secs => 3 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30)))
+        FROM worker w WHERE w.work_pool_id = p.id)
 
 -- name: queues
 -- Queues that were polled lately, and are not paused.

@@ -6,11 +6,21 @@ VALUES (:id, :created, :updated, :name, :description, :type, :base_job_template,
 ON CONFLICT (name) DO NOTHING
 
 -- name: select
--- Pools with the slots in use, and whether a worker's heartbeat is recent enough; a condition on p follows.
+-- Pools with the slots in use, and until when a worker of theirs counts as online by what was heard of it; a condition on p
+-- follows.
 SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
        p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate, p.launch_limit,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
-       (SELECT max(w.last_heartbeat_time) FROM worker w WHERE w.work_pool_id = p.id) AS last_heartbeat
+       (SELECT max(w.last_heartbeat_time + CAST(3000000 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30) AS integer))
+        FROM worker w WHERE w.work_pool_id = p.id) AS online_until
+FROM work_pool p
+
+-- name: select [postgresql]
+SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
+       p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate, p.launch_limit,
+       (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
+       (SELECT max(w.last_heartbeat_time + make_interval(secs => 3 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30)))
+        FROM worker w WHERE w.work_pool_id = p.id) AS online_until
 FROM work_pool p
 
 -- name: lock
@@ -40,8 +50,14 @@ SELECT id FROM work_pool WHERE name = :name
 -- name: type_of
 SELECT type FROM work_pool WHERE id = :id
 
--- name: last_heartbeat
-SELECT max(last_heartbeat_time) FROM worker WHERE work_pool_id = :id
+-- name: online_until
+-- The same of one pool.
+SELECT max(w.last_heartbeat_time + CAST(3000000 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30) AS integer))
+FROM worker w WHERE w.work_pool_id = :id
+
+-- name: online_until [postgresql]
+SELECT max(w.last_heartbeat_time + make_interval(secs => 3 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30)))
+FROM worker w WHERE w.work_pool_id = :id
 
 -- name: untyped
 -- Pools of agents, and whether a queue of theirs begins with a prefix.

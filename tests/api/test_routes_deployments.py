@@ -401,3 +401,14 @@ async def test_default_parameters_may_leave_out_what_runs_bring(api: Any) -> Non
     got = await api.patch(path, {"parameters": {"n": None}})
     assert got.status == 409
     assert (await read(api, made))["parameters"] == {"n": 1}
+
+
+async def test_options_that_existing_servers_refuse(api: Any) -> None:
+    made = await api.deployment()
+    for seconds in (59, 86_401):
+        got = await api.patch(f"/deployments/{made['id']}", {"concurrency_options": {"grace_period_seconds": seconds}})
+        assert got.status == 422
+        assert got.json["exception_detail"][0]["loc"] == ["body", "concurrency_options", "grace_period_seconds"]
+    got = await api.post("/deployments/get_scheduled_flow_runs", {})
+    assert got.status == 422
+    assert got.json["exception_detail"][0]["loc"] == ["body", "deployment_ids"]

@@ -43,7 +43,7 @@ deployments:
       - {interval: 15m, anchor_date: 2026-01-01, timezone: UTC, slug: s, active: false}
       - {cron: "0 3 * * *", day_or: false, parameters: {times: 2}, job_variables: {env: {}}, max_scheduled_runs: 5}
       - {rrule: FREQ=DAILY}
-    concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW, grace_period_seconds: 30}
+    concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW, grace_period_seconds: 60}
     infra_retries: {max: 3, delay_seconds: 5, reasons: [lost]}
     paused: true
     enforce_parameter_schema: false
@@ -54,7 +54,7 @@ deployments:
     assert entry.schedules[0].anchor_date == datetime(2026, 1, 1)
     assert entry.schedules[1].day_or is False
     assert entry.concurrency_limit is not None
-    assert (entry.concurrency_limit.limit, entry.concurrency_limit.grace_period_seconds) == (2, 30)
+    assert (entry.concurrency_limit.limit, entry.concurrency_limit.grace_period_seconds) == (2, 60)
     assert entry.infra_retries == InfraRetries(max=3, delay_seconds=5, reasons=[CrashReason.LOST])
     assert entry.work_pool is not None
     assert entry.work_pool.job_variables == {"stream_output": False}

@@ -63,7 +63,7 @@ def test_everything_may_be_said(api: FakeApi) -> None:
         paused=True,
         job_variables={"env": {"A": "1"}},
         work_queue_name="urgent",
-        concurrency_limit=ConcurrencyLimit(2, "CANCEL_NEW", grace_period_seconds=9),
+        concurrency_limit=ConcurrencyLimit(2, "CANCEL_NEW", grace_period_seconds=90),
         concurrency_key="of {{ parameters.where }}",
         infra_retries=4,
         entrypoint="shop.orders:count",
@@ -76,7 +76,7 @@ def test_everything_may_be_said(api: FakeApi) -> None:
     assert made.concurrency_key == ConcurrencyKey(expression="of {{ parameters.where }}")
     assert made.infra_retries == InfraRetries(max=4)
     assert made.concurrency_options == ConcurrencyOptions(
-        collision_strategy=CollisionStrategy.CANCEL_NEW, grace_period_seconds=9
+        collision_strategy=CollisionStrategy.CANCEL_NEW, grace_period_seconds=90
     )
     assert (made.entrypoint, made.path) == ("shop.orders:count", "/srv/code")
 

@@ -165,7 +165,7 @@ async def test_a_serving_process_is_shown_its_own_runs(world: World) -> None:
     assert ids(await polls.poll_deployments(world.scope, asked)) == [early.id]
     assert (await deployments.get(world.scope, mine.id)).last_polled == world.now
     assert (await deployments.get(world.scope, other.id)).last_polled is None
-    assert await polls.poll_deployments(world.scope, GetScheduledRuns()) == []
+    assert await polls.poll_deployments(world.scope, GetScheduledRuns(deployment_ids=[])) == []
 
 
 async def test_a_paused_deployment_is_not_served(world: World) -> None:

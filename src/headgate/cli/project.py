@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from headgate.cli.hints import hint
 from headgate.errors import ConfigError, NotFound
-from headgate.schema.deployments import CollisionStrategy, ConcurrencyKey, InfraRetries, MisfirePolicy
+from headgate.schema.deployments import CollisionStrategy, ConcurrencyKey, GraceSeconds, InfraRetries, MisfirePolicy
 
 FILES = ("headgate.yaml", "prefect.yaml", "deployment.yaml")
 """Looked for in this order."""
@@ -47,7 +47,7 @@ class LimitEntry(Struct, kw_only=True):
 
     limit: int
     collision_strategy: CollisionStrategy | None = None
-    grace_period_seconds: int | None = None
+    grace_period_seconds: GraceSeconds | None = None
 
 
 class WorkPoolEntry(Struct, kw_only=True):

@@ -29,11 +29,16 @@ class CollisionStrategy(StrEnum):
     """It is cancelled."""
 
 
+GraceSeconds = Annotated[int, Meta(ge=60, le=86_400)]
+"""How long existing servers wait for a run's infrastructure before they give its slot to another; kept for them. Here a
+lease tells."""
+
+
 class ConcurrencyOptions(Struct, kw_only=True):
     """How a deployment's concurrency limit behaves."""
 
     collision_strategy: CollisionStrategy = CollisionStrategy.ENQUEUE
-    grace_period_seconds: int | None = None
+    grace_period_seconds: GraceSeconds | None = None
 
 
 class KeyStrategy(StrEnum):
@@ -344,7 +349,7 @@ class ScheduleRuns(Struct, kw_only=True):
 class GetScheduledRuns(Struct, kw_only=True):
     """Body of the poll that a process which serves deployments makes."""
 
-    deployment_ids: list[UUID] = field(default_factory=list)
+    deployment_ids: list[UUID]
     scheduled_before: datetime | None = None
     limit: Limit | None = None
 

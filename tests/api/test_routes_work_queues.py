@@ -224,3 +224,19 @@ async def test_a_poll_shows_a_page_at_most(api: Any) -> None:
         assert (await api.post(path, {"limit": 200})).status == 200
         got = await api.post(path, {"limit": 201})
         assert (got.status, got.json) == (422, {"detail": "Invalid limit: must be less than or equal to 200."})
+
+
+@pytest.mark.parametrize(("header", "polled"), [("true", False), ("1", False), ("false", True), (None, True)])
+async def test_a_page_that_shows_a_queues_runs_does_not_poll_it(any_api: Any, header: str | None, polled: bool) -> None:
+    """Nobody is there who would run them. A poll is told of the queue's deployments as well."""
+    await any_api.pool()
+    queue = await any_api.queue("q")
+    deployment = await any_api.deployment(work_pool_name="pool", work_queue_name="q")
+    await any_api.deployed_run(deployment, name="waits")
+    headers = {} if header is None else {"x_prefect_ui": header}
+    got = await any_api.post(f"/work_queues/{queue['id']}/get_runs", {}, **headers)
+    assert [run["name"] for run in got.json] == ["waits"]
+    expected = ("READY", "2026-03-02T09:00:00Z") if polled else ("NOT_READY", None)
+    for path in (f"/work_queues/{queue['id']}", f"/deployments/{deployment['id']}"):
+        found = (await any_api.get(path)).json
+        assert (found["status"], found["last_polled"]) == expected

@@ -133,6 +133,8 @@ async def poll_queue(scope: Scope, id: UUID, body: GetQueueRuns) -> list[FlowRun
     It is held for those who have asked for this queue of late and for no other: an agent of several queues asks for one
     after the other, and must not wait at one of them while there is work in the next.
     """
+    if _is_page(scope):
+        return [each.flow_run for each in (await _look_into_queue(scope, id, body, counts=False)).runs]
     prefetch, before = _prefetch(scope, body.scheduled_before), _asked_before(scope, "queue", id)
     began, looked = scope.now, await _look_into_queue(scope, id, body)
     if prefetch is None or body.limit == 0 or before != {id}:
@@ -144,7 +146,19 @@ async def poll_queue(scope: Scope, id: UUID, body: GetQueueRuns) -> list[FlowRun
     return [each.flow_run for each in await _hold(scope, looked, again, began=began, prefetch=prefetch)]
 
 
-async def _look_into_queue(scope: Scope, id: UUID, body: GetQueueRuns, *, waits: bool = False) -> Looked[WorkerFlowRun]:
+def _is_page(scope: Scope) -> bool:
+    """Whether a web page of existing servers only wants to show what waits. Nobody is there who would run it."""
+    return (scope.header("x-prefect-ui") or "").lower() in _TRUE
+
+
+_TRUE = ("true", "1", "yes", "on", "t", "y")
+
+
+async def _look_into_queue(
+    scope: Scope, id: UUID, body: GetQueueRuns, *, waits: bool = False, counts: bool = True
+) -> Looked[WorkerFlowRun]:
+    """`counts`: the queue was polled, and not only looked at."""
+
     async def unit(tx: Tx) -> tuple[Looked[WorkerFlowRun], Lanes, WorkQueue]:
         queue, pool = await work_queues.seen(scope, tx, id)
         lanes = await rows.lanes(tx, pool.id)
@@ -154,6 +168,8 @@ async def _look_into_queue(scope: Scope, id: UUID, body: GetQueueRuns, *, waits:
 
     await scope.fronts.check(scope.store, scope.clock)
     looked, polled, queue = await scope.store.read(unit)
+    if not counts:
+        return looked
     await _note(scope, polled)
     if (agent_id := body.agent_id) is not None:
         await scope.store.write(lambda tx: agents.note_poll(tx, agent_id, queue, scope.now))

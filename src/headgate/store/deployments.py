@@ -63,8 +63,8 @@ def _deployment(row: Row, now: datetime) -> Deployment:
     values["parameter_openapi_schema"] = values["parameter_openapi_schema"] or {}
     values["pause"] = convert(values["pause"], Pause | None)
     deployment = Deployment(**values)
-    polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
-    deployment.status = polled_status(polled, is_paused=False, now=now)
+    deployment.last_polled = max((time for time in (deployment.last_polled, queue_polled) if time), default=None)
+    deployment.status = polled_status(deployment.last_polled, is_paused=False, now=now)
     deployment.global_concurrency_limit = limit(deployment, slots, active_slots=active_slots)
     return deployment
 

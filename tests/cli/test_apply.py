@@ -185,6 +185,11 @@ def test_one_that_fails_does_not_keep_back_the_others(file: Path, run: Run, api:
         ("work_pools: [{name: a, type: process, work_queues: [{nam: q}]}]", "work_queues[0]: unknown key 'nam'"),
         ("work_pools: [{name: a, type: nothing}]\nvariables: []", "nothing"),
         ("deployments: [{name: a, command: ls, work_pool: {name: away}}]", "There is no work pool 'away'"),
+        (
+            "work_pools: [{name: p, type: process}]\n"
+            "deployments: [{name: a, command: ls, work_pool: {name: p}, concurrency_limit: {shared: away}}]",
+            "There is no concurrency limit 'away'",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_before_anything_is_written(api: Client, run: Run, text: str, message: str) -> None:
@@ -201,3 +206,46 @@ def test_a_pool_of_another_type_is_a_conflict(file: Path, run: Run, api: Client)
     assert outcome.code == 1
     assert "a pool keeps its type" in outcome.err
     assert api.send(variables.query()) == []
+
+
+SHARED = """
+concurrency_limits:
+  - {name: database, limit: 3}
+work_pools:
+  - {name: local, type: process}
+deployments:
+  - name: first
+    command: ls
+    concurrency_limit: {shared: database, collision_strategy: CANCEL_NEW}
+    work_pool: {name: local}
+  - name: second
+    command: ls
+    concurrency_limit: {shared: database}
+    work_pool: {name: local}
+"""
+
+
+def test_a_limit_and_deployments_that_share_it_stand_in_one_file(api: Client, run: Run) -> None:
+    """It is made before them, and an export has it by its name."""
+    file = Path("headgate.yaml")
+    file.write_text(SHARED)
+    assert run("apply", "--yes").code == 0
+    shared = {each.name: each.global_concurrency_limit for each in api.send(deployments.query())}
+    assert [limit and limit.name for _, limit in sorted(shared.items())] == ["database", "database"]
+    assert {each[0] for each in _plan(run)} == {"keep"}
+    run("export", "--overwrite")
+    entries = yaml.safe_load(file.read_text())["deployments"]
+    assert [each["concurrency_limit"] for each in entries] == [
+        {"shared": "database", "collision_strategy": "CANCEL_NEW"},
+        {"shared": "database"},
+    ]
+    assert {each[0] for each in _plan(run)} == {"keep"}
+    file.write_text(SHARED.replace("concurrency_limit: {shared: database}", "concurrency_limit: 1"))
+    assert [each for each in _plan(run) if each[0] != "keep"] == [
+        ("update", "deployment", "second/second", ["concurrency_limit"])
+    ]
+    assert run("apply", "--yes").code == 0
+    file.write_text(SHARED)
+    assert [each for each in _plan(run) if each[0] != "keep"] == [
+        ("update", "deployment", "second/second", ["global_concurrency_limit_id"])
+    ]

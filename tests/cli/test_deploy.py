@@ -225,6 +225,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"entrypoint": None, "command": " "}, ".command: the command is empty"),
     "parameter": ({"parameters": {"nmae": 1}}, ".parameters: there is no parameter 'nmae' (the flow takes name, times)"),
     "value": ({"parameters": {"times": "many"}}, ".parameters: parameter 'times' is not valid"),
+    "limit": ({"concurrency_limit": {"shared": "nothing"}}, "There is no concurrency limit 'nothing'"),
     "pool": ({"work_pool": {"name": "nowhere"}}, "There is no work pool 'nowhere'"),
     "no pool": ({"work_pool": None}, ".work_pool.name: no work pool is named"),
     "variable": ({"work_pool": {"name": "local", "job_variables": {"evn": {}}}}, "job variable 'evn' is unknown"),
@@ -431,3 +432,20 @@ def test_a_concurrency_key_in_a_file_may_be_text_alone(two: None, run: Run, api:
     assert _written(api)["nightly"].concurrency_key == ConcurrencyKey(expression="x-{{ parameters.times }}", limit=2)
     file.write_text(file.read_text().replace("limit: 2}", "limt: 2}"))
     assert "unknown key 'limt'" in run("deploy", "-n", "nightly").err
+
+
+def test_a_limit_that_deployments_share_is_named(two: None, run: Run, api: Client) -> None:
+    """It takes the place of a limit of their own, which takes its place again."""
+    run("global-concurrency-limit", "create", "database", "--limit", "3")
+    file = Path("headgate.yaml")
+    own = "{limit: 2, collision_strategy: CANCEL_NEW}"
+    file.write_text(TWO.replace(own, "{shared: database, collision_strategy: CANCEL_NEW}"))
+    for _ in range(2):
+        assert run("deploy", "-n", "nightly").code == 0
+        written = _written(api)["nightly"]
+        assert written.global_concurrency_limit is not None
+        assert (written.global_concurrency_limit.name, written.limit) == ("database", None)
+        assert written.concurrency_options is not None
+    file.write_text(TWO)
+    assert run("deploy", "-n", "nightly").code == 0
+    assert _written(api)["nightly"].limit == 2

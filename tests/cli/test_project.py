@@ -152,6 +152,8 @@ def test_steps_that_are_not_run_are_warned_about() -> None:
         (f"{ENTRY}    paused: maybe", "deployments[0].paused:"),
         (f"{ENTRY}    concurrency_limit: many", "deployments[0].concurrency_limit.limit:"),
         (f"{ENTRY}    concurrency_limit: {{limit: 1, collision_strategy: DROP}}", "Invalid enum value 'DROP'"),
+        (f"{ENTRY}    concurrency_limit: {{limit: 1, shared: database}}", "concurrency_limit: give either `limit`"),
+        (f"{ENTRY}    concurrency_limit: {{collision_strategy: CANCEL_NEW}}", "concurrency_limit: give either `limit`"),
         (f"{ENTRY}    description: '{{{{ $NOT_SET }}}}'", "description: the environment variable NOT_SET is not set."),
         ("deployments: {a: b}", "deployments: expected a list"),
         ("deployments: [a]", "deployments[0]: expected keys and values, got 'a'"),

@@ -195,7 +195,7 @@ async def test_runs_that_do_not_wait_are_cancelled(world: World) -> None:
 
 
 async def test_a_deployment_shows_its_limit(world: World) -> None:
-    """It has a limit of its own or shares one; each takes the other's place, and a null takes away either."""
+    """It has a limit of its own or shares one; each takes the other's place, and the null of one takes that away."""
     id = await named(world)
     first, _ = await pair(world, id)
     assert first.global_concurrency_limit
@@ -204,7 +204,7 @@ async def test_a_deployment_shows_its_limit(world: World) -> None:
     own = (await deployments.get(world.scope, first.id)).global_concurrency_limit
     assert own
     assert (own.id, own.limit) == (first.id, 5)
-    for how in ({"concurrency_limit": None}, {"global_concurrency_limit_id": None}):
+    for how in ({"global_concurrency_limit_id": None}, {"global_concurrency_limit_id": None, "concurrency_limit": None}):
         await world.change_deployment(first, global_concurrency_limit_id=id)
         assert (await deployments.get(world.scope, first.id)).global_concurrency_limit
         await world.change_deployment(first, **how)
@@ -219,11 +219,16 @@ async def test_a_deployment_shows_its_limit(world: World) -> None:
 
 
 async def test_a_deploy_that_leaves_it_out_keeps_it(world: World) -> None:
+    """So does one of an existing client, which cannot name it and says of every deployment what limit of its own it has."""
     id = await named(world)
-    await pair(world, id)
-    again = await world.deploy("first", description="newer")
-    assert again.global_concurrency_limit
-    assert again.global_concurrency_limit.id == id
+    first, _ = await pair(world, id, concurrency_options=CANCEL_NEW)
+    for more in ({"description": "newer"}, {"concurrency_limit": None, "concurrency_options": None}):
+        await world.change_deployment(first, **more)
+        again = await world.deploy("first", **more)
+        assert again.global_concurrency_limit
+        assert again.global_concurrency_limit.id == id
+        assert again.concurrency_options == CANCEL_NEW
+    assert (await world.deploy("first", concurrency_limit=5)).limit == 5
 
 
 async def test_a_deleted_limit_constrains_nobody(world: World) -> None:

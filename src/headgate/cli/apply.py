@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from headgate.cli.changes import pending, plan_lines, record_of
-from headgate.cli.find import find_pool
+from headgate.cli.find import find_limit, find_pool
 from headgate.cli.making import Maker
 from headgate.cli.manifest_file import manifest_in
 from headgate.cli.options import DryRun, InSession, Output, Yes
@@ -47,6 +47,7 @@ def apply(
         manifest, warnings = manifest_in(
             project,
             pool_of=lambda name: destination_of(find_pool(client, name)),
+            limit_of=lambda name: find_limit(client, name).id,
             template_of=default_template,
             default_pool=session.settings().default_work_pool_name,
         )

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import structs
 
-from headgate.cli.find import find_pool
+from headgate.cli.find import find_limit, find_pool
 from headgate.cli.hints import hint
 from headgate.cli.options import InSession, Output
 from headgate.cli.output import Problems, UsageError, print_json, warning_line
@@ -91,6 +91,7 @@ def deploy(
         around = Surroundings(
             directory=project.directory if project else Path.cwd(),
             pool_of=cache(lambda name: destination_of(find_pool(client, name))),
+            limit_of=cache(lambda name: find_limit(client, name).id),
             default_pool=session.settings().default_work_pool_name,
             parameters=flags.param or (),
         )

@@ -88,7 +88,8 @@ def clear_concurrency_limit(deployment: DeploymentName, /, *, output: Output = "
     For example:
         headgate deployment clear-concurrency-limit inventory/nightly
     """
-    changed = _update(session, deployment, DeploymentPatch(concurrency_limit=None, concurrency_options=None))
+    nothing = DeploymentPatch(concurrency_limit=None, global_concurrency_limit_id=None, concurrency_options=None)
+    changed = _update(session, deployment, nothing)
     _show(changed, output, f"Cleared concurrency limit for deployment {deployment!r}")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 import yaml
@@ -22,12 +23,14 @@ def manifest_in(
     project: Project,
     *,
     pool_of: Callable[[str], Destination],
+    limit_of: Callable[[str], UUID],
     template_of: Callable[[str], dict[str, Any]],
     default_pool: str | None,
 ) -> tuple[Manifest, list[str]]:
     """What a file asks for, and warnings about it; `Problems` lists all that is wrong with its deployments.
 
-    `pool_of` finds a pool that the file does not describe, `template_of` a type's own template.
+    `pool_of` finds a pool that the file does not describe, `limit_of` the id of such a limit, `template_of` a type's own
+    template.
     """
     pools = [_pool(raw, where) for where, raw in _items(project, "work_pools")]
     manifest = Manifest(
@@ -36,9 +39,11 @@ def manifest_in(
         work_pools=pools,
     )
     described = {pool.name: Destination(pool.name, pool.type, _template(pool, template_of)) for pool in pools}
+    limits = {limit.name for limit in manifest.concurrency_limits}
     around = Surroundings(
         directory=project.directory,
         pool_of=lambda name: described.get(name) or pool_of(name),
+        limit_of=lambda name: None if name in limits else limit_of(name),
         default_pool=default_pool,
     )
     warnings = [*project.warnings]
@@ -89,12 +94,12 @@ def _deployment(plan: Plan) -> DeploymentSpec:
     given = {
         name: value
         for name in DeploymentUpdate.__struct_fields__
-        if (value := getattr(plan.body, name)) is not None and value is not UNSET
+        if name != "global_concurrency_limit_id" and (value := getattr(plan.body, name)) is not None and value is not UNSET
     }
     wanted = DeploymentUpdate(**({"work_queue_name": "default"} | given))
     if plan.paused is not None:
         wanted.paused = plan.paused
-    return DeploymentSpec(flow_name=plan.flow_name, name=plan.body.name, wanted=wanted)
+    return DeploymentSpec(flow_name=plan.flow_name, name=plan.body.name, wanted=wanted, shared_limit=plan.shared_limit)
 
 
 # --- to a file
@@ -137,7 +142,7 @@ def deployment_entry(spec: DeploymentSpec) -> dict[str, Any]:
         "tags": wanted.tags,
         "parameters": wanted.parameters,
         "schedules": [_schedule_entry(each) for each in wanted.schedules or ()],
-        "concurrency_limit": _limit_entry(wanted),
+        "concurrency_limit": _limit_entry(spec),
         "concurrency_key": wanted.concurrency_key,
         "infra_retries": wanted.infra_retries,
         "paused": wanted.paused or None,
@@ -168,11 +173,12 @@ def _schedule_entry(schedule: DeploymentScheduleCreate) -> dict[str, Any]:
     return _without_nothing(msgspec.to_builtins({name: value for name, value in entry.items() if value is not UNSET}))
 
 
-def _limit_entry(wanted: DeploymentUpdate) -> Any:
-    options = wanted.concurrency_options or None
-    if wanted.concurrency_limit is UNSET or wanted.concurrency_limit is None or options is None:
-        return wanted.concurrency_limit
-    return {"limit": wanted.concurrency_limit, **_without_nothing(msgspec.to_builtins(options))}
+def _limit_entry(spec: DeploymentSpec) -> Any:
+    limit, options = spec.wanted.concurrency_limit, spec.wanted.concurrency_options or None
+    more = _without_nothing(msgspec.to_builtins(options)) if options is not None else {}
+    if spec.shared_limit is not None:
+        return {"shared": spec.shared_limit, **more}
+    return limit if limit is UNSET or limit is None or not more else {"limit": limit, **more}
 
 
 def _without_nothing(entry: dict[str, Any]) -> dict[str, Any]:

@@ -53,13 +53,17 @@ def destination_of(pool: WorkPool) -> Destination:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a deploy of one deployment writes. `paused` None: as it is now. `warnings` are for people."""
+    """What a deploy of one deployment writes. `paused` None: as it is now. `warnings` are for people.
+
+    `shared_limit` is the name of the limit whose id `body` has, if it is there already.
+    """
 
     flow_name: str
     pool: Destination
     body: DeploymentCreate
     paused: bool | None
     warnings: Sequence[str]
+    shared_limit: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -71,11 +75,13 @@ class Plan:
 class Surroundings:
     """What a plan depends on besides its entry.
 
-    `pool_of` gives a pool by name, or raises `NotFound`; `parameters` are KEY=VALUE from flags and go before the entry's.
+    `pool_of` gives a pool by name, or raises `NotFound`; `limit_of` does so with the id of a limit that deployments may
+    share, None for one that is yet to be made. `parameters` are KEY=VALUE from flags and go before the entry's.
     """
 
     directory: Path
     pool_of: Callable[[str], Destination]
+    limit_of: Callable[[str], UUID | None]
     default_pool: str | None = None
     parameters: Sequence[str] = ()
 
@@ -91,6 +97,8 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     timing = findings.of(lambda: _schedules(entry, program, pool, variables or {}))
     restarts = findings.of(lambda: _infra_retries(entry.infra_retries))
     findings.of(lambda: _check_key(entry, program, parameters))
+    shared = entry.concurrency_limit.shared if entry.concurrency_limit else None
+    shared_id = findings.of(lambda: around.limit_of(shared)) if shared is not None else None
     if findings.problems or name is None or program is None or pool is None:
         raise Problems(findings.problems)
     body = DeploymentCreate(
@@ -100,6 +108,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         description=_said(entry.description if entry.description is not None else program.description),
         schedules=timing,
         concurrency_limit=_said(entry.concurrency_limit.limit if entry.concurrency_limit else None),
+        global_concurrency_limit_id=shared_id,
         concurrency_options=_said(_options(entry.concurrency_limit)),
         concurrency_key=entry.concurrency_key,
         infra_retries=restarts,
@@ -117,7 +126,7 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         enforce_parameter_schema=entry.enforce_parameter_schema,
     )
     warnings = [f"{where}: {text}" for text in _warnings(entry, program)]
-    return Plan(program.flow_name or entry.flow_name or name, pool, body, entry.paused, warnings)
+    return Plan(program.flow_name or entry.flow_name or name, pool, body, entry.paused, warnings, shared)
 
 
 class _Findings:

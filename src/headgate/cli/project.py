@@ -43,9 +43,11 @@ class ScheduleEntry(Struct, kw_only=True):
 
 
 class LimitEntry(Struct, kw_only=True):
-    """A concurrency limit that says what happens to a run that it does not admit."""
+    """A concurrency limit of the deployment's own, or the name of one that it shares; and what happens to a run that it does
+    not admit."""
 
-    limit: int
+    limit: int | None = None
+    shared: str | None = None
     collision_strategy: CollisionStrategy | None = None
     grace_period_seconds: GraceSeconds | None = None
 
@@ -152,7 +154,17 @@ def entry_of(raw: Raw, where: str) -> DeploymentEntry:
         filled["concurrency_limit"] = {"limit": limit}
     if isinstance(key := filled.get("concurrency_key"), str):
         filled["concurrency_key"] = {"expression": key}
-    return section(DeploymentEntry, filled, where)
+    entry = section(DeploymentEntry, filled, where)
+    _check_limit(entry.concurrency_limit, where)
+    return entry
+
+
+def _check_limit(limit: LimitEntry | None, where: str) -> None:
+    if limit is not None and (limit.limit is None) == (limit.shared is None):
+        raise ConfigError(
+            f"{where}.concurrency_limit: give either `limit`, a number of runs, or `shared`, the name of a limit that "
+            "`headgate global-concurrency-limit ls` lists."
+        )
 
 
 def section(kind: type[S], raw: Any, where: str) -> S:

@@ -299,7 +299,14 @@ def manifest_of(present: Present, flow_names: Mapping[UUID, str]) -> Manifest:
             for pool in _by_name(present.work_pools)
         ],
         deployments=[
-            DeploymentSpec(flow_name=flow_names[each.flow_id], name=each.name, wanted=_wanted(each))
+            DeploymentSpec(
+                flow_name=flow_names[each.flow_id],
+                name=each.name,
+                wanted=_wanted(each),
+                shared_limit=each.global_concurrency_limit.name
+                if each.global_concurrency_limit and each.shared_limit_id
+                else None,
+            )
             for _, each in sorted(present.deployments.items())
         ],
     )

@@ -221,6 +221,7 @@ async def _apply(
     scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate, *, enforce: bool | None = None
 ) -> None:
     """Write the change into the record; `enforce` says whether its schema is obeyed, where the record does not."""
+    body = _sparing_shared(deployment, body)
     for name in _PLAIN:
         if (value := getattr(body, name)) is not UNSET:
             setattr(deployment, name, value)
@@ -248,8 +249,18 @@ async def _apply(
     await _choose_queue(scope, tx, deployment, body)
 
 
+def _sparing_shared(deployment: Deployment, body: DeploymentUpdate) -> DeploymentUpdate:
+    """The change without the null of a limit of the deployment's own, where it shares one instead: existing clients say so
+    with every deploy and every start of `serve`, and have no word for the one that is shared."""
+    takes_away = body.concurrency_limit is None and body.global_concurrency_limit_id is UNSET
+    if not takes_away or deployment.shared_limit_id is None:
+        return body
+    options = UNSET if body.concurrency_options is None else body.concurrency_options
+    return replace(body, concurrency_limit=UNSET, concurrency_options=options)
+
+
 async def _apply_limit(scope: Scope, tx: Tx, deployment: Deployment, body: DeploymentUpdate) -> None:
-    """Its own limit, or a named one that it shares; a null takes away either."""
+    """Its own limit, or a named one that it shares; the null of one takes that away."""
     if body.concurrency_limit is not UNSET:
         deployment.global_concurrency_limit = rows.limit(deployment, body.concurrency_limit)
     if body.global_concurrency_limit_id is None and deployment.shared_limit_id is not None:

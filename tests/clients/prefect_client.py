@@ -23,9 +23,27 @@ GROUPS = {
         "config",
         "deployment",
         "deployment schedule",
+        "automation",
+        "event",
+        "server",
+        "work-pool storage",
+        "experimental result-storage",
+        "experimental",
         "flow",
     ),
-    *("flow-run", "global-concurrency-limit", "profile", "task-run", "variable", "work-pool", "work-queue", "worker"),
+    *(
+        "flow-run",
+        "global-concurrency-limit",
+        "profile",
+        "sdk",
+        "shell",
+        "task",
+        "task-run",
+        "variable",
+        "work-pool",
+        "work-queue",
+        "worker",
+    ),
 }
 """Words that are followed by the word for what to do."""
 
@@ -114,6 +132,28 @@ class Prefect:
         told = f"prefect {' '.join(arguments)} ended with {done.code}\n{done.out}{done.err}"
         assert code is None or done.code == code, told
         return done
+
+    def alone(self, *arguments: str) -> str:
+        """What a command prints that knows of its profiles alone: one that is forked keeps its parent's profile."""
+        self.ran.add(command_of(arguments))
+        env = {name: value for name, value in self.env.items() if name != "PREFECT_API_URL"}
+        done = subprocess.run(
+            [str(self.programs / "prefect"), *arguments],
+            cwd=self.directory,
+            env=plain_environment() | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def profiles(self, **urls: str) -> None:
+        """Write profiles, each with the URL of a server."""
+        self.home.mkdir(exist_ok=True)
+        texts = [f'[profiles.{name}]\nPREFECT_API_URL = "{url}"\n' for name, url in urls.items()]
+        (self.home / "profiles.toml").write_text(f'active = "{next(iter(urls))}"\n' + "".join(texts))
 
     def script(self, text: str, *, code: int = 0, name: str = "script.py") -> Done:
         """Run Python in the client's environment, as the program of a process."""

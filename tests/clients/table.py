@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import left_out
+
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "compatibility.md"
 PART = re.compile(r"(<!-- clients -->\n).*?(<!-- end of clients -->)", re.DOTALL)
@@ -46,13 +48,14 @@ def declared() -> set[tuple[str, str]]:
 
 
 def render(outcomes: Outcomes) -> str:
-    """Two Markdown tables: of the commands, and of everything else."""
+    """Three Markdown tables: of the commands, of everything else, and of the commands that are not run."""
     releases = sorted({release for _, release in outcomes}, key=lambda each: [-int(part) for part in each.split(".")])
     covered = sorted({covered for covered, _ in outcomes})
     commands = [each for each in covered if each.islower() and ":" not in each]
     others = [each for each in covered if each not in commands]
     parts = [_table("command", [(f"`{each}`", each) for each in commands], releases, outcomes)]
     parts.append(_table("use", [(each, each) for each in others], releases, outcomes))
+    parts.append(left_out.render())
     return "\n" + "\n".join(parts) + "\n"
 
 

@@ -89,3 +89,23 @@ def test_what_stands_on_their_server_comes_over_once(prefect: Prefect, theirs: s
 
     prefect.start("worker", "start", "--pool", "local")
     system.wait_for(system.create_run("family/one"), StateType.COMPLETED)
+
+
+@scenario("transfer", "worker start", on=(NEWEST,), extended=True)
+def test_what_stands_on_their_server_is_transferred_by_the_client(prefect: Prefect, theirs: str) -> None:
+    """And run here by its worker."""
+    system = prefect.system
+    prefect.profiles(there=theirs, here=system.url)
+    done = prefect.alone("transfer", "--from", "there", "--to", "here")
+    assert "Failed" not in done, done
+    made = system.client.send(deployments.get_by_name("family", "one"))
+    assert (made.parameters["n"], made.work_queue_name, set(made.tags)) == (5, "special", {"a", "b"})
+    assert sorted(each.active for each in made.schedules) == [False, True]
+    assert system.client.send(work_pools.get("local")).concurrency_limit == 7
+    queue = system.client.send(work_queues.get_by_name("local", "urgent"))
+    assert (queue.priority, queue.concurrency_limit) == (1, 2)
+    assert system.client.send(concurrency_limits.get("database")).limit == 3
+    assert system.client.send(variables.get_by_name("word")).value == "here"
+    prefect.script(LOADED)
+    prefect.start("worker", "start", "--pool", "local")
+    system.wait_for(system.create_run("family/one"), StateType.COMPLETED)

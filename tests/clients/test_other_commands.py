@@ -1,8 +1,6 @@
 """Limits, variables, blocks, artifacts and profiles, as far as the commands about them speak to a server."""
 
-import subprocess
-
-from prefect_client import Prefect, command_of, plain_environment
+from prefect_client import Prefect
 from scenario import ALL, THREE, scenario
 
 from headgate.client.calls import task_runs, work_pools
@@ -110,29 +108,13 @@ def test_a_profile_finds_the_server(prefect: Prefect) -> None:
 def test_settings_of_a_client_are_set_and_shown(prefect: Prefect) -> None:
     """The URL of the server among them, which its commands then go to."""
     url = prefect.env["PREFECT_API_URL"]
-    alone(prefect, "config", "set", f"PREFECT_API_URL={url}")
-    assert url in alone(prefect, "config", "view", "--show-sources")
-    alone(prefect, "config", "validate")
-    alone(prefect, "work-pool", "create", "one", "--type", "process")
+    prefect.alone("config", "set", f"PREFECT_API_URL={url}")
+    assert url in prefect.alone("config", "view", "--show-sources")
+    prefect.alone("config", "validate")
+    prefect.alone("work-pool", "create", "one", "--type", "process")
     assert prefect.system.client.send(work_pools.get("one")).type == "process"
-    alone(prefect, "config", "unset", "PREFECT_API_URL", *(() if prefect.is_2 else ("--yes",)))
-    assert url not in alone(prefect, "config", "view")
-
-
-def alone(prefect: Prefect, *arguments: str) -> str:
-    """What a command prints that knows of its settings file alone: one that is forked keeps its parent's profile."""
-    env = {name: value for name, value in prefect.env.items() if name != "PREFECT_API_URL"}
-    done = subprocess.run(
-        [str(prefect.programs / "prefect"), *arguments],
-        cwd=prefect.directory,
-        env=plain_environment() | env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    prefect.ran.add(command_of(arguments))
-    return done.stdout
+    prefect.alone("config", "unset", "PREFECT_API_URL", *(() if prefect.is_2 else ("--yes",)))
+    assert url not in prefect.alone("config", "view")
 
 
 @scenario("version")

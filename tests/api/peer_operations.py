@@ -3,7 +3,8 @@
     python tests/api/peer_operations.py 3.9.1=new.json 2.20.27=old.json > tests/api/peer_operations.json
 
 The documents come from the installed package (`create_app().openapi()`), which takes minutes to install: so the table, and
-not the package, is what the suite reads. It holds names only: paths, verbs, parameters, fields, and the values of enums.
+not the package, is what the suite reads. It holds names only: paths, verbs, parameters, fields, the values of enums. Of a
+body's fields it also holds what they take: `?null`, `?required`, and bounds such as `?maximum=50`.
 """
 
 import json
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
+
+BOUNDS = dict.fromkeys(("minimum", "minLength", "minItems"), min) | dict.fromkeys(("maximum", "maxLength", "maxItems"), max)
+"""With what tells the widest of several."""
 
 
 class Shape:
@@ -38,23 +42,41 @@ class Shape:
             if word is not None
         }
 
-    def _alternatives(self, schema: Any, seen: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    def facts(self, schema: Any) -> set[str]:
+        """Whether the value may be null, and the widest bounds of its alternatives; of a list, not what its items are."""
+        each = list(self._alternatives(schema, seen=(), items=False))
+        found = {"?null"} if any(map(_takes_null, each)) else set()
+        for key, widest in BOUNDS.items():
+            if told := [_closed(key, one) for one in each if key in one or _exclusive(key) in one]:
+                found.add(f"?{key}={widest(told)}")
+        return found | {f"?pattern={one['pattern']}" for one in each if "pattern" in one and len(one["pattern"]) < 100}
+
+    def requires(self, schemas: list[Any], name: str) -> bool:
+        """Whether none of the objects that have the field may be without it."""
+        objects = [each for schema in schemas for each in self._alternatives(schema, seen=()) if "properties" in each]
+        return all(name in each.get("required", ()) for each in objects if name in each["properties"])
+
+    def _alternatives(self, schema: Any, seen: tuple[str, ...], *, items: bool = True) -> Iterator[dict[str, Any]]:
         if not isinstance(schema, dict):
             return
         if (ref := schema.get("$ref")) is not None:
             name = ref.rpartition("/")[2]
             if name not in seen:
-                yield from self._alternatives(self._components[name], (*seen, name))
+                yield from self._alternatives(self._components[name], (*seen, name), items=items)
             return
         yield schema
         for key in ("anyOf", "oneOf", "allOf"):
             for each in schema.get(key, ()):
-                yield from self._alternatives(each, seen)
-        yield from self._alternatives(schema.get("items"), seen)
+                yield from self._alternatives(each, seen, items=items)
+        if items:
+            yield from self._alternatives(schema.get("items"), seen)
         # A mapping's values are not followed: its keys are the user's.
 
-    def outline(self, schemas: list[Any], depth: int = 6) -> dict[str, Any]:
-        """`{field: outline}` as deep as it goes, with enums as `{"=WORD": {}}`; empty for what has neither."""
+    def outline(self, schemas: list[Any], depth: int = 6, *, facts: bool = False) -> dict[str, Any]:
+        """`{field: outline}` as deep as it goes, with enums as `{"=WORD": {}}`; empty for what has neither.
+
+        With `facts`, what a field takes stands beside its own fields, as `{"?maximum=50": {}}`.
+        """
         if not depth:
             return {}
         found: dict[str, list[Any]] = {}
@@ -64,7 +86,13 @@ class Shape:
             for name, inner in self.fields(schema).items():
                 found.setdefault(name, []).extend(inner)
         outline: dict[str, Any] = {f"={word}": {} for word in sorted(words)}
-        return outline | {name: self.outline(inner, depth - 1) for name, inner in sorted(found.items())}
+        for name, inner in sorted(found.items()):
+            outline[name] = self.outline(inner, depth - 1, facts=facts)
+            if facts:
+                told = {fact for each in inner for fact in self.facts(each)}
+                told |= {"?required"} if self.requires(schemas, name) else set()
+                outline[name] |= {fact: {} for fact in sorted(told)}
+        return outline
 
 
 def operations(document: Document, *, root: str = "") -> dict[str, Any]:
@@ -77,12 +105,29 @@ def operations(document: Document, *, root: str = "") -> dict[str, Any]:
             answer = operation["responses"][statuses[0]]
             found[f"{verb.upper()} {_anonymous(path.removeprefix(root))}"] = {
                 "query": sorted(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"),
-                "body": shape.outline(_schema(operation.get("requestBody", {}))),
+                "body": shape.outline(_schema(operation.get("requestBody", {})), facts=True),
                 "answer": shape.outline(_schema(answer)),
                 "status": int(statuses[0]),
                 "statuses": [int(status) for status in statuses],
             }
     return found
+
+
+def _exclusive(key: str) -> str:
+    return f"exclusive{key[0].upper()}{key[1:]}"
+
+
+def _closed(key: str, schema: dict[str, Any]) -> int | float:
+    """The bound, of whole numbers as one that may itself be reached."""
+    step = {"minimum": 1, "maximum": -1}.get(key, 0) if schema.get("type") == "integer" else 0
+    bound = schema[key] if key in schema else schema[_exclusive(key)] + step
+    return int(bound) if bound == int(bound) else bound
+
+
+def _takes_null(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    told = kind is not None or set(schema) & {"$ref", "anyOf", "oneOf", "allOf", "enum", "const", "properties"}
+    return not told or kind == "null" or (isinstance(kind, list) and "null" in kind) or None in schema.get("enum", ())
 
 
 def _anonymous(path: str) -> str:

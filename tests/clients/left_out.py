@@ -14,7 +14,8 @@ LEFT_OUT: Mapping[str, str] = {
     "server start": "starts that server",
     "server stop": "stops that server",
     "work-pool provision-infra": "speaks to a cloud provider, before the pool is made",
-    "work-pool storage configure": "needs a bucket of a cloud provider",
+    "work-pool storage configure azure-blob-storage": "does what `configure s3` does, for another provider",
+    "work-pool storage configure gcs": "does what `configure s3` does, for another provider",
 }
 """By the command, or by what its subcommands have in common."""
 

@@ -27,6 +27,7 @@ GROUPS = {
         "event",
         "server",
         "work-pool storage",
+        "work-pool storage configure",
         "experimental result-storage",
         "experimental",
         "flow",

@@ -87,7 +87,7 @@ def check_both_ways(prefect: Prefect, server: Program) -> None:
     system.until(lambda: not system.client.send(task_workers.query()), "that nobody serves them")
 
 
-@scenario("Scripts: tasks put off (`task.delay()`, in 2.20 `task.submit()`), and `serve(task)`", on=ALL)
+@scenario("Scripts: tasks put off (`task.delay()`, in 2.20 `task.submit()`), and `serve(task)`", on=ALL, extended=True)
 def test_tasks_are_put_off_and_served(prefect: Prefect) -> None:
     put_off(prefect, 3)
     module = "task_server" if prefect.is_2 else "task_worker"

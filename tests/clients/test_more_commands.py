@@ -75,11 +75,36 @@ def test_a_storage_for_results_is_chosen(prefect: Prefect) -> None:
     assert prefect("experimental", "result-storage", "inspect", "-o", "json").json["default_result_storage_block_id"] is None
 
 
-@scenario("work-pool storage inspect", on=THREE, extended=True)
-def test_the_storage_of_a_pool_is_shown(prefect: Prefect) -> None:
+BUCKETS = """
+from prefect.blocks.core import Block
+
+class AwsCredentials(Block):
+    _block_type_slug = "aws-credentials"
+    region: str
+
+class S3Bucket(Block):
+    _block_type_slug = "s3-bucket"
+    bucket_name: str
+    credentials: AwsCredentials
+
+AwsCredentials(region="somewhere").save("keys")
+S3Bucket.register_type_and_schema()
+"""
+"""Stands for the package that brings these blocks."""
+
+
+@scenario("work-pool storage configure s3", "work-pool storage inspect", on=THREE, extended=True)
+def test_a_pool_is_given_a_storage_for_code(prefect: Prefect) -> None:
+    prefect.script(BUCKETS)
     prefect("work-pool", "create", "local", "--type", "process")
-    prefect("work-pool", "storage", "inspect", "local")
-    assert prefect.system.client.send(work_pools.get("local")).type == "process"
+    assert prefect("work-pool", "storage", "inspect", "local", "-o", "json").json == {}
+    named = ("--bucket", "mine", "--aws-credentials-block-name", "keys")
+    prefect("work-pool", "storage", "configure", "s3", "local", *named)
+    kept = prefect.system.client.send(work_pools.get("local")).storage_configuration
+    assert "mine" in json.dumps([kept.bundle_upload_step, kept.bundle_execution_step])
+    shown = prefect("work-pool", "storage", "inspect", "local", "-o", "json").json
+    assert shown["type"] == "S3"
+    assert "bucket" in json.dumps(shown)
 
 
 @scenario("server status", on=(NEWEST,))

@@ -126,6 +126,7 @@ SCANS = {
     *("concurrency_limits.names", "concurrency_limits.select_leases"),  # a page, or a condition, follows
     *("block_schemas.capabilities", "automations.related"),  # of which there are few
     "occupancy.holders",  # of runs that hold a slot
+    *("cancellations.live_children", "cancellations.live_tasks"),  # of the runs that they found to have ended
     *("statuses.pools", "statuses.queues", "statuses.deployments"),  # of all of them, by one server, four times a minute
     *(f"{noun}.select" for noun in NOUNS),  # a condition follows
 }

@@ -150,3 +150,22 @@ async def test_a_process_that_serves_deployments_finds_their_due_runs(api: Any) 
     assert (await api.get(f"/deployments/{other['id']}")).json["status"] == "NOT_READY"
     await api.post(f"/deployments/{one['id']}/pause_deployment")
     assert await poll() == []
+
+
+async def test_an_ended_run_does_not_lead_to_a_pool_that_is_gone(any_api: Any) -> None:
+    """What its ids led to would not be found."""
+    await any_api.pool()
+    run = await any_api.deployed_run(await any_api.deployment(work_pool_name="pool"))
+    for kind in ("PENDING", "RUNNING", "COMPLETED"):
+        await any_api.set_state(run, kind)
+    names = ("work_queue_id", "work_pool_id", "work_queue_name", "work_pool_name")
+    assert None not in [(await any_api.get(f"/flow_runs/{run['id']}")).json[name] for name in names]
+    await any_api.delete("/work_pools/pool")
+    assert {(await any_api.get(f"/flow_runs/{run['id']}")).json[name] for name in names} == {None}
+
+
+@pytest.mark.parametrize("name", ["", None])
+async def test_a_run_is_never_without_a_name(api: Any, name: str | None) -> None:
+    run = await api.run(name="load")
+    assert (await api.patch(f"/flow_runs/{run['id']}", {"name": name})).status == 204
+    assert (await api.get(f"/flow_runs/{run['id']}")).json["name"] == "load"

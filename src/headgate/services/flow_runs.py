@@ -388,7 +388,7 @@ async def update(scope: Scope, id: UUID, body: FlowRunUpdate) -> None:
             check_size(body.parameters, most=scope.settings.server_api_max_parameter_size)
         for name in FlowRunUpdate.__struct_fields__:
             value = getattr(body, name)
-            if value is not UNSET and name != _TRACE and not (name == "name" and value is None):
+            if value is not UNSET and name != _TRACE and not (name == "name" and not value):
                 setattr(run, name, value)
         if body.job_variables and run.work_pool_name:
             of_deployment = await deployment_rows.get(tx, run.deployment_id, now=scope.now) if run.deployment_id else None

@@ -52,8 +52,8 @@ SELECT d.flow_id, d.idempotency_key, d.flow_run_id FROM flow_run_detail d
 WHERE d.flow_id IN :flow_ids::uuid[] AND d.idempotency_key IN :keys::text[]
 
 -- name: select
--- Whole runs, as the wire shows them; a condition on r, d, q, p follows.
-SELECT r.id, r.created, r.updated, r.flow_id, r.state_id, r.deployment_id, r.work_queue_id, r.work_pool_id,
+-- Whole runs, as the wire shows them, without queues and pools that are gone; a condition on r, d, q, p follows.
+SELECT r.id, r.created, r.updated, r.flow_id, r.state_id, r.deployment_id, q.id AS work_queue_id, p.id AS work_pool_id,
        r.state_type, r.state_name, r.state_timestamp, r.run_count, r.expected_start_time, r.due_at, r.start_time, r.end_time,
        r.total_run_time, r.auto_scheduled, r.fence,
        d.name, d.idempotency_key, d.flow_version, d.deployment_version, d.parameters, d.context, d.tags, d.labels,

@@ -3,86 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from snapshots import DEPLOYMENTS, NOW, NOWHERE, POOL, QUEUES, SNAPSHOTS, a_run, snapshot
 
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, place_of, standing_gates
-from headgate.core.launch_rates import Pace
-from headgate.schema.work_pools import LaunchRate
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-POOL = UUID(int=1)
-QUEUES = [UUID(int=10 + n) for n in range(3)]
-DEPLOYMENTS = [UUID(int=20 + n) for n in range(3)]
-
-LIMITS = st.none() | st.integers(0, 6)
-PAUSED = st.sampled_from([False, False, False, True])
-SERVED = st.sampled_from([True, True, True, True, False])
-NOWHERE = UUID(int=0)
-PAST = round(NOW.timestamp() * 1_000_000) - 300_000
-KEYS = [UUID(int=50 + n) for n in range(2)]
-SHARED = UUID(int=60)
-
-
-def lanes(ids: Iterable[UUID]) -> st.SearchStrategy[dict[UUID, Lane]]:
-    """A lane for each id; priorities are unique, as they are in a pool."""
-
-    def build(parts: tuple[list[Any], list[int]]) -> dict[UUID, Lane]:
-        drawn, priorities = parts
-        return {
-            id: Lane(id, paused, limit, used, priority, served)
-            for id, (paused, limit, used, served), priority in zip(ids, drawn, priorities, strict=True)
-        }
-
-    ids = [*ids]
-    drawn = st.lists(st.tuples(PAUSED, LIMITS, st.integers(0, 4), SERVED), min_size=len(ids), max_size=len(ids))
-    return st.tuples(drawn, st.permutations(range(1, len(ids) + 1))).map(build)
-
-
-def candidates() -> st.SearchStrategy[list[Candidate]]:
-    """Runs with ids of their own, due from five seconds ago to five seconds ahead."""
-
-    def build(drawn: list[Any]) -> list[Candidate]:
-        return [
-            Candidate(UUID(int=100 + n), queue, NOW + timedelta(seconds=due), deployment, priority, held, key)
-            for n, (queue, due, deployment, priority, held, key) in enumerate(drawn)
-        ]
-
-    # One more deployment than has a lane: most deployments have no limit, and dispatch is not told of them.
-    owners = st.none() | st.sampled_from([*DEPLOYMENTS, UUID(int=99)])
-    queues = st.sampled_from([*QUEUES, *QUEUES, NOWHERE])
-    keys = st.none() | st.sampled_from([*KEYS, UUID(int=98)])
-    run = st.tuples(queues, st.integers(-5, 5), owners, st.integers(-1, 1), st.sampled_from([False] * 5 + [True]), keys)
-    return st.lists(run, max_size=14).map(build)
-
-
-SNAPSHOTS = st.builds(
-    Snapshot,
-    pool=st.builds(Lane, st.just(POOL), PAUSED, LIMITS, st.integers(0, 4)),
-    queues=lanes(QUEUES),
-    deployments=lanes(DEPLOYMENTS),
-    candidates=candidates(),
-    until=st.integers(-6, 6).map(lambda seconds: NOW + timedelta(seconds=seconds)),
-    room=st.integers(0, 8),
-    pace=st.none()
-    | st.builds(
-        Pace, st.builds(LaunchRate, limit=st.integers(1, 6), seconds=st.just(1.0)), st.just([(PAST, 2)]), st.just(NOW)
-    ),
-    launching=st.none() | st.builds(Lane, st.just(POOL), limit=st.integers(1, 6), used=st.integers(0, 4)),
-    keys=st.fixed_dictionaries(
-        {id: st.builds(Lane, st.just(id), limit=st.integers(1, 3), used=st.integers(0, 4)) for id in KEYS}
-    ),
-    # Two of the deployments share a limit, one of them without a lane of its own.
-    shared=st.none().map(lambda _: {})
-    | st.builds(Lane, st.just(SHARED), limit=LIMITS, used=st.integers(0, 4)).map(
-        lambda lane: {DEPLOYMENTS[0]: lane, UUID(int=99): lane}
-    ),
-)
 
 
 def rank(run: Candidate, snapshot: Snapshot) -> tuple[Any, ...]:
@@ -277,55 +206,37 @@ def test_standing_gates_are_those_that_stay_when_all_slots_are_free(snapshot: Sn
 # --- by example
 
 
-def snapshot(*runs: Candidate, room: int = 10, pool: Lane | None = None, **lanes: Lane) -> Snapshot:
-    queues = {QUEUES[0]: Lane(QUEUES[0], priority=1), QUEUES[1]: Lane(QUEUES[1], priority=2)}
-    given = {lane.id: lane for lane in lanes.values()}
-    return Snapshot(
-        pool or Lane(POOL),
-        queues | {id: lane for id, lane in given.items() if id in QUEUES},
-        {id: lane for id, lane in given.items() if id in DEPLOYMENTS},
-        runs,
-        NOW,
-        room,
-    )
-
-
-def run(n: int, queue: int = 0, *, due: int = 0, deployment: int | None = None, priority: int = 0) -> Candidate:
-    owner = None if deployment is None else DEPLOYMENTS[deployment]
-    return Candidate(UUID(int=100 + n), QUEUES[queue], NOW - timedelta(seconds=due), owner, priority)
-
-
 def admitted(snapshot: Snapshot) -> list[int]:
     return [run.id.int - 100 for run in dispatch(snapshot).admitted]
 
 
 def test_queue_priority_goes_before_run_priority_before_due_time_before_id() -> None:
-    runs = [run(1, 1, due=99, priority=9), run(2, 0), run(3, 0, due=5), run(4, 0, priority=1), run(5, 0, due=5)]
+    runs = [a_run(1, 1, due=99, priority=9), a_run(2, 0), a_run(3, 0, due=5), a_run(4, 0, priority=1), a_run(5, 0, due=5)]
     assert admitted(snapshot(*runs)) == [4, 3, 5, 2, 1]
 
 
 def test_a_full_deployment_lets_the_runs_of_others_pass() -> None:
     full = Lane(DEPLOYMENTS[0], limit=1, used=1)
-    runs = [run(1, deployment=0, due=3), run(2, deployment=0, due=2), run(3, deployment=1, due=1)]
+    runs = [a_run(1, deployment=0, due=3), a_run(2, deployment=0, due=2), a_run(3, deployment=1, due=1)]
     assert admitted(snapshot(*runs, deployment=full, room=1)) == [3]
 
 
 def test_a_full_queue_lets_the_runs_of_a_worse_queue_pass() -> None:
-    assert admitted(snapshot(run(1, 0), run(2, 1), queue=Lane(QUEUES[0], limit=2, used=2, priority=1))) == [2]
+    assert admitted(snapshot(a_run(1, 0), a_run(2, 1), queue=Lane(QUEUES[0], limit=2, used=2, priority=1))) == [2]
 
 
 def test_slots_taken_beyond_a_limit_that_was_lowered_admit_nothing() -> None:
-    assert admitted(snapshot(run(1), pool=Lane(POOL, limit=1, used=5))) == []
+    assert admitted(snapshot(a_run(1), pool=Lane(POOL, limit=1, used=5))) == []
 
 
 def test_a_limit_of_zero_admits_nothing_and_none_limits_nothing() -> None:
-    assert admitted(snapshot(run(1), pool=Lane(POOL, limit=0))) == []
-    assert admitted(snapshot(*(run(n) for n in range(300)), room=300)) == [*range(300)]
+    assert admitted(snapshot(a_run(1), pool=Lane(POOL, limit=0))) == []
+    assert admitted(snapshot(*(a_run(n) for n in range(300)), room=300)) == [*range(300)]
 
 
 def test_all_gates_of_a_run_are_told_at_once() -> None:
     everything = snapshot(
-        replace(run(1, due=-1, deployment=0), held=True),
+        replace(a_run(1, due=-1, deployment=0), held=True),
         pool=Lane(POOL, paused=True, limit=1, used=1),
         queue=Lane(QUEUES[0], paused=True, limit=2, used=2, priority=1, served=False),
         deployment=Lane(DEPLOYMENTS[0], paused=True, limit=3, used=3, served=False),
@@ -345,16 +256,16 @@ def test_all_gates_of_a_run_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("room", [0, 1, 2])
 def test_a_run_that_only_the_workers_room_holds_back_is_told_that(room: int) -> None:
-    blocked = dispatch(snapshot(run(1), run(2), run(3), room=room)).blocked
+    blocked = dispatch(snapshot(a_run(1), a_run(2), a_run(3), room=room)).blocked
     assert [*blocked.values()] == [[Gate(GateKind.NO_ROOM, limit=room, used=room)]] * (3 - room)
 
 
 def test_a_run_that_is_due_exactly_at_the_end_of_the_prefetch_is_due() -> None:
-    assert admitted(snapshot(run(1, due=0))) == [1]
+    assert admitted(snapshot(a_run(1, due=0))) == [1]
 
 
 def test_a_limit_tells_slots_in_use_from_slots_that_better_runs_are_about_to_take() -> None:
-    blocked = dispatch(snapshot(run(1), run(2), run(3), pool=Lane(POOL, limit=5, used=3))).blocked
+    blocked = dispatch(snapshot(a_run(1), a_run(2), a_run(3), pool=Lane(POOL, limit=5, used=3))).blocked
     assert blocked == {UUID(int=103): [Gate(GateKind.POOL_LIMIT, POOL, 5, 5, ahead=2)]}
 
 

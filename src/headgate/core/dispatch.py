@@ -4,12 +4,14 @@ The lock on the pool's row, held by the caller, is what makes the decision safe.
 a run that is not admitted is answered with the gates that block it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 from uuid import UUID
 
+from headgate.core.fair_share import Share, Tally
 from headgate.core.launch_rates import Pace
 
 
@@ -31,6 +33,10 @@ class GateKind(StrEnum):
     LAUNCH_RATE = "launch rate"
     LAUNCH_LIMIT = "launch limit"
     NO_ROOM = "no room at the worker"
+
+
+_TURN = frozenset((GateKind.POOL_LIMIT, GateKind.QUEUE_LIMIT, GateKind.LAUNCH_RATE, GateKind.LAUNCH_LIMIT, GateKind.NO_ROOM))
+"""What holds back all that comes later, too: who finds nothing else in its way waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ class Candidate:
 class Snapshot:
     """Everything the decision depends on. `until` is now plus the prefetch; `room` is what the worker can take; `pace` is
     that of launches in the pool, `launching` how many of its runs are between their claim and Running, and how many may be.
+    `share`: who has how much of a pool that is shared fairly.
 
     A run whose queue is none of `queues` belongs to no pool. `shared`: the limits that deployments share, by deployment;
     a lane's `used` counts what others hold of it as well.
@@ -105,6 +112,7 @@ class Snapshot:
     pace: Pace | None = None
     launching: Lane | None = None
     shared: Mapping[UUID, Lane] = field(default_factory=dict)
+    share: Share | None = None
 
 
 @dataclass(slots=True)
@@ -126,31 +134,56 @@ class Place:
 
 
 def dispatch(snapshot: Snapshot) -> Decision:
-    """Admit by (queue priority, run priority, due time, id) whatever fits under every limit.
+    """Admit by (queue priority, run priority, due time, id) whatever fits under every limit; where the pool is shared
+    fairly, by (queue priority, run priority, fair share, due time, id).
 
     A run that a queue's, a deployment's or a key's limit holds back does not hold back others. Same snapshot, same answer.
     """
     decision = Decision()
-    taken: dict[UUID, int] = {}
-    for run in sorted(snapshot.candidates, key=lambda run: _rank(run, snapshot)):
-        gates = _gates(run, snapshot, taken)
-        if not gates and len(decision.admitted) >= snapshot.room:
-            gates = [Gate(GateKind.NO_ROOM, limit=snapshot.room, used=len(decision.admitted))]
+    for run, gates in _decide(snapshot):
         if gates:
             decision.blocked[run.id] = gates
-            continue
-        decision.admitted.append(run)
-        for _, _, lane in _lanes(run, snapshot):
-            taken[lane.id] = taken.get(lane.id, 0) + 1
+        else:
+            decision.admitted.append(run)
     return decision
 
 
 def place_of(run: Candidate, snapshot: Snapshot) -> Place:
     """What the decision about a snapshot means for one of its runs."""
-    decision, rank = dispatch(snapshot), _rank(run, snapshot)
-    ahead = sum(1 for other in snapshot.candidates if _rank(other, snapshot) < rank)
-    starting = sum(1 for other in decision.admitted if _rank(other, snapshot) < rank)
-    return Place(decision.blocked.get(run.id, []), ahead, starting)
+    starting = 0
+    for ahead, (other, gates) in enumerate(_decide(snapshot)):
+        if other.id == run.id:
+            return Place(gates, ahead, starting)
+        starting += not gates
+    raise ValueError(f"Run {run.id} is none of the snapshot's.")
+
+
+def _decide(snapshot: Snapshot) -> Iterator[tuple[Candidate, list[Gate]]]:
+    """Every run in the order in which they go, with its gates; none: it starts."""
+    admitted, taken = 0, dict[UUID, int]()
+    tally = Tally(snapshot.share) if snapshot.share is not None else None
+    for run in _order(snapshot, tally):
+        gates = _gates(run, snapshot, taken)
+        if not gates and admitted >= snapshot.room:
+            gates = [Gate(GateKind.NO_ROOM, limit=snapshot.room, used=admitted)]
+        if not gates:
+            admitted += 1
+            for _, _, lane in _lanes(run, snapshot):
+                taken[lane.id] = taken.get(lane.id, 0) + 1
+        if tally is not None and not gates:
+            tally.take(run)
+        elif tally is not None and all(gate.kind in _TURN for gate in gates):
+            tally.defer(run)
+        yield run, gates
+
+
+def _order(snapshot: Snapshot, tally: Tally | None) -> Iterator[Candidate]:
+    ordered = sorted(snapshot.candidates, key=lambda run: _rank(run, snapshot))
+    if tally is None:
+        yield from ordered
+    else:
+        for _, equals in groupby(ordered, key=lambda run: _rank(run, snapshot)[:2]):
+            yield from tally.order(equals)
 
 
 def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
@@ -167,6 +200,7 @@ def standing_gates(run: Candidate, snapshot: Snapshot) -> list[Gate]:
         room=1,
         pace=None,
         launching=None,
+        share=None,
     )
     return dispatch(idle).blocked.get(run.id, [])
 

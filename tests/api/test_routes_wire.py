@@ -66,7 +66,7 @@ RECORDS: dict[type, tuple[str, str]] = {
     work_pools.WorkPool: (
         "id created updated name description type base_job_template is_paused concurrency_limit status "
         "default_queue_id storage_configuration active_slots",
-        "pause launch_rate launch_limit",
+        "pause launch_rate launch_limit fair_share",
     ),
     work_pools.StorageConfiguration: (
         "bundle_upload_step bundle_execution_step default_result_storage_block_id",

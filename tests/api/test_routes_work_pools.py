@@ -38,6 +38,7 @@ async def test_a_pool_is_made_with_its_default_queue(api: Any) -> None:
         "pause": None,
         "launch_rate": None,
         "launch_limit": None,
+        "fair_share": False,
     }
     queue = (await api.get("/work_pools/pool/queues/default")).json
     assert queue["id"] == pool["default_queue_id"]

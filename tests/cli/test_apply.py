@@ -19,6 +19,7 @@ work_pools:
     type: process
     description: For tests
     concurrency_limit: 4
+    fair_share: true
     work_queues:
       - {name: urgent, priority: 1, concurrency_limit: 2}
       - {name: default, priority: 2}
@@ -72,7 +73,7 @@ def test_apply_makes_what_the_file_says_and_a_second_time_nothing(file: Path, ru
     assert (outcome.code, outcome.err) == (0, "")
     assert "Created deployment 'hello/nightly'" in outcome.out
     pool = api.send(work_pools.get("local"))
-    assert (pool.description, pool.concurrency_limit) == ("For tests", 4)
+    assert (pool.description, pool.concurrency_limit, pool.fair_share) == ("For tests", 4, True)
     assert set(pool.base_job_template) == {"job_configuration", "variables"}
     assert [(q.name, q.priority, q.concurrency_limit) for q in api.send(work_queues.query("local"))] == [
         ("urgent", 1, 2),

@@ -60,6 +60,16 @@ def test_a_launch_limit_is_set_and_cleared(run: Run) -> None:
     assert "launch limit - 3" in run("work-pool", "create", "slow", "--type", "process", "--launch-limit", "3").out
 
 
+def test_fair_share_is_set_and_cleared(run: Run) -> None:
+    assert _pool(run)["fair_share"] is False
+    assert run("work-pool", "update", "test-pool", "--fair-share", "-o", "json").json["fair_share"] is True
+    assert run("work-pool", "update", "test-pool", "--description", "x").code == 0
+    assert _pool(run)["fair_share"] is True
+    assert run("work-pool", "update", "test-pool", "--no-fair-share").code == 0
+    assert _pool(run)["fair_share"] is False
+    assert "fair share - True" in run("work-pool", "create", "even", "--type", "process", "--fair-share").out
+
+
 def test_a_pool_is_created_with_a_launch_rate(run: Run) -> None:
     outcome = run("work-pool", "create", "quick", "--type", "process", "--launch-rate", "3/m")
     assert "launch rate - 3 in 1 minute" in outcome.out

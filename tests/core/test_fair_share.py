@@ -187,6 +187,13 @@ def test_of_a_deployment_the_key_with_the_fewest_goes_first() -> None:
     assert [each.id.int - 100 for each in decided.admitted] == [0, 3, 1, 4]
 
 
+def test_another_key_is_no_other_turn() -> None:
+    """Whose deployment was served last waits for the other one, though its own key never was."""
+    runs = [replace(a_run(1, deployment=0, due=9), key_id=KEYS[1]), a_run(2, deployment=1)]
+    share = Share(turns=[(DEPLOYMENTS[0], KEYS[0])])
+    assert [each.id.int - 100 for each in dispatch(replace(snapshot(*runs, room=1), share=share)).admitted] == [2]
+
+
 def test_who_waits_for_a_slot_has_a_place_among_all() -> None:
     """The second's only run is third, although four of the first are due before it, and no slot is free."""
     runs = [*(a_run(n, deployment=0, due=9) for n in range(4)), a_run(8, deployment=1)]

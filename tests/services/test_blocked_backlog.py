@@ -32,10 +32,10 @@ def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     return int(request.param)
 
 
-async def random_backlog(world: World, dice: random.Random) -> list[FlowRun]:
+async def random_backlog(world: World, dice: random.Random, **pool: Any) -> list[FlowRun]:
     """Runs in one queue, of several priorities and times; of deployments with limits, own or shared, keys and pauses, and
     of some without."""
-    await world.pool()
+    await world.pool(**pool)
     await world.claim(0)
     made: list[Deployment] = []
     body = GlobalConcurrencyLimitCreate(name="shared", limit=3, active_slots=1)

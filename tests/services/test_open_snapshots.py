@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -14,12 +14,17 @@ import asyncpg
 import pytest
 from world import World
 
+from headgate.core.dispatch import dispatch
 from headgate.schema.claims import Grant
-from headgate.schema.deployments import Deployment
+from headgate.schema.deployments import ConcurrencyKey, Deployment
 from headgate.schema.states import StateCreate, StateType
 from headgate.services import fronts, states, work_queues
+from headgate.services.situations import situation_of
 from headgate.services.states import Proposal
+from headgate.store import claims as claim_rows
+from headgate.store import explanations as explanation_rows
 from headgate.store import waiting_runs
+from headgate.store.database import Tx
 from headgate.store.postgresql import PostgresqlTx
 
 ROUNDS = 80
@@ -209,6 +214,55 @@ async def test_a_queue_is_worked_off_in_order_wherever_looks_begin(
 
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.usefixtures("doubtful")
+@pytest.mark.parametrize("lanes", [1000, 2])
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_pool_is_shared_fairly_wherever_looks_begin(
+    world: World, neighbour: World, seed: int, lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes to wait before the front counts for its deployment's share, however many deployments may be gone through:
+    each claim is given what the decision on all that wait gives, and no limit is ever passed."""
+    chance = Random(seed)
+    monkeypatch.setattr(fronts, "SOUGHT_EVERY", timedelta(days=1))
+    monkeypatch.setattr(claim_rows, "LANES", lanes)
+    await world.pool(fair_share=True, concurrency_limit=6)
+    key = ConcurrencyKey(expression="{{ parameters.customer }}", limit=2)
+    made = [
+        await world.deploy("plain"),
+        await world.deploy("limited", concurrency_limit=2),
+        await world.deploy("keyed", concurrency_key=key, parameters={"customer": "none"}),
+    ]
+    held: list[Grant] = []
+    given = 0
+    for _ in range(60):
+        world.clock.advance(seconds=chance.choice((0, 1, 5, 20)))
+        server = chance.choice((world, neighbour))
+        match chance.randrange(6):
+            case 0 | 1:
+                about: dict[str, Any] = {
+                    "priority": chance.choice((0, 0, 7)),
+                    "parameters": {"customer": chance.choice("ab")},
+                }
+                await server.run(chance.choice(made), due=chance.choice((0, 0, 30, -1, -5, -60)), **about)
+            case 2 if held:
+                await server.give_back(held.pop(chance.randrange(len(held))))
+            case 3 if held:
+                await server.accepted(held.pop(chance.randrange(len(held))), "RUNNING", "COMPLETED")
+            case _:
+                room = chance.randrange(1, 4)
+                await server.claim(0)  # by the rule nothing starts where nobody asks
+                expected = await _by_the_rule(world, room)
+                grants = await server.grants(room)
+                assert [grant.flow_run.id for grant in grants] == expected
+                held += grants
+                given += len(grants)
+                holders = Counter(grant.flow_run.deployment_id for grant in held)
+                assert len(held) <= 6
+                assert holders[made[1].id] <= 2
+    assert given > 6
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.usefixtures("doubtful")
 async def test_a_run_that_was_put_back_before_the_front_is_found_once_that_is_committed(
     world: World, database_url: str
 ) -> None:
@@ -284,3 +338,17 @@ async def _first(world: World, room: int) -> list[UUID]:
     ORDER BY q.priority, r.priority DESC, r.due_at, r.id LIMIT :room"""
     rows = await world.scope.store.read(lambda tx: tx.fetch(sql, {"now": world.now, "room": room}))
     return [row["id"] for row in rows]
+
+
+async def _by_the_rule(world: World, room: int) -> list[UUID]:
+    """Who starts when all that waits is decided on at once."""
+
+    async def unit(tx: Tx) -> list[UUID]:
+        waiting = await tx.fetch("SELECT id FROM flow_run WHERE state_type = 'SCHEDULED'", {})
+        found = await explanation_rows.candidates(tx, [row["id"] for row in waiting], now=world.now)
+        situation = await situation_of(tx, found, now=world.now)
+        pool = next((each.work_pool_id for each in found), None)
+        snapshot = situation.snapshot(pool, [each.candidate for each in found])
+        return [run.id for run in dispatch(replace(snapshot, room=room)).admitted]
+
+    return await world.scope.store.read(unit)

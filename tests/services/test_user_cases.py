@@ -1,9 +1,10 @@
 """What users of work pools reported about the release of runs, reproduced; numbers are those of the reports."""
 
 import asyncio
+from statistics import median
 
 import pytest
-from world import World, every
+from world import World, every, ids
 
 from headgate.schema.deployments import CollisionStrategy, ConcurrencyOptions
 from headgate.schema.flow_runs import FlowRun
@@ -116,3 +117,37 @@ async def test_16984_runs_that_are_not_to_wait_do_not_pile_up_behind_a_full_pool
     assert await collisions.tick(world.scope) == 5
     assert {(await world.get(run)).state_name for run in rest} == {"Cancelled"}
     assert (await world.get(first)).state_name == "Scheduled"
+
+
+async def test_a_flood_of_10_000_runs_does_not_make_ten_others_wait(world: World) -> None:
+    """One tenant floods a pool that is shared fairly, another submits ten: half of these wait for two runs at most."""
+    waits = await waits_behind_a_flood(world, fair_share=True)
+    assert len(waits) == 10
+    assert median(waits) <= 2
+
+
+async def test_without_a_fair_share_who_is_due_first_goes_first_whoever_it_is(world: World) -> None:
+    """The default order, as it is documented: in all that time none of the ten starts."""
+    assert await waits_behind_a_flood(world) == []
+
+
+async def waits_behind_a_flood(world: World, **pool: bool) -> list[int]:
+    """Ten slots, all taken by the flood when the second tenant comes; every run takes a minute. For how many minutes the
+    second one's waited, of those that started in the first six."""
+    await world.pool(concurrency_limit=10, **pool)
+    await world.runs(await world.deploy("flood"), 10_000, due=-60)
+    running = await world.grants(20)
+    second = ids(await world.runs(await world.deploy("second"), 10))
+    waits = []
+    for minute in range(7):
+        for grant in running if minute else ():
+            await world.accepted(grant, "COMPLETED")
+        started = await world.grants(20)
+        assert len(started) == (10 if minute else 0)  # no slot is idle
+        waits += [minute for grant in started if grant.flow_run.id in second]
+        running = started or running
+        for grant in running:
+            await world.accepted(grant, "RUNNING")
+        world.clock.advance(seconds=60)
+        await world.renew(*running)
+    return waits

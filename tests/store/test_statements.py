@@ -111,7 +111,7 @@ SCANS = {
     "claims.saturable",  # of runs that hold a slot
     "claims.priorities",  # of what it found itself
     "fronts.priorities_between",  # of what it is given
-    *("claims.open_lanes", "claims.candidates_of_lanes"),  # the same, and no more of it than is gone through
+    *("claims.open_lanes", "claims.candidates_of_lanes", "claims.first_of_lanes"),  # the same, no more than is gone through
     *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
     *("explanations.count_ahead_of_deployment", "explanations.count_ahead_of_key", "explanations.durations"),  # the same
     "work_pools.orphan_runs",  # of runs that wait

@@ -71,6 +71,15 @@ Template = Annotated[
 
 Description = Annotated[str | None, Parameter(name="--description", help="What it is for.")]
 
+FairShare = Annotated[
+    bool | None,
+    Parameter(
+        name="--fair-share",
+        negative="--no-fair-share",
+        help="Among runs of the same priority, those of the deployment with the fewest under way go first.",
+    ),
+]
+
 PoolLimit = Annotated[
     int | None, Parameter(name="--concurrency-limit", help="How many of its runs may be in progress at a time.")
 ]

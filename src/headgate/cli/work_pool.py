@@ -12,7 +12,18 @@ from headgate.cli import work_pool_changes as changes
 from headgate.cli.consequences import parts, pool_content
 from headgate.cli.find import every, find_pool_or_id
 from headgate.cli.launch_rates import AtOnce, Rate, limit_of, rate_of, rate_text
-from headgate.cli.options import Description, Hours, InSession, Output, PoolLimit, PoolName, Template, Verbose, Yes
+from headgate.cli.options import (
+    Description,
+    FairShare,
+    Hours,
+    InSession,
+    Output,
+    PoolLimit,
+    PoolName,
+    Template,
+    Verbose,
+    Yes,
+)
 from headgate.cli.output import Column, UsageError, confirm, print_json, print_table, show
 from headgate.cli.pauses import login, said
 from headgate.cli.pool_explanation import print_pool_explanation
@@ -62,6 +73,7 @@ def create(
     concurrency_limit: PoolLimit = None,
     launch_rate: Rate = None,
     launch_limit: AtOnce = None,
+    fair_share: FairShare = None,
     set_as_default: AsDefault = False,
     output: Output = "table",
     session: InSession,
@@ -82,6 +94,7 @@ def create(
         concurrency_limit=concurrency_limit,
         launch_rate=rate_of(launch_rate) if launch_rate else None,
         launch_limit=limit_of(launch_limit) if launch_limit else None,
+        fair_share=bool(fair_share),
         paused_by=login() if paused else UNSET,
     )
     with session.client() as client:
@@ -228,6 +241,7 @@ def _only_type() -> str:
 def _created(pool: WorkPool) -> str:
     launches = f"\n    launch rate - {rate_text(pool.launch_rate)}" if pool.launch_rate else ""
     launches += f"\n    launch limit - {pool.launch_limit}" if pool.launch_limit else ""
+    launches += "\n    fair share - True" if pool.fair_share else ""
     return f"""\
 Created work pool with properties:
     name - {pool.name!r}

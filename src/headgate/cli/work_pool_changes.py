@@ -5,7 +5,7 @@ from msgspec import UNSET
 from headgate.cli.find import find_pool_or_id
 from headgate.cli.launch_rates import AtOnce, Rate, limit_of, rate_of
 from headgate.cli.misfits import misfits_of
-from headgate.cli.options import Description, InSession, Output, PoolLimit, PoolName, Slots, Template
+from headgate.cli.options import Description, FairShare, InSession, Output, PoolLimit, PoolName, Slots, Template
 from headgate.cli.output import UsageError, print_json, warning_line
 from headgate.cli.pauses import By, Reason, note_of
 from headgate.cli.pool_templates import read_template
@@ -23,6 +23,7 @@ def update(
     concurrency_limit: PoolLimit = None,
     launch_rate: Rate = None,
     launch_limit: AtOnce = None,
+    fair_share: FairShare = None,
     base_job_template: Template = None,
     output: Output = "table",
     session: InSession,
@@ -33,6 +34,7 @@ def update(
         headgate work-pool update local --description Nightly --concurrency-limit 5
         headgate work-pool update local --launch-rate 10/s
         headgate work-pool update local --launch-rate none --launch-limit 20 -o json
+        headgate work-pool update local --fair-share
     """
     body = WorkPoolUpdate()
     if description is not None:
@@ -43,11 +45,13 @@ def update(
         body.launch_rate = rate_of(launch_rate)
     if launch_limit is not None:
         body.launch_limit = limit_of(launch_limit)
+    if fair_share is not None:
+        body.fair_share = fair_share
     if base_job_template is not None:
         body.base_job_template = read_template(base_job_template)
     if body == WorkPoolUpdate():
         raise UsageError(
-            "What is to change? Give --description, --concurrency-limit, --launch-rate, --launch-limit or "
+            "What is to change? Give --description, --concurrency-limit, --launch-rate, --launch-limit, --fair-share or "
             "--base-job-template."
         )
     with session.client() as client:

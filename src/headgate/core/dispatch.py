@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, takewhile
 from uuid import UUID
 
 from headgate.core.fair_share import Share, Tally
@@ -156,6 +156,11 @@ def place_of(run: Candidate, snapshot: Snapshot) -> Place:
             return Place(gates, ahead, starting)
         starting += not gates
     raise ValueError(f"Run {run.id} is none of the snapshot's.")
+
+
+def before(run: Candidate, snapshot: Snapshot) -> list[Candidate]:
+    """The runs of a snapshot that go before one of them, in their order."""
+    return [other for other, _ in takewhile(lambda each: each[0].id != run.id, _decide(snapshot))]
 
 
 def _decide(snapshot: Snapshot) -> Iterator[tuple[Candidate, list[Gate]]]:

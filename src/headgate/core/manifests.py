@@ -151,7 +151,15 @@ def stored_data(document: BlockDocument) -> dict[str, Any]:
     return document.data | inner
 
 
-_POOL_FIELDS = ("description", "is_paused", "concurrency_limit", "launch_rate", "launch_limit", "base_job_template")
+_POOL_FIELDS = (
+    "description",
+    "is_paused",
+    "concurrency_limit",
+    "launch_rate",
+    "launch_limit",
+    "fair_share",
+    "base_job_template",
+)
 
 
 def _pool(spec: PoolSpec, now: WorkPool | None) -> Change:

@@ -35,6 +35,7 @@ class PoolSpec(Struct, kw_only=True):
     concurrency_limit: Limit | None | UnsetType = UNSET
     launch_rate: LaunchRate | None | UnsetType = UNSET
     launch_limit: LaunchLimit | None | UnsetType = UNSET
+    fair_share: bool | UnsetType = UNSET
     work_queues: list[QueueSpec] = field(default_factory=list)
 
 

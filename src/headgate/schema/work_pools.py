@@ -61,6 +61,7 @@ class WorkPool(Struct, kw_only=True):
     pause: Pause | None = None
     launch_rate: LaunchRate | None = None
     launch_limit: LaunchLimit | None = None
+    fair_share: bool = False
 
 
 class WorkPoolCreate(PauseNote, kw_only=True, omit_defaults=True):  # other servers refuse keys that they do not know
@@ -75,6 +76,7 @@ class WorkPoolCreate(PauseNote, kw_only=True, omit_defaults=True):  # other serv
     storage_configuration: StorageConfiguration = field(default_factory=StorageConfiguration)
     launch_rate: LaunchRate | None = None
     launch_limit: LaunchLimit | None = None
+    fair_share: bool = False
 
 
 class WorkPoolUpdate(PauseNote, kw_only=True):
@@ -87,6 +89,7 @@ class WorkPoolUpdate(PauseNote, kw_only=True):
     storage_configuration: StorageConfiguration | None | UnsetType = UNSET
     launch_rate: LaunchRate | None | UnsetType = UNSET
     launch_limit: LaunchLimit | None | UnsetType = UNSET
+    fair_share: bool | UnsetType = UNSET
 
 
 class GetScheduledFlowRuns(Struct, kw_only=True):

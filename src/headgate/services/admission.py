@@ -5,12 +5,13 @@ nothing, and only wants to know.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
+from headgate.core.fair_share import Party, Share, party_of
 from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
 from headgate.services import slots as named_slots
@@ -58,7 +59,8 @@ async def admissible(
     at a time, until the room is used up. `used` are the slots of the pool that are taken. `fronts` says where to begin.
 
     The first page is the first runs, whatever blocks them: mostly they start. Where they do not, further pages go around all
-    runs whose deployment is paused, or whose deployment or concurrency key has no slot left, however many these are.
+    runs whose deployment is paused, or whose deployment or concurrency key has no slot left, however many these are. Where
+    the pool is shared fairly the first runs of every deployment and key are looked at instead.
 
     `holds`: nobody else may decide about the slots of the same deployments until the transaction ends.
     """
@@ -68,12 +70,14 @@ async def admissible(
     if room <= 0 or pool.is_paused:
         return Admissible(opens_at=pace.opens_at(1) if pace and not pace.left else None)
     slots = _Slots(tx, now, holds=holds)
+    share = await pool_rows.share(tx, pool.id, pool.turns) if pool.fair_share else None
     admitted: list[Candidate] = []
     for queue in sorted(queues, key=lambda lane: lane.priority):
         if queue.paused:
             continue
-        taken = await _admit_queue(tx, top, queue, slots, fronts, span=span, room=room - len(admitted))
+        taken = await _admit_queue(tx, top, queue, slots, fronts, share, span=span, room=room - len(admitted))
         admitted += taken
+        share = share.after(taken) if share else None
         top = replace(top, used=top.used + len(taken))
         if len(admitted) >= room:
             break
@@ -82,12 +86,40 @@ async def admissible(
 
 
 async def _admit_queue(
-    tx: Tx, pool: Lane, queue: Lane, slots: "_Slots", fronts: Fronts, *, span: tuple[datetime, datetime], room: int
+    tx: Tx,
+    pool: Lane,
+    queue: Lane,
+    slots: "_Slots",
+    fronts: Fronts,
+    share: Share | None,
+    *,
+    span: tuple[datetime, datetime],
+    room: int,
 ) -> list[Candidate]:
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
+
+    def decide(page: Iterable[Capped]) -> Sequence[Candidate]:
+        seen = {run.id for run in admitted}
+        snapshot = Snapshot(
+            replace(pool, used=pool.used + len(admitted)),
+            {queue.id: replace(queue, used=queue.used + len(admitted))},
+            slots.lanes,
+            [each.run for each in page if each.run.id not in seen and not each.paused],
+            span[1],
+            room - len(admitted),
+            slots.keys,
+            shared=slots.shared,
+            share=share.after(admitted) if share else None,
+        )
+        return dispatch(snapshot).admitted
+
     for priority in await fronts.priorities(tx, queue.id) if room > 0 else []:
         aisle = Aisle(queue.id, priority, span)
+        parties = await rows.open_parties(tx, aisle, slots.closed()) if share and len(admitted) < room else None
+        if parties is not None:
+            admitted += await _share_out(tx, aisle, parties, slots, decide, room=room - len(admitted))
+            continue
         beyond = _BEYOND
         closed: Closed | None = None
         while len(admitted) < room:
@@ -98,24 +130,43 @@ async def _admit_queue(
             else:
                 page = await fronts.candidates(tx, aisle, closed, limit=limit)
             await slots.hold(page)
-            seen = {run.id for run in admitted}
-            decision = dispatch(
-                Snapshot(
-                    replace(pool, used=pool.used + len(admitted)),
-                    {queue.id: replace(queue, used=queue.used + len(admitted))},
-                    slots.lanes,
-                    [each.run for each in page if each.run.id not in seen and not each.paused],
-                    span[1],
-                    room - len(admitted),
-                    slots.keys,
-                    shared=slots.shared,
-                )
-            )
-            admitted += decision.admitted
-            slots.take(decision.admitted)
+            more = decide(page)
+            admitted += more
+            slots.take(more)
             before, closed = closed, slots.closed()
-            if len(page) < limit or (not decision.admitted and closed == before):
+            if len(page) < limit or (not more and closed == before):
                 break
+    return admitted
+
+
+async def _share_out(
+    tx: Tx,
+    aisle: Aisle,
+    parties: Sequence[Party],
+    slots: "_Slots",
+    decide: Callable[[Iterable[Capped]], Sequence[Candidate]],
+    *,
+    room: int,
+) -> Sequence[Candidate]:
+    """Who starts of an aisle: of everybody as many runs are read as it may take.
+
+    That is not known before: a decision that took the last run read of somebody, who may have more, is taken again with more
+    of that one's. So no more is read than a few times the room, and a run or two of each.
+    """
+    found: dict[Party, list[Capped]] = {}
+    wanted, each = parties, 1 + _GROWTH * room // len(parties)
+    while wanted:
+        found |= {party: [] for party in wanted}
+        for run in await rows.first_of(tx, aisle, wanted, each=each):
+            if (party := party_of(run.run)) in found:  # else its deployment was just deleted: the next look has it
+                found[party].append(run)
+        page = [run for runs in found.values() for run in runs]
+        await slots.hold(page)
+        admitted = decide(page)
+        taken = {run.id for run in admitted}
+        wanted = [party for party in wanted if len(runs := found[party]) == each and runs[-1].run.id in taken]
+        each *= _GROWTH
+    slots.take(admitted)
     return admitted
 
 
@@ -254,6 +305,7 @@ class Ledger:
         self._launching = {**(launching or {})}
         self._moved: Counter[UUID] = Counter()
         self._launched: Counter[UUID] = Counter()
+        self._served: dict[UUID, list[Party]] = {}
 
     def refusal(self, place: Place, *, now: datetime, launches: bool = False) -> Refusal | None:
         """What refuses a slot to a run there; None when there is room. `launches`: it is to be Pending, not Running."""
@@ -278,12 +330,14 @@ class Ledger:
                 self._moved[id] += by
         if by > 0 and place.pool_id is not None:
             self._launched[place.pool_id] += by
+            self._served.setdefault(place.pool_id, []).append((place.deployment_id, place.key_id))
 
     async def note(self, tx: Tx, *, now: datetime) -> None:
-        """Write down what was launched, where a rate counts it."""
+        """Write down what was launched, where a rate counts it, and for whom, where that decides whose turn is next."""
         for id in sorted(self._launched):
             if id in self._pools:
                 await pool_rows.launch(tx, self._pools[id], self._launched[id], now=now)
+                await pool_rows.serve(tx, self._pools[id], self._served[id])
 
     def _too_quick(self, pool_id: UUID | None, now: datetime) -> Refusal | None:
         pool = self._pools.get(pool_id) if pool_id else None

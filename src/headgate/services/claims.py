@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import structs
 
 from headgate.core.dispatch import Candidate
+from headgate.core.fair_share import party_of
 from headgate.core.states import NAMES, advance, next_moment
 from headgate.core.templates import overlay
 from headgate.errors import Forbidden, Invalid, NotFound
@@ -285,6 +286,7 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
         served.contended |= admitted.contended
         served.opening += [admitted.opens_at] if admitted.opens_at else []
         await pool_rows.launch(tx, pool, len(admitted.runs), now=claim.now)
+        await pool_rows.serve(tx, pool, [party_of(run) for run in admitted.runs])
         granted = await _grant(tx, admitted.runs, holder, claim)
         await references.attach(claim.scope, tx, pool.base_job_template, granted)
         served.grants += granted

@@ -50,7 +50,12 @@ async def estimate(
     if not limits or position is None or position.ahead >= COUNTED or any(until is None for until in opening):
         return None
     stretches = await stretches_of(tx, run.candidate, situation.snapshot(run.work_pool_id, [run.candidate]))
-    guesses = [await _guess(tx, gate, await _ahead(tx, gate, stretches, position), run, situation) for gate in limits]
+    shared = situation.is_shared(run)
+    if shared and position.more:
+        return None
+    guesses = [
+        await _guess(tx, gate, await _ahead(tx, gate, stretches, position, shared=shared), run, situation) for gate in limits
+    ]
     known = [guess for guess in guesses if guess is not None]
     if len(known) < len(guesses):
         return None
@@ -64,11 +69,17 @@ async def estimate(
     )
 
 
-async def _ahead(tx: Tx, gate: Gate, stretches: Sequence[Stretch], position: Position) -> int:
-    """How many of the runs ahead want a slot of this very limit."""
+async def _ahead(tx: Tx, gate: Gate, stretches: Sequence[Stretch], position: Position, *, shared: bool) -> int:
+    """How many of the runs ahead want a slot of this very limit; `shared`: in a pool that is shared fairly, where runs of
+    other deployments that are due later may be among them."""
     if gate.kind is GateKind.POOL_LIMIT:
         return position.ahead
     count = 0
+    if shared and gate.kind is GateKind.QUEUE_LIMIT:
+        for stretch in (each for each in stretches if each.lane.id != gate.id):
+            of, left = stretch.priority, COUNTED - count
+            count += await rows.count_ahead(tx, stretch.lane.id, of, before=stretch.before, limit=left)
+        return max(position.ahead - count, 0)
     for stretch in stretches:
         if gate.kind is GateKind.QUEUE_LIMIT and stretch.lane.id != gate.id:
             continue

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from headgate.core.dispatch import Candidate, Lane, Place, Snapshot, dispatch, place_of
+from headgate.core.dispatch import Candidate, Lane, Place, Snapshot, before, dispatch, place_of
+from headgate.core.fair_share import Party, party_of
 from headgate.schema.explanations import Position
 from headgate.services.situations import Situation, key_lanes, lanes_of_owners, limits_of
 from headgate.store import explanations as rows
 from headgate.store import lanes as lane_rows
-from headgate.store.claims import priorities
+from headgate.store.claims import Aisle, Closed, ids_of, open_parties, priorities
 from headgate.store.database import Tx
 from headgate.store.explanations import NOWHERE, Located
 
@@ -42,6 +43,8 @@ async def place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Posi
     if situation.queue(run) is None or run.candidate.held or run.candidate.due_at > situation.now:
         return alone, None
     stretches = await stretches_of(tx, run.candidate, snapshot)
+    if snapshot.share is not None:
+        return await _place_fairly(tx, run.candidate, stretches, snapshot)
     seen = await _ahead(tx, stretches, snapshot)
     found = place_of(run.candidate, replace(seen, candidates=[*seen.candidates, run.candidate]))
     count = 0
@@ -50,6 +53,56 @@ async def place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Posi
         count += await rows.count_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=left)
     more = count >= COUNTED or len(seen.candidates) >= _SEEN
     return found, Position(ahead=count, starting=found.starting, more=more)
+
+
+async def _place_fairly(tx: Tx, run: Candidate, stretches: Sequence[Stretch], snapshot: Snapshot) -> tuple[Place, Position]:
+    """Where the pool is shared fairly, runs that are due later may go before it: those of its equals are looked at in the
+    order of the decision, and only such as their deployments and keys let start. All of the better ones go before it."""
+    *better, own = stretches
+    snapshot, count = replace(snapshot, candidates=[]), 0
+    for stretch in better:
+        count += await rows.count_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=COUNTED - count)
+        if not _used_up(snapshot, stretch.lane, dispatch(snapshot).admitted):
+            snapshot, _ = await _with_firsts(tx, stretch, snapshot, ())
+    others = len(snapshot.candidates)
+    snapshot, cut = await _with_firsts(tx, own, snapshot, (party_of(run),))
+    if run not in snapshot.candidates:
+        snapshot = replace(snapshot, candidates=[*snapshot.candidates, run])
+    found, ahead = place_of(run, snapshot), {each.id for each in before(run, snapshot)}
+    count += len(ahead) - others
+    return found, Position(
+        ahead=count, starting=found.starting, more=count >= COUNTED or any(each.id in ahead for each in cut)
+    )
+
+
+async def _with_firsts(
+    tx: Tx, stretch: Stretch, snapshot: Snapshot, besides: Sequence[Party]
+) -> tuple[Snapshot, list[Candidate]]:
+    """The snapshot with the first runs of each deployment and key in a stretch that have slots left, and of those `besides`;
+    and the last ones read of those that may have more."""
+    aisle = Aisle(stretch.lane.id, stretch.priority, (_FIRST[0], snapshot.until))
+    admitted = dispatch(snapshot).admitted
+    closed = Closed(frozenset(_full_deployments(snapshot, admitted)), frozenset(_full_keys(snapshot, admitted)))
+    parties = await open_parties(tx, aisle, closed)
+    if parties is None:  # as in a claim: who is due first, then
+        page = await rows.ahead(
+            tx,
+            stretch.lane.id,
+            stretch.priority,
+            span=(_FIRST, (snapshot.until, _LAST_ID)),
+            full=closed.deployments,
+            full_keys=closed.keys,
+            limit=_SEEN,
+        )
+        return await _with(tx, snapshot, page), page[_SEEN - 1 :]
+    parties = [*dict.fromkeys([*parties, *besides])]
+    each = max(_SEEN // len(parties), 1)
+    ids = await ids_of(tx, aisle, parties, each=each)
+    page = [located.candidate for located in await rows.candidates(tx, ids, now=snapshot.until)] if ids else []
+    of: dict[Party, list[Candidate]] = {}
+    for run in sorted(page, key=lambda run: (run.due_at, run.id)):
+        of.setdefault(party_of(run), []).append(run)
+    return await _with(tx, snapshot, page), [runs[-1] for runs in of.values() if len(runs) == each]
 
 
 async def stretches_of(tx: Tx, run: Candidate, snapshot: Snapshot) -> list[Stretch]:

@@ -52,6 +52,7 @@ class Situation:
             pool.pace(self.now) if pool else None,
             pool.launching if pool else None,
             lanes_of_owners(self.lanes.deployments.values(), self.limits),
+            pool.share if pool else None,
         )
 
     def gates(self, run: Located) -> list[Gate]:
@@ -70,6 +71,11 @@ class Situation:
     def queue(self, run: Located) -> Queue | None:
         """The queue that a run waits in."""
         return self.lanes.queues.get(run.candidate.queue_id)
+
+    def is_shared(self, run: Located) -> bool:
+        """Whether its pool is shared fairly."""
+        pool = self.pool(run)
+        return pool is not None and pool.share is not None
 
     def owner(self, run: Located) -> Owner | None:
         """The deployment that a run is one of."""

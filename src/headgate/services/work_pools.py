@@ -60,6 +60,7 @@ async def _create(scope: Scope, tx: Tx, body: WorkPoolCreate) -> WorkPool:
         pause=pause_after(None, body, was_paused=False, is_paused=body.is_paused, now=now),
         launch_rate=body.launch_rate,
         launch_limit=body.launch_limit,
+        fair_share=body.fair_share,
     )
     if not await rows.insert(tx, pool):
         raise Conflict("A work pool with this name already exists.")
@@ -161,7 +162,7 @@ async def update(scope: Scope, name: str, body: WorkPoolUpdate) -> None:
 
 
 def _apply(body: WorkPoolUpdate, pool: WorkPool) -> None:
-    for field in ("description", "concurrency_limit", "launch_rate", "launch_limit"):
+    for field in ("description", "concurrency_limit", "launch_rate", "launch_limit", "fair_share"):
         if (value := getattr(body, field)) is not UNSET:
             setattr(pool, field, value)
     if body.is_paused is not UNSET:

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.dispatch import Candidate, Lane
+from headgate.core.fair_share import Party
 from headgate.schema.claims import HeldLease, Lease, Stray
 from headgate.schema.deployments import KeyStrategy
 from headgate.schema.flow_runs import Trace
@@ -211,6 +212,26 @@ async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> lis
     owners, keys, mosts = ([*column] for column in zip(*lanes, strict=True))
     params = {"deployment_ids": owners, "key_ids": keys, "mosts": mosts, "limit": limit}
     return capped(await tx.fetch(_SQL["candidates_of_lanes"], aisle.params | params))
+
+
+async def open_parties(tx: Tx, aisle: Aisle, closed: Closed) -> list[Party] | None:
+    """Whose runs of an aisle may start, by what was written before and by what is closed; None when these are too many to
+    go through."""
+    lanes = await _open_lanes(tx, aisle, closed)
+    return None if lanes is None else [(owner, key) for owner, key, _ in lanes]
+
+
+async def first_of(tx: Tx, aisle: Aisle, parties: Sequence[Party], *, each: int) -> list[Capped]:
+    """The first runs of each of these in an aisle, no more than `each`."""
+    ids = await ids_of(tx, aisle, parties, each=each)
+    return capped(await tx.fetch(_SQL["candidates_of_ids"], aisle.params | {"ids": ids})) if ids else []
+
+
+async def ids_of(tx: Tx, aisle: Aisle, parties: Sequence[Party], *, each: int) -> list[UUID]:
+    """The ids of the first runs of each of these in an aisle, no more than `each`; for those who take none of them."""
+    owners, keys = ([*column] for column in zip(*parties, strict=True))
+    params = {"deployment_ids": owners, "key_ids": keys, "each": each}
+    return [row["id"] for row in await tx.fetch(_SQL["first_of_lanes"], aisle.params | params)]
 
 
 async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID | None, UUID | None, int]] | None:

@@ -9,9 +9,11 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.dispatch import Lane
+from headgate.core.fair_share import Party, Share
 from headgate.core.launch_rates import Launches, Pace
 from headgate.schema.pauses import Pause
 from headgate.schema.work_pools import LaunchRate
+from headgate.store import work_pools
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
 
@@ -29,6 +31,7 @@ class Pool:
     launch_rate: LaunchRate | None = None
     launches: Launches = ()
     launching: Lane | None = None
+    share: Share | None = None
 
     def pace(self, now: datetime) -> Pace | None:
         """What its launch rate lets through at `now`; None without one."""
@@ -79,18 +82,22 @@ async def get_many(tx: Tx, *, pools: Iterable[UUID] = (), deployments: Iterable[
     queues = await tx.fetch(_SQL["queues"], {"pool_ids": pool_ids}) if pool_ids else []
     owners = await tx.fetch(_SQL["deployments"], {"ids": deployment_ids}) if deployment_ids else []
     return Lanes(
-        {row["id"]: _pool(row) for row in found},
+        {row["id"]: _pool(row, await _share(tx, row)) for row in found},
         {row["id"]: _queue(row) for row in queues},
         {row["id"]: _owner(row) for row in owners},
     )
 
 
-def _pool(row: Row) -> Pool:
+async def _share(tx: Tx, row: Row) -> Share | None:
+    return await work_pools.share(tx, row["id"], convert(row["turns"] or [], list[Party])) if row["fair_share"] else None
+
+
+def _pool(row: Row, share: Share | None) -> Pool:
     lane = Lane(row["id"], row["is_paused"], row["concurrency_limit"], row["used"])
     rate = convert(row["launch_rate"], LaunchRate | None)
     limit = row["launch_limit"]
     launching = Lane(row["id"], limit=limit, used=row["launching"]) if limit is not None else None
-    return Pool(lane, row["name"], row["type"], _pause(row["pause"]), rate, row["launches"] or (), launching)
+    return Pool(lane, row["name"], row["type"], _pause(row["pause"]), rate, row["launches"] or (), launching, share)
 
 
 def _queue(row: Row) -> Queue:

@@ -45,6 +45,9 @@ work_pool = Table(
     # What was launched lately, as far as it counts for the rate; null until then.
     Column("launches", Json),
     Column("launch_limit", Integer),
+    Column("fair_share", Flag, nullable=False, server_default=text("FALSE")),
+    # Who was served lately, where the pool is shared fairly; null until then.
+    Column("turns", Json),
 )
 
 work_queue = Table(

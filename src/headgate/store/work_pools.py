@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import convert
 
 from headgate.core.dispatch import Lane
+from headgate.core.fair_share import Party, Share, after_turns
 from headgate.core.launch_rates import Pace
 from headgate.core.liveness import pool_status
 from headgate.schema.filters import WorkPoolQuery
@@ -38,8 +39,11 @@ class LockedPool:
     default_queue_id: UUID
     launch_rate: LaunchRate | None = None
     launch_limit: int | None = None
+    fair_share: bool = False
     launches: list[tuple[int, int]] = field(default_factory=list)
     """Kept up to date by `launch`, because several claims of one transaction may share the record."""
+    turns: list[Party] = field(default_factory=list)
+    """Where it is shared fairly; kept up to date by `serve` likewise."""
 
     def pace(self, now: datetime) -> Pace | None:
         """What its launch rate lets through at `now`; None without one."""
@@ -47,9 +51,12 @@ class LockedPool:
 
 
 def _locked(row: Row) -> LockedPool:
-    if row["launch_rate"] is None:
-        return LockedPool(**{**row, "launches": []})
-    return LockedPool(**{**row, "launch_rate": convert(row["launch_rate"], LaunchRate), "launches": row["launches"] or []})
+    values: dict[str, Any] = {**row, "launches": [], "turns": []}
+    if row["launch_rate"] is not None:
+        values |= {"launch_rate": convert(row["launch_rate"], LaunchRate), "launches": row["launches"] or []}
+    if row["fair_share"]:
+        values["turns"] = convert(row["turns"] or [], list[Party])
+    return LockedPool(**values)
 
 
 async def launch(tx: Tx, pool: LockedPool, count: int, *, now: datetime) -> None:
@@ -57,6 +64,19 @@ async def launch(tx: Tx, pool: LockedPool, count: int, *, now: datetime) -> None
     if (pace := pool.pace(now)) is not None and count:
         pool.launches[:] = pace.after(count)
         await tx.execute(_SQL["set_launches"], {"id": pool.id, "launches": pool.launches})
+
+
+async def serve(tx: Tx, pool: LockedPool, parties: Sequence[Party]) -> None:
+    """Note whose runs of a locked pool are launched, one after the other; nothing to do where it is not shared fairly."""
+    if pool.fair_share and parties:
+        pool.turns[:] = after_turns(pool.turns, parties)
+        await tx.execute(_SQL["set_turns"], {"id": pool.id, "turns": pool.turns})
+
+
+async def share(tx: Tx, id: UUID, turns: Sequence[Party]) -> Share:
+    """Who has how much of a pool under way; `turns` are those that its row tells of."""
+    rows = await tx.fetch(_SQL["under_way"], {"id": id})
+    return Share({(row["deployment_id"], row["key_id"]): row["used"] for row in rows}, turns)
 
 
 def _select(tx: Tx) -> str:

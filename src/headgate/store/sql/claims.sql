@@ -218,6 +218,62 @@ WHERE r.id IN (SELECT id FROM found) AND r.state_type = 'SCHEDULED' AND r.lease_
   AND r.due_at BETWEEN :since AND :until
 ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 
+-- name: first_of_lanes
+-- The first due runs, so many of each, of one queue and one run priority, of these pairs of a deployment and a concurrency
+-- key (null: without one).
+SELECT f.id
+FROM (SELECT d.value AS deployment_id, k.value AS key_id
+      FROM json_each(:deployment_ids) d JOIN json_each(:key_ids) k ON k.key = d.key) AS l
+CROSS JOIN flow_run f ON f.id IN (
+        SELECT r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.due_at, r.id LIMIT :each)
+
+-- name: first_of_lanes [postgresql]
+-- Worded as in `candidates_of_lanes`, and for the same reasons.
+SELECT h.id
+FROM unnest(CAST(:deployment_ids AS uuid[]), CAST(:key_ids AS uuid[])) AS l(deployment_id, key_id)
+CROSS JOIN LATERAL (
+   (SELECT r.due_at, r.id FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.deployment_id = l.deployment_id AND r.key_id = l.key_id
+      AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+    ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :each)
+    UNION ALL
+   (SELECT r.due_at, r.id FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.deployment_id = l.deployment_id AND r.key_id IS NULL AND l.key_id IS NULL
+      AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+    ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :each)
+    UNION ALL
+   (SELECT r.due_at, r.id FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.deployment_id IS NULL AND r.key_id IS NULL AND l.deployment_id IS NULL
+      AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+    ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT :each)
+) AS h
+
+-- name: candidates_of_ids
+-- Those of these runs that still wait there, with what may block them: fetched by their ids, and by no index of what waits.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.id IN :ids::uuid[] AND +r.work_queue_id = :work_queue_id AND +r.state_type = 'SCHEDULED'
+  AND +r.priority = :priority AND +r.due_at BETWEEN :since AND :until AND +r.lease_expires_at IS NULL
+ORDER BY r.due_at, r.id
+
+-- name: candidates_of_ids [postgresql]
+-- The conditions are worded so that no index begins with them: the runs are fetched by their ids.
+SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,
+       e.shared_limit_id
+FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+WHERE r.id = ANY(:ids::uuid[]) AND r.state_type = 'SCHEDULED' AND r.lease_expires_at IS NULL
+  AND r.work_queue_id IS NOT DISTINCT FROM :work_queue_id::uuid AND r.priority IS NOT DISTINCT FROM :priority::integer
+  AND r.due_at BETWEEN :since AND :until
+ORDER BY r.due_at, r.id FOR UPDATE OF r SKIP LOCKED
+
 -- name: next_due
 -- When the next run of a pool falls due after a moment.
 SELECT min(r.due_at) FROM work_queue q JOIN flow_run r ON r.work_queue_id = q.id

@@ -1,7 +1,7 @@
 -- name: pools
 -- Pools as dispatch sees them, with the slots that each has taken.
 SELECT p.id, p.name, p.type, p.is_paused, p.pause, p.concurrency_limit, p.launch_rate, p.launches,
-       p.launch_limit,
+       p.launch_limit, p.fair_share, p.turns,
        CASE WHEN p.launch_limit IS NULL THEN 0
             ELSE (SELECT count(*) FROM flow_run r
                   WHERE r.holds_slot AND r.work_pool_id = p.id AND r.state_type = 'PENDING') END AS launching,

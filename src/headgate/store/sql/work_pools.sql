@@ -1,8 +1,10 @@
 -- name: insert
 INSERT INTO work_pool (id, created, updated, name, description, type, base_job_template, is_paused,
-                       concurrency_limit, default_queue_id, storage_configuration, pause, launch_rate, launch_limit)
+                       concurrency_limit, default_queue_id, storage_configuration, pause, launch_rate, launch_limit,
+                       fair_share)
 VALUES (:id, :created, :updated, :name, :description, :type, :base_job_template, :is_paused,
-        :concurrency_limit, :default_queue_id, :storage_configuration, :pause, :launch_rate, :launch_limit)
+        :concurrency_limit, :default_queue_id, :storage_configuration, :pause, :launch_rate, :launch_limit,
+        :fair_share)
 ON CONFLICT (name) DO NOTHING
 
 -- name: select
@@ -10,6 +12,7 @@ ON CONFLICT (name) DO NOTHING
 -- follows.
 SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
        p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate, p.launch_limit,
+       p.fair_share,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
        (SELECT max(w.last_heartbeat_time + CAST(3000000 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30) AS integer))
         FROM worker w WHERE w.work_pool_id = p.id) AS online_until
@@ -18,6 +21,7 @@ FROM work_pool p
 -- name: select [postgresql]
 SELECT p.id, p.created, p.updated, p.name, p.description, p.type, p.base_job_template, p.is_paused,
        p.concurrency_limit, p.default_queue_id, p.storage_configuration, p.pause, p.launch_rate, p.launch_limit,
+       p.fair_share,
        (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = p.id) AS active_slots,
        (SELECT max(w.last_heartbeat_time + make_interval(secs => 3 * COALESCE(NULLIF(w.heartbeat_interval_seconds, 0), 30)))
         FROM worker w WHERE w.work_pool_id = p.id) AS online_until
@@ -26,12 +30,12 @@ FROM work_pool p
 -- name: lock
 -- The pool's row, held until the transaction ends: whoever decides about its slots or ranks holds it.
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches, launch_limit
+       launch_rate, launches, launch_limit, fair_share, turns
 FROM work_pool WHERE name = :name
 
 -- name: lock [postgresql]
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches, launch_limit
+       launch_rate, launches, launch_limit, fair_share, turns
 FROM work_pool WHERE name = :name FOR UPDATE
 
 -- name: demanding
@@ -70,12 +74,21 @@ FROM work_pool p WHERE p.type = :type
 UPDATE work_pool
 SET updated = :updated, description = :description, is_paused = :is_paused, base_job_template = :base_job_template,
     concurrency_limit = :concurrency_limit, storage_configuration = :storage_configuration, pause = :pause,
-    launch_rate = :launch_rate, launch_limit = :launch_limit
+    launch_rate = :launch_rate, launch_limit = :launch_limit, fair_share = :fair_share
 WHERE id = :id
 
 -- name: set_launches
 -- Note launches in a locked pool that has a launch rate.
 UPDATE work_pool SET launches = :launches WHERE id = :id
+
+-- name: set_turns
+-- Note who was served in a locked pool that is shared fairly.
+UPDATE work_pool SET turns = :turns WHERE id = :id
+
+-- name: under_way
+-- Whose runs have slots of a pool, and how many.
+SELECT r.deployment_id, r.key_id, count(*) AS used FROM flow_run r
+WHERE r.holds_slot AND r.work_pool_id = :id GROUP BY r.deployment_id, r.key_id
 
 -- name: launching
 -- How many runs of locked pools are being launched. Apart from the locking: what waits for a lock sees what was before.
@@ -94,10 +107,10 @@ UPDATE flow_run SET work_pool_id = NULL, work_queue_id = NULL WHERE work_pool_id
 -- name: lock_many
 -- Pools of runs that are about to be admitted, in the order of their names, as claims lock them.
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches, launch_limit
+       launch_rate, launches, launch_limit, fair_share, turns
 FROM work_pool WHERE id IN :ids::uuid[] ORDER BY name
 
 -- name: lock_many [postgresql]
 SELECT id, name, type, is_paused, concurrency_limit, base_job_template, default_queue_id,
-       launch_rate, launches, launch_limit
+       launch_rate, launches, launch_limit, fair_share, turns
 FROM work_pool WHERE id = ANY(:ids::uuid[]) ORDER BY name COLLATE "C" FOR UPDATE

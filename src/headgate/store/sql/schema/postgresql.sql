@@ -106,6 +106,8 @@ CREATE TABLE work_pool (
     launch_rate JSON,
     launches JSON,
     launch_limit INTEGER,
+    fair_share BOOLEAN DEFAULT FALSE NOT NULL,
+    turns JSON,
     PRIMARY KEY (id),
     UNIQUE (name)
 );

@@ -106,6 +106,8 @@ CREATE TABLE work_pool (
     launch_rate JSON_TEXT,
     launches JSON_TEXT,
     launch_limit INTEGER,
+    fair_share BOOL_INT DEFAULT FALSE NOT NULL,
+    turns JSON_TEXT,
     PRIMARY KEY (id),
     UNIQUE (name)
 );

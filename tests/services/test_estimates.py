@@ -6,10 +6,11 @@ import pytest
 from world import World
 
 from headgate.schema.claims import Grant
+from headgate.schema.concurrency_limits import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate, TakeSlots
 from headgate.schema.deployments import ConcurrencyKey, Deployment
 from headgate.schema.explanations import Estimate
 from headgate.schema.flow_runs import FlowRun
-from headgate.services import estimates
+from headgate.services import concurrency_limits, estimates, slots
 from headgate.services.explanations import explain
 
 
@@ -154,3 +155,78 @@ async def test_the_backlog_is_not_gone_through_for_the_history(
     found = await told(world, first)
     assert found is not None
     assert found.runs == 2
+
+
+HELD = ["queue", "deployment", "key", "shared"]
+
+
+async def hold(world: World, it: Deployment, gate: str) -> Deployment:
+    """Another deployment with a history of 30 s, a run under way, and 40 due runs that a limit of its own holds."""
+    fields: dict[str, object] = {}
+    match gate:
+        case "queue":
+            queue = await world.queue("narrow", priority=1, concurrency_limit=1)
+            fields = {"work_queue_name": queue.name}
+        case "deployment":
+            fields = {"concurrency_limit": 1}
+        case "key":
+            fields = {"concurrency_key": ConcurrencyKey(expression="one", limit=1)}
+        case "shared":
+            named = await concurrency_limits.create(world.scope, GlobalConcurrencyLimitCreate(name="db", limit=1))
+            fields = {"global_concurrency_limit_id": named.id}
+    other = await world.deploy("other", **fields)
+    await world.run(other)
+    await finish(world, await start(world), 30)
+    await world.run(other)
+    await start(world)
+    await world.runs(other, 40)
+    return other
+
+
+@pytest.mark.parametrize("gate", HELD)
+async def test_runs_that_another_limit_holds_do_not_go_before_it(world: World, it: Deployment, gate: str) -> None:
+    """Forty of them wait in front for a slot of their own: nothing blocks it, and none of them is counted."""
+    await hold(world, it, gate)
+    waiting = await world.run(it, due=0)
+    found = await explain(world.scope, waiting.id)
+    assert found.position is not None
+    assert (found.gates, found.position.ahead, found.position.starting) == ([], 0, 0)
+    assert await world.granted(1) == [waiting.id]
+
+
+@pytest.mark.parametrize("gate", HELD)
+async def test_it_does_not_wait_for_slots_that_they_cannot_take(world: World, it: Deployment, gate: str) -> None:
+    """In a full pool they get the slot of who holds theirs; the slot of the others goes to it."""
+    await hold(world, it, gate)
+    await limit(world, it, "pool", 2)
+    await world.run(it, due=-60)
+    await start(world)
+    waiting = await world.run(it, due=0)
+    assert (found := await told(world, waiting)) is not None
+    assert (found.start_time - world.now, found.ahead) == (timedelta(seconds=90), 0)
+    behind = await world.run(it, due=0)
+    assert (found := await told(world, behind)) is not None
+    assert (found.start_time - world.now).total_seconds() > 90
+    assert found.ahead == 1
+
+
+async def test_those_that_find_a_slot_count(world: World, it: Deployment) -> None:
+    """Of a limit with two slots, one of which is free, one run goes before it."""
+    other = await hold(world, it, "deployment")
+    await world.change_deployment(other, concurrency_limit=2)
+    found = await explain(world.scope, (await world.run(it, due=0)).id)
+    assert found.position is not None
+    assert (found.position.ahead, found.position.starting) == (1, 1)
+
+
+async def test_it_waits_for_a_slot_of_a_shared_limit(world: World, it: Deployment) -> None:
+    """As long as the holder's kind takes; for one that is taken by name nobody knows how long."""
+    named = await concurrency_limits.create(world.scope, GlobalConcurrencyLimitCreate(name="db", limit=2))
+    await world.change_deployment(it, global_concurrency_limit_id=named.id)
+    await slots.take(world.scope, TakeSlots(names=["db"], slots=1))
+    await world.run(it)
+    await start(world)
+    assert await seconds(world, await world.run(it)) == 90
+    assert await seconds(world, await world.run(it, due=0)) == 180
+    await concurrency_limits.update(world.scope, "db", GlobalConcurrencyLimitUpdate(limit=1))
+    assert await seconds(world, await world.run(it, due=0)) is None

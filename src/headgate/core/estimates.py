@@ -15,6 +15,16 @@ def remaining(durations: Sequence[float], elapsed: float) -> float | None:
     return median(longer) - elapsed if longer else None
 
 
+def passed_on(ends: Sequence[float | None], runs: int, duration: float) -> list[float | None]:
+    """The `ends` of holders, in seconds, once so many `runs` that wait for exactly their slots have gone on in these, each
+    for `duration`."""
+    slots = [inf if end is None else end for end in ends]
+    heapify(slots)
+    for _ in range(runs if slots else 0):
+        heapreplace(slots, slots[0] + duration)
+    return [None if end == inf else end for end in slots]
+
+
 def wait_for_slot(ends: Sequence[float | None], *, limit: int, ahead: int, duration: float | None) -> float | None:
     """In how many seconds a slot is likely to be there for a run that `ahead` others go before.
 

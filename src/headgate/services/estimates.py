@@ -7,10 +7,10 @@ from datetime import timedelta
 from statistics import median
 from uuid import UUID
 
+from headgate.core.contenders import Ahead
 from headgate.core.dispatch import Gate, GateKind
-from headgate.core.estimates import remaining, wait_for_slot
-from headgate.schema.explanations import Estimate, Position
-from headgate.services.positions import COUNTED, Stretch, stretches_of
+from headgate.core.estimates import passed_on, remaining, wait_for_slot
+from headgate.schema.explanations import Estimate
 from headgate.services.situations import Situation
 from headgate.store import explanations as rows
 from headgate.store import lanes as lane_rows
@@ -26,7 +26,7 @@ KINDS = 10
 HOLDINGS = 1000
 """Above so many slots in use nothing is estimated."""
 
-_SLOTS = (GateKind.POOL_LIMIT, GateKind.QUEUE_LIMIT, GateKind.DEPLOYMENT_LIMIT, GateKind.KEY_LIMIT)
+_SLOTS = (GateKind.POOL_LIMIT, GateKind.QUEUE_LIMIT, GateKind.DEPLOYMENT_LIMIT, GateKind.SHARED_LIMIT, GateKind.KEY_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,17 @@ class _Guess:
     durations: Mapping[UUID, Sequence[float]]
 
 
-async def estimate(
-    tx: Tx, gates: Sequence[Gate], position: Position | None, run: Located, situation: Situation
-) -> Estimate | None:
+async def estimate(tx: Tx, gates: Sequence[Gate], ahead: Ahead, run: Located, situation: Situation) -> Estimate | None:
     """The likely start of a due run that only limits, and what opens by itself, hold back; None where there is no history.
 
-    Each limit is taken by itself, and the last to have a slot counts. How much room workers have is not known here.
+    Each limit is taken by itself, and the last to have a slot counts. Of the runs ahead, those that another limit holds get
+    the slots of who holds theirs, and none of the others. How much room workers have is not known here.
     """
     limits = [gate for gate in gates if gate.kind in _SLOTS]
     opening = [gate.until for gate in gates if gate.kind not in _SLOTS]
-    if not limits or position is None or position.ahead >= COUNTED or any(until is None for until in opening):
+    if not limits or ahead.more or any(until is None for until in opening):
         return None
-    stretches = await stretches_of(tx, run.candidate, situation.snapshot(run.work_pool_id, [run.candidate]))
-    shared = situation.is_shared(run)
-    if shared and position.more:
-        return None
-    guesses = [
-        await _guess(tx, gate, await _ahead(tx, gate, stretches, position, shared=shared), run, situation) for gate in limits
-    ]
+    guesses = [await _guess(tx, gate, ahead, run, situation) for gate in limits]
     known = [guess for guess in guesses if guess is not None]
     if len(known) < len(guesses):
         return None
@@ -69,36 +62,34 @@ async def estimate(
     )
 
 
-async def _ahead(tx: Tx, gate: Gate, stretches: Sequence[Stretch], position: Position, *, shared: bool) -> int:
-    """How many of the runs ahead want a slot of this very limit; `shared`: in a pool that is shared fairly, where runs of
-    other deployments that are due later may be among them."""
-    if gate.kind is GateKind.POOL_LIMIT:
-        return position.ahead
-    count = 0
-    if shared and gate.kind is GateKind.QUEUE_LIMIT:
-        for stretch in (each for each in stretches if each.lane.id != gate.id):
-            of, left = stretch.priority, COUNTED - count
-            count += await rows.count_ahead(tx, stretch.lane.id, of, before=stretch.before, limit=left)
-        return max(position.ahead - count, 0)
-    for stretch in stretches:
-        if gate.kind is GateKind.QUEUE_LIMIT and stretch.lane.id != gate.id:
-            continue
-        place = (stretch.lane.id, stretch.priority, stretch.before)
-        count += await rows.count_ahead_of(tx, gate.kind, gate.id, place=place, limit=COUNTED - count)
-    return count
-
-
-async def _guess(tx: Tx, gate: Gate, ahead: int, run: Located, situation: Situation) -> _Guess | None:
-    if not gate.limit or gate.id is None or ahead >= COUNTED or (gate.used or 0) - gate.ahead > HOLDINGS:
+async def _guess(tx: Tx, gate: Gate, in_front: Ahead, run: Located, situation: Situation) -> _Guess | None:
+    used = (gate.used or 0) - gate.ahead
+    if not gate.limit or gate.id is None or used > HOLDINGS:
         return None
+    ahead = in_front.able(gate.id)
     holdings = await rows.holdings(tx, gate.kind, gate.id, pool_id=run.work_pool_id, now=situation.now, limit=HOLDINGS)
     durations = await _durations(tx, holdings)
     of_each = [durations.get(each.deployment_id or NOWHERE, []) for each in holdings]
     ends = [remaining(taken, each.elapsed) for taken, each in zip(of_each, holdings, strict=True)]
     typical = [median(taken) for taken in of_each if taken]
     duration = median(typical) if typical else None
+    if duration is not None:
+        ends = _passed_on(holdings, ends, in_front.held(gate.id), duration)
+    if gate.kind is GateKind.SHARED_LIMIT:
+        ends += [None] * (used - len(ends))  # slots that are taken by name: nobody can say when they come back
     seconds = wait_for_slot(ends, limit=gate.limit, ahead=ahead, duration=duration)
     return _Guess(seconds, ahead, durations) if seconds is not None and durations else None
+
+
+def _passed_on(
+    holdings: Sequence[Holding], ends: Sequence[float | None], held: Mapping[UUID, int], duration: float
+) -> list[float | None]:
+    """The ends of holders, where those of a queue or a deployment go on with the runs ahead that wait for them alone."""
+    of: dict[UUID | None, list[float | None]] = {}
+    for each, end in zip(holdings, ends, strict=True):
+        behind = next((id for id in (each.queue_id, each.deployment_id) if id in held), None)
+        of.setdefault(behind, []).append(end)
+    return [end for id, ends in of.items() for end in passed_on(ends, held[id] if id else 0, duration)]
 
 
 async def _durations(tx: Tx, holdings: Sequence[Holding]) -> dict[UUID, list[float]]:

@@ -71,13 +71,13 @@ def _bare(run: FlowRun, located: Located, situation: Situation) -> Explanation:
 
 
 async def _add_gates(tx: Tx, explanation: Explanation, run: Located, situation: Situation) -> None:
-    found, explanation.position = await place(tx, run, situation)
+    found, explanation.position, ahead = await place(tx, run, situation)
     explanation.gates = [await wire_gate(tx, gate, run, situation) for gate in found.gates]
     # The process that holds it for a retry starts it at its time.
     opening = [gate.until for gate in explanation.gates if gate.kind != GateKind.HELD]
     known = [until for until in opening if until is not None]
     explanation.earliest_start = max(known) if known and len(known) == len(opening) else None
-    explanation.estimate = await estimate(tx, found.gates, explanation.position, run, situation)
+    explanation.estimate = await estimate(tx, found.gates, ahead, run, situation)
     if explanation.gates:
         explanation.summary = as_message(explanation.gates[0].message)
     else:

@@ -66,7 +66,7 @@ async def _oldest(tx: Tx, queue: Queue, situation: Situation) -> OldestRun | Non
         return None
     run = located[0]
     around = await situation_of(tx, located, now=now)
-    found, _ = await place(tx, run, around)
+    found, _, _ = await place(tx, run, around)
     return OldestRun(
         flow_run_id=run.candidate.id,
         name=runs[run.candidate.id].name,

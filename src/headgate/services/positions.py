@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from headgate.core.contenders import Ahead, Bunch, Contenders, bunches_of, contenders
 from headgate.core.dispatch import Candidate, Lane, Place, Snapshot, before, dispatch, place_of
 from headgate.core.fair_share import Party, party_of
 from headgate.schema.explanations import Position
@@ -17,7 +18,10 @@ from headgate.store.database import Tx
 from headgate.store.explanations import NOWHERE, Located
 
 COUNTED = 10_000
-"""How far the runs ahead are counted."""
+"""How many of the runs ahead are looked at to count those that can be released before a run."""
+
+_KNOWN = 1000
+"""Of how many deployments and keys, those with the most runs ahead, the limits are asked; the others hold nobody back."""
 
 _SEEN = 1000
 """How many of the runs ahead are looked at to find those that start."""
@@ -36,43 +40,66 @@ class Stretch:
     before: tuple[datetime, UUID]
 
 
-async def place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Position | None]:
-    """The place of a run among all that wait; a run that could not start anyway is looked at on its own."""
+async def place(tx: Tx, run: Located, situation: Situation) -> tuple[Place, Position | None, Ahead]:
+    """The place of a run among all that wait, and what goes before it; a run that could not start anyway is looked at on
+    its own."""
     snapshot = situation.snapshot(run.work_pool_id, [run.candidate])
     alone = place_of(run.candidate, snapshot)
     if situation.queue(run) is None or run.candidate.held or run.candidate.due_at > situation.now:
-        return alone, None
+        return alone, None, Ahead()
     stretches = await stretches_of(tx, run.candidate, snapshot)
     if snapshot.share is not None:
         return await _place_fairly(tx, run.candidate, stretches, snapshot)
     seen = await _ahead(tx, stretches, snapshot)
     found = place_of(run.candidate, replace(seen, candidates=[*seen.candidates, run.candidate]))
-    count = 0
+    in_front = await _in_front(tx, run.candidate, stretches, snapshot)
+    count = in_front.able(snapshot.pool.id)
+    more = in_front.more or len(seen.candidates) >= _SEEN
+    return found, Position(ahead=count, starting=found.starting, more=more), in_front
+
+
+async def _in_front(tx: Tx, run: Candidate, stretches: Sequence[Stretch], snapshot: Snapshot) -> Ahead:
+    bunches, left = await _bunches(tx, stretches)
+    return Ahead(await _contenders(tx, run, bunches, snapshot), more=left <= 0)
+
+
+async def _bunches(tx: Tx, stretches: Sequence[Stretch]) -> tuple[list[Bunch], int]:
+    """What waits in the stretches, and how many runs more might be looked at."""
+    bunches: list[Bunch] = []
+    left = COUNTED
     for stretch in stretches:
-        left = COUNTED - count
-        count += await rows.count_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=left)
-    more = count >= COUNTED or len(seen.candidates) >= _SEEN
-    return found, Position(ahead=count, starting=found.starting, more=more)
+        if left > 0:
+            found = await rows.bunches_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=left)
+            left -= sum(each.runs for each in found)
+            bunches += found
+    return bunches, left
 
 
-async def _place_fairly(tx: Tx, run: Candidate, stretches: Sequence[Stretch], snapshot: Snapshot) -> tuple[Place, Position]:
+async def _contenders(tx: Tx, run: Candidate, bunches: Sequence[Bunch], snapshot: Snapshot) -> list[Contenders]:
+    common = sorted(bunches, key=lambda bunch: -bunch.runs)[:_KNOWN]
+    return contenders(run, bunches, await _knowing(tx, snapshot, common))
+
+
+async def _place_fairly(
+    tx: Tx, run: Candidate, stretches: Sequence[Stretch], snapshot: Snapshot
+) -> tuple[Place, Position, Ahead]:
     """Where the pool is shared fairly, runs that are due later may go before it: those of its equals are looked at in the
     order of the decision, and only such as their deployments and keys let start. All of the better ones go before it."""
     *better, own = stretches
-    snapshot, count = replace(snapshot, candidates=[]), 0
+    bunches, left = await _bunches(tx, better)
+    snapshot = replace(snapshot, candidates=[])
     for stretch in better:
-        count += await rows.count_ahead(tx, stretch.lane.id, stretch.priority, before=stretch.before, limit=COUNTED - count)
         if not _used_up(snapshot, stretch.lane, dispatch(snapshot).admitted):
             snapshot, _ = await _with_firsts(tx, stretch, snapshot, ())
-    others = len(snapshot.candidates)
+    others = {each.id for each in snapshot.candidates}
     snapshot, cut = await _with_firsts(tx, own, snapshot, (party_of(run),))
     if run not in snapshot.candidates:
         snapshot = replace(snapshot, candidates=[*snapshot.candidates, run])
-    found, ahead = place_of(run, snapshot), {each.id for each in before(run, snapshot)}
-    count += len(ahead) - others
-    return found, Position(
-        ahead=count, starting=found.starting, more=count >= COUNTED or any(each.id in ahead for each in cut)
-    )
+    found, equals = place_of(run, snapshot), [each for each in before(run, snapshot) if each.id not in others]
+    bunches += bunches_of(equals)
+    more = left <= len(equals) or not {each.id for each in cut}.isdisjoint(each.id for each in equals)
+    in_front = Ahead(await _contenders(tx, run, bunches, snapshot), more=more)
+    return found, Position(ahead=in_front.able(snapshot.pool.id), starting=found.starting, more=more), in_front
 
 
 async def _with_firsts(
@@ -142,14 +169,19 @@ async def _ahead(tx: Tx, stretches: Sequence[Stretch], snapshot: Snapshot) -> Sn
 
 async def _with(tx: Tx, snapshot: Snapshot, page: Sequence[Candidate]) -> Snapshot:
     """The snapshot with these runs, and with the deployments and the keys that they are the first of."""
-    unknown = {run.deployment_id for run in page if run.deployment_id} - snapshot.deployments.keys()
+    known = await _knowing(tx, snapshot, page)
+    return replace(known, candidates=[*snapshot.candidates, *page])
+
+
+async def _knowing(tx: Tx, snapshot: Snapshot, runs: Sequence[Candidate | Bunch]) -> Snapshot:
+    unknown = {run.deployment_id for run in runs if run.deployment_id} - snapshot.deployments.keys()
     found = (await lane_rows.get_many(tx, deployments=unknown)).deployments
     # Whether a process serves them is not looked up: where workers poll it does not matter, and elsewhere few are served.
     limits = await limits_of(tx, found.values(), now=snapshot.until)
     shared = {**snapshot.shared, **lanes_of_owners(found.values(), limits)}
     deployments = {**snapshot.deployments, **{id: replace(owner.lane, served=False) for id, owner in found.items()}}
-    keys = {**snapshot.keys, **await key_lanes(tx, [run for run in page if run.key_id not in snapshot.keys])}
-    return replace(snapshot, candidates=[*snapshot.candidates, *page], deployments=deployments, keys=keys, shared=shared)
+    keys = {**snapshot.keys, **await key_lanes(tx, [run for run in runs if run.key_id not in snapshot.keys])}
+    return replace(snapshot, deployments=deployments, keys=keys, shared=shared)
 
 
 def _used_up(snapshot: Snapshot, queue: Lane, admitted: Sequence[Candidate]) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from headgate.core.contenders import Bunch
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch
 from headgate.core.liveness import is_served, polled_status
 from headgate.core.reasons import Subject, sentence
@@ -71,11 +72,6 @@ class Situation:
     def queue(self, run: Located) -> Queue | None:
         """The queue that a run waits in."""
         return self.lanes.queues.get(run.candidate.queue_id)
-
-    def is_shared(self, run: Located) -> bool:
-        """Whether its pool is shared fairly."""
-        pool = self.pool(run)
-        return pool is not None and pool.share is not None
 
     def owner(self, run: Located) -> Owner | None:
         """The deployment that a run is one of."""
@@ -144,7 +140,7 @@ def lanes_of_owners(owners: Iterable[Owner], limits: Mapping[UUID, Limit]) -> di
     return {owner.lane.id: lanes[owner.shared_id] for owner in owners if owner.shared_id in lanes}
 
 
-async def key_lanes(tx: Tx, runs: Iterable[Candidate]) -> dict[UUID, Lane]:
+async def key_lanes(tx: Tx, runs: Iterable[Candidate | Bunch]) -> dict[UUID, Lane]:
     """The concurrency keys of runs as dispatch sees them, where they have any that are limited."""
     keys = {run.key_id: run.deployment_id for run in runs if run.key_id and run.deployment_id}
     limits = await claim_rows.key_limits(tx, keys) if keys else {}

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from headgate.core.contenders import Bunch
 from headgate.core.dispatch import Candidate, GateKind
 from headgate.core.liveness import polls, worker_status
 from headgate.ids import first_at
@@ -30,6 +31,7 @@ _HOLDINGS = {
     GateKind.QUEUE_LIMIT: _SQL["holdings_of_queue"],
     GateKind.DEPLOYMENT_LIMIT: _SQL["holdings_of_deployment"],
     GateKind.KEY_LIMIT: _SQL["holdings_of_key"],
+    GateKind.SHARED_LIMIT: _SQL["holdings_of_shared"],
 }
 
 NOWHERE = UUID(int=0)
@@ -103,26 +105,12 @@ async def ahead(
     ]
 
 
-async def count_ahead(tx: Tx, queue_id: UUID, priority: int, *, before: tuple[datetime, UUID], limit: int) -> int:
-    """How many runs of a queue and a run priority stand before a place, up to `limit`."""
+async def bunches_ahead(tx: Tx, queue_id: UUID, priority: int, *, before: tuple[datetime, UUID], limit: int) -> list[Bunch]:
+    """The runs of a queue and a run priority that stand before a place, up to `limit`, the bunch of the first one first."""
     time, id = before
     params = {"work_queue_id": queue_id, "priority": priority, "before": time, "before_id": id, "limit": limit}
-    counted: int = await tx.fetch_value(_SQL["count_ahead"], params)
-    return counted
-
-
-async def count_ahead_of(
-    tx: Tx, kind: GateKind, id: UUID | None, *, place: tuple[UUID, int, tuple[datetime, UUID]], limit: int
-) -> int:
-    """How many of these want a slot of one queue, deployment or key; `place`: a queue, a run priority, a place."""
-    queue_id, priority, before = place
-    if kind is GateKind.QUEUE_LIMIT:
-        return await count_ahead(tx, queue_id, priority, before=before, limit=limit)
-    params = {"work_queue_id": queue_id, "priority": priority, "id": id, "limit": limit}
-    params |= {"before": before[0], "before_id": before[1]}
-    statement = _SQL["count_ahead_of_key"] if kind is GateKind.KEY_LIMIT else _SQL["count_ahead_of_deployment"]
-    counted: int = await tx.fetch_value(statement, params)
-    return counted
+    rows = await tx.fetch(_SQL["bunches_ahead"], params)
+    return [Bunch(queue_id, row["deployment_id"], row["key_id"], row["runs"]) for row in rows]
 
 
 async def count_due(tx: Tx, queue_id: UUID, *, now: datetime, limit: int) -> tuple[int, int]:
@@ -156,6 +144,7 @@ class Holding:
     """A run that has a slot, and for how many seconds it has been Running, in all its attempts."""
 
     deployment_id: UUID | None
+    queue_id: UUID | None
     elapsed: float
     expected_start: datetime
 
@@ -163,7 +152,10 @@ class Holding:
 async def holdings(tx: Tx, kind: GateKind, id: UUID, *, pool_id: UUID | None, now: datetime, limit: int) -> list[Holding]:
     """The runs that have a slot of what a limit is of, up to `limit`."""
     rows = await tx.fetch(_HOLDINGS[kind], _of_limit(kind, id, pool_id, limit))
-    return [Holding(row["deployment_id"], _elapsed(row, now), row["expected_start_time"] or now) for row in rows]
+    return [
+        Holding(row["deployment_id"], row["work_queue_id"], _elapsed(row, now), row["expected_start_time"] or now)
+        for row in rows
+    ]
 
 
 def _elapsed(row: Row, now: datetime) -> float:

@@ -21,30 +21,15 @@ WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.prio
            AND (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = r.key_id) < e.key_limit))
 ORDER BY r.due_at, r.id LIMIT :limit
 
--- name: count_ahead
--- How many of these there are, full deployments or not; counted up to a limit.
-SELECT count(*) FROM (
-    SELECT 1 FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
+-- name: bunches_ahead
+-- How many of these there are by deployment and concurrency key, full or not; counted up to a limit of all together.
+SELECT counted.deployment_id, counted.key_id, count(*) AS runs FROM (
+    SELECT r.deployment_id, r.key_id, r.due_at FROM flow_run r LEFT JOIN deployment e ON e.id = r.deployment_id
     WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
       AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
       AND (e.id IS NULL OR NOT e.paused)
     LIMIT :limit) AS counted
-
--- name: count_ahead_of_deployment
--- How many of these are of one deployment.
-SELECT count(*) FROM (
-    SELECT 1 FROM flow_run r
-    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-      AND r.deployment_id = :id AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
-    LIMIT :limit) AS counted
-
--- name: count_ahead_of_key
--- How many of these have one concurrency key.
-SELECT count(*) FROM (
-    SELECT 1 FROM flow_run r
-    WHERE r.key_id = :id AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-      AND r.lease_expires_at IS NULL AND (r.due_at, r.id) < (:before, :before_id)
-    LIMIT :limit) AS counted
+GROUP BY counted.deployment_id, counted.key_id ORDER BY min(counted.due_at)
 
 -- name: last_word
 -- The last log line of a run, of those that were received from an id on.
@@ -80,19 +65,23 @@ WHERE r.holds_slot AND e.shared_limit_id = :id ORDER BY r.state_timestamp, r.id 
 
 -- name: holdings_of_pool
 -- The runs that have a slot, by what tells how long they may go on.
-SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+SELECT r.deployment_id, r.work_queue_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
 FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :id LIMIT :limit
 
 -- name: holdings_of_queue
-SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+SELECT r.deployment_id, r.work_queue_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
 FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id AND r.work_queue_id = :id LIMIT :limit
 
+-- name: holdings_of_shared
+SELECT r.deployment_id, r.work_queue_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+FROM deployment e JOIN flow_run r ON r.deployment_id = e.id WHERE r.holds_slot AND e.shared_limit_id = :id LIMIT :limit
+
 -- name: holdings_of_deployment
-SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+SELECT r.deployment_id, r.work_queue_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
 FROM flow_run r WHERE r.holds_slot AND r.deployment_id = :id LIMIT :limit
 
 -- name: holdings_of_key
-SELECT r.deployment_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
+SELECT r.deployment_id, r.work_queue_id, r.state_type, r.state_timestamp, r.total_run_time, r.expected_start_time
 FROM flow_run r WHERE r.holds_slot AND r.key_id = :id LIMIT :limit
 
 -- name: durations

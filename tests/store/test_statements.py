@@ -112,8 +112,7 @@ SCANS = {
     "claims.priorities",  # of what it found itself
     "fronts.priorities_between",  # of what it is given
     *("claims.open_lanes", "claims.candidates_of_lanes", "claims.first_of_lanes"),  # the same, no more than is gone through
-    *("explanations.count_ahead", "explanations.count_due"),  # the same, and no further than they are told
-    *("explanations.count_ahead_of_deployment", "explanations.count_ahead_of_key", "explanations.durations"),  # the same
+    *("explanations.bunches_ahead", "explanations.count_due", "explanations.durations"),  # and no further than told
     "work_pools.orphan_runs",  # of runs that wait
     *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
     *("retention.tasked", "retention.tasks_of"),  # the same

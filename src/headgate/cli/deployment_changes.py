@@ -67,10 +67,9 @@ def share_concurrency_limit(
     """Have the runs of a deployment take slots of a named limit, with all others who take slots of it.
 
     Give several deployments the same one, and their runs together stay below it. It takes the place of the deployment's own
-    limit; `clear-concurrency-limit` takes it away.
+    limit; `clear-concurrency-limit` takes it away. `headgate global-concurrency-limit create` makes such a limit.
 
     For example:
-        headgate global-concurrency-limit create database --limit 4
         headgate deployment share-concurrency-limit inventory/nightly database
     """
     with session.client() as client:

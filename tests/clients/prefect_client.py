@@ -13,6 +13,7 @@ from typing import Any
 from real_system import Program, System
 
 DRIVER = Path(__file__).with_name("prefect_commands.py")
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 GROUPS = {
     *(
         "agent",
@@ -165,12 +166,14 @@ class Prefect:
         return done
 
     def start(self, *arguments: str, env: Mapping[str, str] = {}, program: str = "prefect") -> Program:
-        """Start a command that goes on until it is stopped, as a process."""
+        """Start a command that goes on until it is stopped, as a process. What it prints is in its log at once."""
         if program == "prefect":
             self.ran.add(command_of(arguments))
         name = f"{program}-{arguments[0]}"
         at = str(self.programs / program)
-        self.started.append(self.system.start(at, *arguments, name=name, env=self.env | env, cwd=self.directory))
+        self.started.append(
+            self.system.start(at, *arguments, name=name, env=self.env | UNBUFFERED | env, cwd=self.directory)
+        )
         return self.started[-1]
 
     def close(self) -> None:

@@ -58,8 +58,14 @@ def test_events_are_followed(prefect: Prefect) -> None:
     with_project(prefect)
     follower = prefect.start("event", "stream", "--format", "text", env=EVENTS)
     prefect.system.wait_for_text(follower, "Subscribing")
-    run = prefect.system.create_run("family/one")
-    prefect.system.wait_for_text(follower, f"prefect.flow-run.Scheduled prefect.flow-run.{run}")
+    made: list[str] = []
+
+    def is_shown() -> bool:
+        """It says that it follows before it does: what happens until then it does not show."""
+        made.append(f"prefect.flow-run.Scheduled prefect.flow-run.{prefect.system.create_run('family/one')}")
+        return any(line in follower.text for line in made)
+
+    prefect.system.until(is_shown, "the event of a run")
     follower.signal(signal.SIGINT)
     follower.wait()
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from msgspec import UNSET, UnsetType
 
 from headgate.cli.find import find_deployment, find_limit
 from headgate.cli.options import DeploymentName, InSession, Output, Slots
@@ -47,9 +48,7 @@ def set_concurrency_limit(
     For example:
         headgate deployment set-concurrency-limit inventory/nightly 3
     """
-    body = DeploymentPatch(concurrency_limit=limit)
-    if collision_strategy is not None:
-        body.concurrency_options = ConcurrencyOptions(collision_strategy=CollisionStrategy(collision_strategy))
+    body = DeploymentPatch(concurrency_limit=limit, concurrency_options=_options(collision_strategy))
     text = f"Set concurrency limit for deployment {deployment!r} to {limit}"
     stopped = "\nIt releases nothing until its limit is raised or cleared." if limit == 0 else ""
     _show(_update(session, deployment, body), output, text + stopped)
@@ -73,9 +72,8 @@ def share_concurrency_limit(
         headgate deployment share-concurrency-limit inventory/nightly database
     """
     with session.client() as client:
-        body = DeploymentPatch(global_concurrency_limit_id=find_limit(client, limit).id)
-    if collision_strategy is not None:
-        body.concurrency_options = ConcurrencyOptions(collision_strategy=CollisionStrategy(collision_strategy))
+        found = find_limit(client, limit)
+    body = DeploymentPatch(global_concurrency_limit_id=found.id, concurrency_options=_options(collision_strategy))
     _show(_update(session, deployment, body), output, f"Deployment {deployment!r} shares concurrency limit {limit!r} now")
 
 
@@ -132,6 +130,12 @@ def clear_concurrency_key(deployment: DeploymentName, /, *, output: Output = "ta
     """
     changed = _update(session, deployment, DeploymentPatch(concurrency_key=None))
     _show(changed, output, f"Cleared concurrency key of deployment {deployment!r}")
+
+
+def _options(collision_strategy: str | None) -> ConcurrencyOptions | UnsetType:
+    if collision_strategy is None:
+        return UNSET
+    return ConcurrencyOptions(collision_strategy=CollisionStrategy(collision_strategy))
 
 
 def _update(session: Session, deployment: str, body: DeploymentPatch) -> Deployment:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from headgate.cli.job_variables import job_variables_of
 from headgate.cli.misfires import misfire_of
@@ -26,6 +26,7 @@ from headgate.schema.deployments import (
     DeploymentScheduleCreate,
     InfraRetries,
     Misfire,
+    said,
 )
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
@@ -104,12 +105,12 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
     body = DeploymentCreate(
         name=name,
         flow_id=NOT_YET,
-        version=_said(str(entry.version) if entry.version is not None else program.version),
-        description=_said(entry.description if entry.description is not None else program.description),
+        version=said(str(entry.version) if entry.version is not None else program.version),
+        description=said(entry.description if entry.description is not None else program.description),
         schedules=timing,
-        concurrency_limit=_said(entry.concurrency_limit.limit if entry.concurrency_limit else None),
+        concurrency_limit=said(entry.concurrency_limit.limit if entry.concurrency_limit else None),
         global_concurrency_limit_id=shared_id,
-        concurrency_options=_said(_options(entry.concurrency_limit)),
+        concurrency_options=said(_options(entry.concurrency_limit)),
         concurrency_key=entry.concurrency_key,
         infra_retries=restarts,
         job_variables=variables,
@@ -118,10 +119,10 @@ def make_plan(entry: DeploymentEntry, where: str, around: Surroundings) -> Plan:
         work_pool_name=pool.name,
         work_queue_name=entry.work_pool.work_queue_name if entry.work_pool else None,
         parameter_openapi_schema=program.schema,
-        path=_said(_path(entry, around.directory)),
+        path=said(_path(entry, around.directory)),
         labels=entry.labels,
         pull_steps=entry.pull,
-        entrypoint=_said(entry.entrypoint),
+        entrypoint=said(entry.entrypoint),
         command=entry.command,
         enforce_parameter_schema=entry.enforce_parameter_schema,
     )
@@ -249,10 +250,10 @@ def _timing(entry: ScheduleEntry, field: str) -> Schedule:
         interval = seconds_of(str(entry.interval), option="interval") if entry.interval is not None else UNSET
         schedule = Schedule(
             interval=interval,
-            anchor_date=entry.anchor_date if entry.anchor_date is not None else UNSET,
-            cron=_given(entry.cron),
-            day_or=_given(entry.day_or),
-            rrule=_given(entry.rrule),
+            anchor_date=said(entry.anchor_date),
+            cron=said(entry.cron),
+            day_or=said(entry.day_or),
+            rrule=said(entry.rrule),
             timezone=entry.timezone,
         )
         schedules.check(schedule)
@@ -263,18 +264,9 @@ def _timing(entry: ScheduleEntry, field: str) -> Schedule:
     return schedule
 
 
-def _given(value: Any) -> Any:
-    return UNSET if value is None else value
-
-
 def _check_key(entry: DeploymentEntry, program: Program | None, parameters: dict[str, Any] | None) -> None:
     if entry.concurrency_key is not None and program is not None:
         check_expression(entry.concurrency_key.expression, program.schema, parameters or {})
-
-
-def _said(value: T | None) -> T | UnsetType:
-    """What the entry does not say stays as it is on the server."""
-    return UNSET if value is None else value
 
 
 def _options(limit: LimitEntry | None) -> ConcurrencyOptions | None:

@@ -193,7 +193,7 @@ def _deployment(spec: DeploymentSpec, present: Present) -> Change:
             found = present.blocks.get(block)
             if found is None or getattr(now, field_name) != found.id:
                 yield FieldChange(field_name, getattr(now, field_name), block)
-        shared = now.global_concurrency_limit if now.shared_limit_id else None
+        shared = now.shared_limit
         if spec.shared_limit is not None and (shared is None or shared.name != spec.shared_limit):
             yield FieldChange("global_concurrency_limit_id", shared.name if shared else None, spec.shared_limit)
 
@@ -311,9 +311,7 @@ def manifest_of(present: Present, flow_names: Mapping[UUID, str]) -> Manifest:
                 flow_name=flow_names[each.flow_id],
                 name=each.name,
                 wanted=_wanted(each),
-                shared_limit=each.global_concurrency_limit.name
-                if each.global_concurrency_limit and each.shared_limit_id
-                else None,
+                shared_limit=each.shared_limit.name if each.shared_limit else None,
             )
             for _, each in sorted(present.deployments.items())
         ],

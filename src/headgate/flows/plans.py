@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from headgate.core.concurrency_keys import check_expression
 from headgate.errors import Invalid
@@ -22,6 +22,7 @@ from headgate.schema.deployments import (
     DeploymentCreate,
     DeploymentScheduleCreate,
     InfraRetries,
+    said,
 )
 from headgate.schema.flows import Name
 from headgate.schema.schedules import Schedule
@@ -109,8 +110,8 @@ class DeploymentPlan:
         return DeploymentCreate(
             name=self.name,
             flow_id=flow_id,
-            version=_said(self.version),
-            description=_said(self.description),
+            version=said(self.version),
+            description=said(self.description),
             paused=self.paused,
             schedules=self.schedules,
             concurrency_limit=limit.limit if limit else UNSET,
@@ -215,10 +216,6 @@ def _key(given: str | ConcurrencyKey | None, flow: Flow[..., Any], parameters: M
 
 def _infra_retries(given: int | InfraRetries | None) -> InfraRetries | None:
     return InfraRetries(max=given) if isinstance(given, int) else given
-
-
-def _said(value: T | None) -> T | UnsetType:
-    return UNSET if value is None else value
 
 
 def _options_of(limit: ConcurrencyLimit) -> ConcurrencyOptions:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -17,6 +17,7 @@ from headgate.schema.states import CrashReason
 from headgate.schema.times import make_aware
 from headgate.schema.work_queues import MAX_COUNT, Limit, ReadyStatus
 
+T = TypeVar("T")
 PositiveCount = Annotated[int, Meta(gt=0, le=MAX_COUNT)]
 
 
@@ -216,10 +217,20 @@ class Deployment(Struct, kw_only=True):
         return limit.limit if limit and limit.id == self.id else None
 
     @property
-    def shared_limit_id(self) -> UUID | None:
+    def shared_limit(self) -> GlobalConcurrencyLimit | None:
         """The named limit of which its runs take slots, if it has none of its own."""
         limit = self.global_concurrency_limit
-        return limit.id if limit and limit.id != self.id else None
+        return limit if limit and limit.id != self.id else None
+
+    @property
+    def shared_limit_id(self) -> UUID | None:
+        """The id of that one."""
+        return self.shared_limit.id if self.shared_limit else None
+
+
+def said(value: T | None) -> T | UnsetType:
+    """A value for a field that may be UNSET; None says nothing, so that what is there stays."""
+    return UNSET if value is None else value
 
 
 class DeploymentCreate(PauseNote, kw_only=True):

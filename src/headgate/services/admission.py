@@ -224,7 +224,6 @@ class _Slots:
                     # What others give back is told; what decays or lapses is not.
                     self.contended = self.contended or (lane.is_full() and limit.meter.active > 0)
             busy = wanted - held.keys()
-            self.shared |= {owner: Lane(id, limit=0) for owner, id in ids.items() if id is not None and id in busy}
             self._busy |= busy
             self.contended = self.contended or bool(busy)
         self.shared |= {owner: Lane(id, limit=0) for owner, id in ids.items() if id is not None and id in self._busy}
@@ -304,8 +303,7 @@ class Ledger:
         self._pools = pools or {}
         self._launching = {**(launching or {})}
         self._moved: Counter[UUID] = Counter()
-        self._launched: Counter[UUID] = Counter()
-        self._served: dict[UUID, list[Party]] = {}
+        self._launched: dict[UUID, list[Party]] = {}
 
     def refusal(self, place: Place, *, now: datetime, launches: bool = False) -> Refusal | None:
         """What refuses a slot to a run there; None when there is room. `launches`: it is to be Pending, not Running."""
@@ -329,27 +327,25 @@ class Ledger:
             for _, id in place.limits():
                 self._moved[id] += by
         if by > 0 and place.pool_id is not None:
-            self._launched[place.pool_id] += by
-            self._served.setdefault(place.pool_id, []).append((place.deployment_id, place.key_id))
+            self._launched.setdefault(place.pool_id, []).append((place.deployment_id, place.key_id))
 
     async def note(self, tx: Tx, *, now: datetime) -> None:
         """Write down what was launched, where a rate counts it, and for whom, where that decides whose turn is next."""
-        for id in sorted(self._launched):
-            if id in self._pools:
-                await pool_rows.launch(tx, self._pools[id], self._launched[id], now=now)
-                await pool_rows.serve(tx, self._pools[id], self._served[id])
+        for id in sorted(self._launched.keys() & self._pools.keys()):
+            await pool_rows.launch(tx, self._pools[id], len(self._launched[id]), now=now)
+            await pool_rows.serve(tx, self._pools[id], self._launched[id])
 
     def _too_quick(self, pool_id: UUID | None, now: datetime) -> Refusal | None:
         pool = self._pools.get(pool_id) if pool_id else None
         pace = pool.pace(now) if pool else None
-        launched = self._launched[pool.id] if pool else 0
+        launched = len(self._launched.get(pool.id, ())) if pool else 0
         if pace is None or launched < pace.left:
             return None
         return Refusal("Work pool launch rate reached.", until=pace.opens_at(launched + 1))
 
     def _too_many(self, pool_id: UUID | None) -> Refusal | None:
         launching = self._launching.get(pool_id) if pool_id else None
-        if launching is None or not launching.is_full(self._launched[launching.id]):
+        if launching is None or not launching.is_full(len(self._launched.get(launching.id, ()))):
             return None
         return Refusal("Work pool launch limit reached.")
 

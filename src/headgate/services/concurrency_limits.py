@@ -76,7 +76,7 @@ async def list_page(scope: Scope, query: ConcurrencyLimitQuery) -> list[GlobalCo
 async def update(scope: Scope, id_or_name: str, body: GlobalConcurrencyLimitUpdate) -> None:
     """Change a limit; of a deployment's, the number of its slots can be."""
 
-    async def unit(tx: Tx) -> list[Limit]:
+    async def unit(tx: Tx) -> tuple[bool, set[UUID]]:
         found = await _find(tx, id_or_name)
         held = await slots.locked(scope, tx, [limit.name for limit in found])
         for limit in held:
@@ -84,11 +84,10 @@ async def update(scope: Scope, id_or_name: str, body: GlobalConcurrencyLimitUpda
             if not await rows.update(tx, limit):
                 raise _taken(limit.name)
             await keep(scope, tx, of_limit(limit.record(scope.now), UPDATED))
-        told.update(await slots.waiting(tx, held))
-        return held
+        return bool(held), await slots.waiting(tx, held)
 
-    told: set[UUID] = set()
-    if not await scope.store.write(unit):
+    is_found, told = await scope.store.write(unit)
+    if not is_found:
         id = await _limited_deployment(scope, id_or_name)
         if is_given(body.limit):
             await deployments.update(scope, id, DeploymentUpdate(concurrency_limit=body.limit))
@@ -98,16 +97,16 @@ async def update(scope: Scope, id_or_name: str, body: GlobalConcurrencyLimitUpda
 async def delete(scope: Scope, id_or_name: str) -> None:
     """Delete a limit: from now on it constrains nobody."""
 
-    async def unit(tx: Tx) -> bool:
+    async def unit(tx: Tx) -> tuple[bool, set[UUID]]:
         found = await _find(tx, id_or_name)
-        told.update(await slots.waiting(tx, found))
+        waiting = await slots.waiting(tx, found)
         for limit in found:
             await rows.delete(tx, limit.id)
             await keep(scope, tx, of_limit(limit.record(scope.now), DELETED))
-        return bool(found)
+        return bool(found), waiting
 
-    told: set[UUID] = set()
-    if not await scope.store.write(unit):
+    is_found, told = await scope.store.write(unit)
+    if not is_found:
         id = await _limited_deployment(scope, id_or_name)
         await deployments.update(scope, id, DeploymentUpdate(concurrency_limit=None))
     scope.wakeups.wake(told)

@@ -93,6 +93,60 @@ async def test_conflicts_do_not_go_on_for_ever(database: Database) -> None:
     assert 2 <= tries <= 10
 
 
+# --- sets of a command
+
+HELD_COMMIT = (
+    "CREATE FUNCTION await_the_test() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN IF NEW.name = ''first'' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NULL; END'",
+    "CREATE CONSTRAINT TRIGGER hold_the_commit AFTER UPDATE ON flow DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW EXECUTE FUNCTION await_the_test()",
+)
+
+
+async def test_a_set_begins_while_the_one_before_commits(database: Database, other: Database, two: list[Flow]) -> None:
+    """A third one waits until the first is committed: there are never more than two. Each answer comes after its commit."""
+    begun: list[str] = []
+
+    async def rename(tx: Tx, names: Sequence[str]) -> list[str]:
+        for name in names:
+            await tx.execute("UPDATE flow SET name = :name WHERE id = :id", {"name": name, "id": flows_of[name].id})
+        begun.extend(names)
+        return [*names]
+
+    async def create(tx: Tx) -> None:
+        for statement in HELD_COMMIT:
+            await tx.execute(statement)
+
+    flows_of = {"first": two[0], "second": two[1], "third": two[1]}
+    command = Command("rename", rename)
+    await database.write(create)
+    letting_go = asyncio.Event()
+
+    async def hold(tx: Tx) -> None:
+        await tx.fetch_value("SELECT 1 FROM (SELECT pg_advisory_xact_lock(1)) AS held")
+        held.set()
+        await letting_go.wait()
+
+    held = asyncio.Event()
+    holding = asyncio.create_task(other.write(hold))
+    await held.wait()
+    async with asyncio.timeout(30):
+        first = asyncio.create_task(database.submit(command, "first"))
+        await until_blocked(other)
+        assert begun == ["first"]
+        second = asyncio.create_task(database.submit(command, "second"))
+        while "second" not in begun:
+            await other.read(lambda tx: tx.fetch_value("SELECT 1"))
+        third = asyncio.create_task(database.submit(command, "third"))
+        for _ in range(20):
+            await other.read(lambda tx: tx.fetch_value("SELECT 1"))
+        assert begun == ["first", "second"]
+        assert not first.done()
+        letting_go.set()
+        assert await asyncio.gather(first, second, third) == ["first", "second", "third"]
+        await holding
+
+
 # --- lost connections
 
 KILL = (

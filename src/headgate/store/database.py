@@ -58,7 +58,8 @@ Unit = Callable[[Tx], Awaitable[R]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Command(Generic[Item, R]):
-    """A hot write in its set-based form: what arrives while a commit is under way runs as one set in the next.
+    """A hot write in its set-based form: what arrives while a set runs becomes the next one, which may
+    begin while the one before commits.
 
     `run` answers one result per item, in order. An item's own failure is answered as an exception, so that it
     does not fail its neighbours; when `run` itself raises, its items are run again one by one.

@@ -148,6 +148,7 @@ class PostgresqlDatabase:
         self._ways = ways
         self._sets: dict[Command[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
         self._flushes: dict[Command[Any, Any], asyncio.Task[None]] = {}
+        self._commits: dict[Command[Any, Any], asyncio.Task[None]] = {}
         self._units = 0
         self._idle = asyncio.Event()
         self._closing = False
@@ -167,7 +168,7 @@ class PostgresqlDatabase:
             return await self._write(unit)
 
     async def submit(self, command: Command[Item, R], item: Item) -> R:
-        """Run `item` in the next set of its command; one set of a command is under way at a time."""
+        """Run `item` in the next set of its command. One set of a command runs at a time, while the one before commits."""
         self._check_open()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._sets.setdefault(command, []).append((item, future))
@@ -193,6 +194,7 @@ class PostgresqlDatabase:
         await self._signals.close()
         self._closing = True
         await asyncio.gather(*self._flushes.values())
+        await asyncio.gather(*self._commits.values())
         while self._units:
             self._idle.clear()
             await self._idle.wait()
@@ -217,18 +219,21 @@ class PostgresqlDatabase:
             self._units -= 1
             self._idle.set()
 
-    async def _write(self, unit: Unit[R], begin: str = _BEGIN) -> R:
+    async def _write(self, unit: Unit[R], begin: str = _BEGIN, commits: asyncio.Event | None = None) -> R:
         conflict: Exception | None = None
         for _ in range(_TRIES):
             try:
-                return await self._write_once(unit, begin)
+                return await self._write_once(unit, begin, commits)
             except _CONFLICTS as error:
                 conflict = error
         raise Unavailable(f"The database is too busy with others' changes to the same records: {conflict}.") from conflict
 
-    async def _write_once(self, unit: Unit[R], begin: str) -> R:
+    async def _write_once(self, unit: Unit[R], begin: str, commits: asyncio.Event | None) -> R:
         async with _lost_is_unavailable(), self._connection() as connection, _transaction(connection, begin):
-            return await unit(PostgresqlTx(connection))
+            result = await unit(PostgresqlTx(connection))
+            if commits:
+                commits.set()
+            return result
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
@@ -244,18 +249,28 @@ class PostgresqlDatabase:
                     late.cancel()
 
     async def _flush(self, command: Command[Any, Any]) -> None:
+        """Set after set, until nothing waits. The next one begins while the one before commits, on another connection: it
+        finds what that one locked locked, as it does what another server locked."""
         try:
             while waiting := self._sets.pop(command, []):
                 for start in range(0, len(waiting), LARGEST_SET):
-                    await self._settle(command, waiting[start : start + LARGEST_SET])
+                    commits = asyncio.Event()
+                    settling = asyncio.create_task(self._settle(command, waiting[start : start + LARGEST_SET], commits))
+                    if last := self._commits.get(command):
+                        await last
+                    await commits.wait()
+                    self._commits[command] = settling
         finally:
             del self._flushes[command]
 
-    async def _settle(self, command: Command[Any, Any], waiting: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+    async def _settle(
+        self, command: Command[Any, Any], waiting: list[tuple[Any, asyncio.Future[Any]]], commits: asyncio.Event
+    ) -> None:
         waiting = [(item, future) for item, future in waiting if not future.cancelled()]
-        if not waiting:
-            return
-        results = await self._run_items(command, [item for item, _ in waiting])
+        try:
+            results = await self._run_items(command, [item for item, _ in waiting], commits) if waiting else []
+        finally:
+            commits.set()
         for (_, future), result in zip(waiting, results, strict=True):
             if future.done():
                 continue
@@ -264,11 +279,11 @@ class PostgresqlDatabase:
             else:
                 future.set_result(result)
 
-    async def _run_items(self, command: Command[Any, Any], items: list[Any]) -> list[Any]:
+    async def _run_items(self, command: Command[Any, Any], items: list[Any], commits: asyncio.Event) -> list[Any]:
         """One result per item. Savepoints are for the rare set that fails as a whole: each is two round trips."""
         try:
             try:
-                return await self._write(lambda tx: run_whole(tx, command, items), _BEGIN_SET)
+                return await self._write(lambda tx: run_whole(tx, command, items), _BEGIN_SET, commits)
             except Unavailable:
                 raise
             except Exception as error:

@@ -11,7 +11,7 @@ from world import World
 from headgate.errors import NotFound
 from headgate.schema.deployments import Deployment
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate, FlowRunPolicy
-from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
+from headgate.schema.states import OrchestrationResult, SetState, StateCreate, StateDetails, StateType
 from headgate.services import flow_runs, flows, states
 from headgate.store import flow_runs as rows
 from headgate.store.database import Tx
@@ -288,22 +288,36 @@ async def test_a_run_that_moves_while_it_is_claimed_is_measured_where_it_went(wo
     """Its proposal waits for the change that sends it to another pool, and then for a slot of that pool."""
     await world.pool("full", concurrency_limit=0)
     run = await world.run(it)
-    moved, go_on = asyncio.Event(), asyncio.Event()
     full = await world.value("SELECT id FROM work_pool WHERE name = 'full'")
+    result = await propose_meanwhile(world, run, "PENDING", "work_pool_id = :full", full=full)
+    assert (result.status, result.details.reason) == ("REJECT", "Work pool concurrency limit reached.")
 
-    async def move(tx: Tx) -> None:
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_run_that_loses_its_slot_while_it_is_to_begin_is_measured_again(world: World, it: Deployment) -> None:
+    run = await world.run(it)
+    await world.accepted(run, "PENDING")
+    await world.change_pool(concurrency_limit=0)
+    result = await propose_meanwhile(world, run, "RUNNING", "holds_slot = FALSE, state_type = 'SCHEDULED'")
+    assert (result.status, result.details.reason) == ("REJECT", "Work pool concurrency limit reached.")
+
+
+async def propose_meanwhile(world: World, run: FlowRun, kind: str, change: str, **values: Any) -> OrchestrationResult:
+    """A proposal that waits for a transaction which changes the run."""
+    changed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Tx) -> None:
         await rows.lock(tx, [run.id])
-        await tx.execute("UPDATE flow_run SET work_pool_id = :pool", {"pool": full})
-        moved.set()
+        await tx.execute(f"UPDATE flow_run SET {change}", values)
+        changed.set()
         await go_on.wait()
 
-    moving = asyncio.create_task(world.scope.store.write(move))
-    await moved.wait()
-    proposal = asyncio.create_task(world.propose(run, "PENDING"))
+    holding = asyncio.create_task(world.scope.store.write(hold))
+    await changed.wait()
+    proposal = asyncio.create_task(world.propose(run, kind))
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     while not await world.value(waiting):  # noqa: ASYNC110 - only the server knows
         await asyncio.sleep(0.001)
     go_on.set()
-    await moving
-    result = await proposal
-    assert (result.status, result.details.reason) == ("REJECT", "Work pool concurrency limit reached.")
+    await holding
+    return await proposal

@@ -8,10 +8,12 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec import structs
 from store_records import NOW, a_flow, a_run, a_state, save_flow, save_runs
 
 from headgate.core.states import Timing
 from headgate.errors import Invalid, Unavailable
+from headgate.schema.flow_runs import FlowRunPolicy
 from headgate.schema.flows import Flow
 from headgate.schema.states import StateDetails, StateType
 from headgate.store import flow_runs, flows
@@ -250,6 +252,31 @@ async def test_a_lock_shows_the_state_that_it_waited_for(database: Database, oth
     assert locked.current.transition_id == details.transition_id
     assert locked.current.scheduled_time == details.scheduled_time
     assert locked.current.fence == 7
+
+
+async def test_a_lock_shows_what_changed_beside_the_state_while_it_waited(database: Database, other: Database) -> None:
+    flow = await save_flow(database)
+    run = a_run(flow)
+    await save_runs(database, run)
+    held, waiting = asyncio.Event(), asyncio.Event()
+
+    async def first(tx: Tx) -> None:
+        await flow_runs.lock(tx, [run.id])
+        held.set()
+        await waiting.wait()
+        await flow_runs.update_detail(tx, structs.replace(run, empirical_policy=FlowRunPolicy(retries=5)))
+
+    async def second(tx: Tx) -> LockedRun:
+        return (await flow_runs.lock(tx, [run.id]))[run.id]
+
+    async with asyncio.timeout(30):
+        writer = asyncio.create_task(database.write(first))
+        await held.wait()
+        reader = asyncio.create_task(other.write(second))
+        await until_blocked(database)
+        waiting.set()
+        await writer
+        assert (await reader).policy == FlowRunPolicy(retries=5)
 
 
 async def until_blocked(database: Database) -> None:

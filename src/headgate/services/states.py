@@ -41,7 +41,7 @@ from headgate.schema.states import (
     StateType,
 )
 from headgate.services import task_states
-from headgate.services.admission import Ledger, Place, hold_limits, ledger_of, refused_state
+from headgate.services.admission import Held, Ledger, Place, hold_limits, ledger_of, refused_state
 from headgate.services.answers import answer
 from headgate.services.scope import Scope
 from headgate.services.task_states import ChildState
@@ -130,10 +130,16 @@ async def propose_all(scope: Scope, proposals: Iterable[Proposal]) -> int:
 
 async def _propose(tx: Tx, proposals: Sequence[Proposal]) -> list[Answered | Exception]:
     """What limits those that ask for a slot is locked first, then all runs, each in one order."""
+    ids = [each.run_id for each in proposals]
     claiming = [each.run_id for each in proposals if each.state.type in HOLDS_SLOT]
-    places = await rows.gates_of(tx, claiming) if claiming else []
-    pools, held = {pool for pool, _, _ in places}, await hold_limits(tx, places, now=proposals[0].now)
-    runs = await rows.lock(tx, [each.run_id for each in proposals])
+    # One that is to run has its slot, mostly: then no limit is needed.
+    mostly_hold = all(each.state.type is not StateType.PENDING for each in proposals)
+    runs = await rows.lock(tx, ids, holders=claiming) if mostly_hold else {}
+    pools, held = set[UUID | None](), Held({}, {})
+    if claiming and not runs:
+        places = await rows.gates_of(tx, claiming)
+        pools, held = {pool for pool, _, _ in places}, await hold_limits(tx, places, now=proposals[0].now)
+        runs = await rows.lock(tx, ids)
     asking = [_place(run) for id in claiming if (run := runs.get(id)) is not None and _needs_slot(run)]
     if any(place.pool_id not in pools or (place.shared_id and place.shared_id not in held.shared) for place in asking):
         raise TryAgain("a run was sent to another pool, or lost its slot, or got another limit, before it was locked")

@@ -1,7 +1,7 @@
 """Rows of flow runs: the hot row and its detail; their history is in `flow_run_states`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,15 @@ _COLUMNS, _, _JOINS = _SELECT.partition("FROM flow_run r")
 _FROM = f"FROM flow_run r{_JOINS}"
 _MORE_COLUMNS, _, _MORE_JOINS = _SQL["only_startable"].sqlite.removeprefix("SELECT").partition("FROM flow_run r")
 _STARTABLE = f"{_COLUMNS}, {_MORE_COLUMNS} {_FROM} {_MORE_JOINS}"
+_LOCKED = _SQL["locked"]
+_SELF = "FROM flow_run r JOIN flow_run o ON o.id = r.id"
+_LOCK = replace(
+    _LOCKED,
+    postgresql=_LOCKED.postgresql.replace("\nFROM flow_run r\n", f", r.ctid <> o.ctid AS waited\n{_SELF}\n")
+    + " FOR UPDATE OF r",
+)
+"""A statement of PostgreSQL's that has to wait for a row goes on with that row as it is then, but with all others as they
+were before. So was `o`; where the row is not the same any more, the run is to be read again."""
 _OF_RUN = {*FlowRun.__struct_fields__, "due_at", "state_timestamp", "state_message", "state_details", "state_data"}
 _TYPES = {kind.value: kind for kind in StateType}
 _ORDER = {
@@ -256,17 +265,20 @@ async def gates_of(tx: Tx, ids: Sequence[UUID]) -> list[tuple[UUID | None, UUID 
     return [(row["work_pool_id"], row["deployment_id"], row["shared_limit_id"]) for row in rows]
 
 
-async def lock(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
-    """By ids, holding their rows until the transaction ends."""
-    if tx.dialect == "postgresql":  # SQLite's one writer holds everything
-        await tx.fetch(_SQL["lock"], {"ids": sorted(set(ids))})
-    return await peek(tx, ids)
+async def lock(tx: Tx, ids: Sequence[UUID], *, holders: Sequence[UUID] = ()) -> dict[UUID, LockedRun]:
+    """By ids, holding their rows until the transaction ends; nothing is found or held where one of `holders` has no slot."""
+    if tx.dialect == "sqlite":  # its one writer holds everything
+        return await peek(tx, ids, holders=holders)
+    rows = await tx.fetch(_LOCK, {"ids": [*ids], "holders": [*holders]})
+    if any(row["waited"] for row in rows):
+        return await peek(tx, [row["id"] for row in rows])
+    return {row["id"]: _locked(row) for row in rows}
 
 
-async def peek(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, LockedRun]:
+async def peek(tx: Tx, ids: Sequence[UUID], *, holders: Sequence[UUID] = ()) -> dict[UUID, LockedRun]:
     """The same of runs that are held already; of others, what may be otherwise at once."""
-    runs = [_locked(row) for row in await tx.fetch(_SQL["locked"], {"ids": [*ids]})]
-    return {run.id: run for run in runs}
+    rows = await tx.fetch(_LOCKED, {"ids": [*ids], "holders": [*holders]})
+    return {row["id"]: _locked(row) for row in rows}
 
 
 async def startable(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> dict[UUID, Startable]:

@@ -79,16 +79,9 @@ LEFT JOIN deployment e ON e.id = r.deployment_id
 LEFT JOIN flow f ON f.id = r.flow_id
 WHERE r.id IN :ids::uuid[]
 
--- name: lock
--- Runs that are about to change state, in id order so that batches do not deadlock. Apart from the reading: a statement
--- that has to wait for a row goes on with the rows of other tables, the states, as they were before.
-SELECT id FROM flow_run WHERE id IN :ids::uuid[] ORDER BY id
-
--- name: lock [postgresql]
-SELECT id FROM flow_run WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
-
 -- name: locked
--- What the rules need of runs that are about to change state.
+-- What the rules need of runs that are about to change state, in id order so that batches which lock them do not deadlock;
+-- nothing where one of `holders` holds no slot.
 SELECT r.id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.state_type, r.state_name,
        r.state_timestamp, r.due_at, r.expected_start_time, r.start_time, r.end_time, r.total_run_time, r.run_count,
        r.fence, r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
@@ -101,7 +94,9 @@ JOIN flow_run_detail d ON d.flow_run_id = r.id
 LEFT JOIN deployment e ON e.id = r.deployment_id
 LEFT JOIN work_pool p ON p.id = r.work_pool_id
 LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
-WHERE r.id IN :ids::uuid[] ORDER BY r.id
+WHERE r.id IN :ids::uuid[]
+  AND NOT EXISTS (SELECT 1 FROM flow_run h WHERE h.id IN :holders::uuid[] AND NOT h.holds_slot)
+ORDER BY r.id
 
 -- name: enter
 -- A run enters a state, with all that follows from it; its history is for `insert_state` to write. One that waited for the

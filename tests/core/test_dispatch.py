@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snapshots import DEPLOYMENTS, NOW, NOWHERE, POOL, QUEUES, SNAPSHOTS, a_run, snapshot
 
-from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, place_of, standing_gates
+from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, place_of, standing_gates, starting
 
 
 def rank(run: Candidate, snapshot: Snapshot) -> tuple[Any, ...]:
@@ -51,6 +51,11 @@ def is_one_too_many(run: Candidate, snapshot: Snapshot, used: Mapping[UUID, int]
     """As many of the pool's runs are being launched as may be, with the better ones."""
     launching = snapshot.launching
     return launching is not None and run.queue_id in snapshot.queues and launching.is_full(used[POOL])
+
+
+@given(SNAPSHOTS)
+def test_who_asks_only_for_the_runs_that_start_gets_the_same(snapshot: Snapshot) -> None:
+    assert starting(snapshot) == dispatch(snapshot).admitted
 
 
 @given(SNAPSHOTS)

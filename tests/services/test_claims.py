@@ -4,10 +4,11 @@ from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
-from world import World, ids
+from msgspec import json
+from world import World, cron, every, ids
 
 from headgate.errors import Invalid, NotFound
-from headgate.schema.deployments import DeploymentUpdate
+from headgate.schema.deployments import ConcurrencyKey, DeploymentScheduleCreate, DeploymentUpdate, InfraRetries, Misfire
 from headgate.schema.filters import WorkerQuery
 from headgate.schema.states import StateType
 from headgate.schema.work_queues import WorkQueueUpdate
@@ -58,6 +59,35 @@ async def test_a_granted_run_is_as_it_is_read(world: World) -> None:
         world.clock.advance(seconds=7)
         await world.accepted(grant, "SCHEDULED")
         world.clock.advance(seconds=7)
+
+
+async def test_a_grants_deployment_is_as_it_is_read(world: World) -> None:
+    """With its schedules, the one that was changed last first, and whatever else it has; each that has runs among them."""
+    await world.pool()
+    hourly = DeploymentScheduleCreate(schedule=every(3600, world.now + timedelta(days=1)), slug="hourly", misfire=Misfire())
+    nightly = DeploymentScheduleCreate(schedule=cron("0 3 * * *", "Europe/Berlin"), active=False, parameters={"n": 1.5})
+    full = await world.deploy(
+        "full",
+        schedules=[hourly, nightly],
+        concurrency_key=ConcurrencyKey(expression="{{ parameters.n }}"),
+        infra_retries=InfraRetries(max=2),
+        pull_steps=[{"step": {"b": 1, "a": None}}],
+        parameter_openapi_schema={"type": "object", "properties": {"n": {}, "a": {}}},
+        job_variables={"z": 1, "a": 2},
+        tags=["é", "b"],
+        version="",
+    )
+    plain = await world.deploy("plain")
+    await world.runs(full, 2, parameters={"n": 1})
+    await world.runs(full, 2, parameters={"n": 2})
+    await world.runs(plain, 2)
+    granted = [grant.deployment for grant in await world.grants() if grant.deployment]
+    assert [it.name for it in granted] == ["full", "full", "plain", "plain"]
+    for it in granted:
+        found = await deployments.get(world.scope, it.id)
+        assert it == found
+        assert json.encode(it) == json.encode(found)  # the order of keys is the author's, and times are in UTC
+    assert len(granted[0].schedules) == 2
 
 
 async def test_a_granted_run_is_not_granted_again(world: World) -> None:

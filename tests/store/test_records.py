@@ -362,11 +362,11 @@ async def test_an_agent_is_one_row(database: Database) -> None:
     id, later = stamped()["id"], NOW + timedelta(seconds=1)
     first = agents.Beat(id, ODD, "pool", ["a", ODD], None, 2.5, NOW)
     again = agents.Beat(id, None, None, [], "pre-", None, later)
-    assert not await database.write(lambda tx: agents.beat(tx, first))
+    assert await database.write(lambda tx: agents.beat(tx, first)) == agents.Alive(id, drain=False, attends=False)
     saved = await database.read(lambda tx: agents.get(tx, id, now=NOW))
     assert saved is not None
     assert (saved.name, saved.work_pool_name, saved.work_queue_names) == (ODD, "pool", ["a", ODD])
-    assert not await database.write(lambda tx: agents.beat(tx, again))
+    assert await database.write(lambda tx: agents.beat(tx, again)) == agents.Alive(id, drain=False, attends=False)
     [found] = await database.read(lambda tx: agents.list_page(tx, AgentQuery(), now=later))
     assert (found.work_pool_name, found.work_queue_names, found.work_queue_prefix) == (None, [], "pre-")
     assert (found.name, found.heartbeat_interval_seconds, found.last_heartbeat_time) == (ODD, 2.5, later)
@@ -383,8 +383,9 @@ async def test_a_worker_is_one_row(database: Database) -> None:
     pool, _ = await save_pool(database)
     first = Beat(stamped()["id"], pool.id, ODD, "process", 2.5, NOW)
     again = Beat(stamped()["id"], pool.id, ODD, None, None, NOW + timedelta(seconds=1))
-    assert await database.write(lambda tx: workers.beat(tx, first)) == (first.id, False)
-    assert await database.write(lambda tx: workers.beat(tx, again)) == (first.id, False)
+    known = workers.Alive(first.id, drain=False, attends=False)
+    assert await database.write(lambda tx: workers.beat(tx, first)) == known
+    assert await database.write(lambda tx: workers.beat(tx, again)) == known
     [found] = await database.read(lambda tx: workers.list_page(tx, pool.id, WorkerQuery(), now=again.now))
     assert (found.id, found.name, found.type, found.heartbeat_interval_seconds) == (first.id, ODD, "process", 2.5)
     assert (found.created, found.last_heartbeat_time) == (NOW, again.now)

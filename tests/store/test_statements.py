@@ -23,7 +23,8 @@ VALUES: dict[str, Any] = {
     **dict.fromkeys(("limit", "free", "priority"), 1),
     "holds_slot": False,
     **{name: {} for name in ("schedule", "state_details", "trigger")},
-    **dict.fromkeys(("key", "value", "name"), "text"),
+    **dict.fromkeys(("key", "value", "name", "prefix"), "text"),
+    "any_name": True,
 }
 """Something that fits a parameter of that name that is no column; ids and further times are told by their names."""
 
@@ -109,7 +110,7 @@ SCANS = {
     "concurrency_keys.colliding",  # of deployments whose keys have a strategy
     "concurrency_keys.pools",  # of what it found itself
     "claims.saturable",  # of runs that hold a slot
-    "claims.priorities",  # of what it found itself
+    *("claims.priorities", "claims.queues"),  # of what it found itself
     "fronts.priorities_between",  # of what it is given
     *("claims.open_lanes", "claims.candidates_of_lanes", "claims.first_of_lanes"),  # the same, no more than is gone through
     *("explanations.bunches_ahead", "explanations.count_due", "explanations.durations"),  # and no further than told

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from itertools import groupby, takewhile
+from itertools import groupby, islice, takewhile
 from uuid import UUID
 
 from headgate.core.fair_share import Share, Tally
@@ -146,6 +146,13 @@ def dispatch(snapshot: Snapshot) -> Decision:
         else:
             decision.admitted.append(run)
     return decision
+
+
+def starting(snapshot: Snapshot) -> list[Candidate]:
+    """The runs that `dispatch` admits, for who asks no more: of those behind the last for which there is room nothing is
+    decided."""
+    admitted = (run for run, gates in _decide(snapshot) if not gates)
+    return [*islice(admitted, max(snapshot.room, 0))]
 
 
 def place_of(run: Candidate, snapshot: Snapshot) -> Place:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from headgate.core.dispatch import Candidate, Lane, Snapshot, dispatch
+from headgate.core.dispatch import Candidate, Lane, Snapshot, starting
 from headgate.core.fair_share import Party, Share, party_of
 from headgate.core.states import AWAITING_SLOT, Current
 from headgate.schema.states import StateCreate, StateDetails, StateType
@@ -18,10 +18,10 @@ from headgate.services import slots as named_slots
 from headgate.services.fronts import Fronts
 from headgate.store import claims as rows
 from headgate.store import work_pools as pool_rows
-from headgate.store.claims import Aisle, Capped, Closed, Limit
+from headgate.store.claims import Aisle, Capped, Closed, Limit, Queue
 from headgate.store.concurrency_limits import Limit as NamedLimit
 from headgate.store.database import Tx
-from headgate.store.work_pools import LockedPool
+from headgate.store.work_pools import LockedPool, SeenPool
 
 SLOT_RETRY = timedelta(seconds=30)
 """After how long a process that asked for a slot for its own run may ask again."""
@@ -45,8 +45,8 @@ class Admissible:
 
 async def admissible(
     tx: Tx,
-    pool: LockedPool,
-    queues: Iterable[Lane],
+    pool: SeenPool,
+    queues: Iterable[Queue],
     *,
     fronts: Fronts,
     used: int,
@@ -72,8 +72,8 @@ async def admissible(
     slots = _Slots(tx, now, holds=holds)
     share = await pool_rows.share(tx, pool.id, pool.turns) if pool.fair_share else None
     admitted: list[Candidate] = []
-    for queue in sorted(queues, key=lambda lane: lane.priority):
-        if queue.paused:
+    for queue in sorted(queues, key=lambda queue: queue.lane.priority):
+        if queue.lane.paused:
             continue
         taken = await _admit_queue(tx, top, queue, slots, fronts, share, span=span, room=room - len(admitted))
         admitted += taken
@@ -88,7 +88,7 @@ async def admissible(
 async def _admit_queue(
     tx: Tx,
     pool: Lane,
-    queue: Lane,
+    polled: Queue,
     slots: "_Slots",
     fronts: Fronts,
     share: Share | None,
@@ -96,6 +96,7 @@ async def _admit_queue(
     span: tuple[datetime, datetime],
     room: int,
 ) -> list[Candidate]:
+    queue = polled.lane
     room = min(room, _left(queue))
     admitted: list[Candidate] = []
 
@@ -112,9 +113,9 @@ async def _admit_queue(
             shared=slots.shared,
             share=share.after(admitted) if share else None,
         )
-        return dispatch(snapshot).admitted
+        return starting(snapshot)
 
-    for priority in await fronts.priorities(tx, queue.id) if room > 0 else []:
+    for priority in await fronts.priorities(tx, polled) if room > 0 else []:
         aisle = Aisle(queue.id, priority, span)
         parties = await rows.open_parties(tx, aisle, slots.closed()) if share and len(admitted) < room else None
         if parties is not None:
@@ -268,7 +269,8 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Under which limits a run stands: those of its pool, its queue, its deployment and its concurrency key, and the one
-    that its deployment shares with others; `cancels_new`: where that is full, a new run does not wait."""
+    that its deployment shares with others; `cancels_new`: where that is full, a new run does not wait. `is_limited`: its
+    queue or its deployment may have a limit."""
 
     pool_id: UUID | None
     queue_id: UUID | None
@@ -276,6 +278,7 @@ class Place:
     key_id: UUID | None = None
     shared_id: UUID | None = None
     cancels_new: bool = False
+    is_limited: bool = True
 
     def limits(self) -> list[tuple[str, UUID]]:
         """What each limit is of, outermost first, and its id."""
@@ -365,18 +368,21 @@ class Held:
 async def ledger_of(tx: Tx, places: Iterable[Place], held: Held) -> Ledger:
     """The limits over runs at these places; `held` is what `hold_limits` gave."""
     places = [*places]
-    limits = await rows.limits(
-        tx,
-        pools={each.pool_id for each in places if each.pool_id},
-        queues={each.queue_id for each in places if each.queue_id},
-        deployments={each.deployment_id for each in places if each.deployment_id},
-    )
+    pools = {each.pool_id for each in places if each.pool_id and _may_be_limited(held.pools.get(each.pool_id))}
+    queues = {each.queue_id for each in places if each.queue_id and each.is_limited}
+    deployments = {each.deployment_id for each in places if each.deployment_id and each.is_limited}
+    none = not (pools or queues or deployments)
+    limits = {} if none else await rows.limits(tx, pools=pools, queues=queues, deployments=deployments)
     keys = {each.key_id: each.deployment_id for each in places if each.key_id and each.deployment_id}
     limits |= await rows.key_limits(tx, keys) if keys else {}
     lanes = [lane for each in held.shared.values() if (lane := named_slots.lane_of(each)) is not None]
     shared = {lane.id: Limit(lane.limit, lane.used, False) for lane in lanes if lane.limit is not None}
     launching = await pool_rows.launching(tx, held.pools.values())
     return Ledger(limits | shared, held.pools, launching)
+
+
+def _may_be_limited(pool: LockedPool | None) -> bool:
+    return pool is None or pool.concurrency_limit is not None
 
 
 def refused_state(refused: Refusal, run: Current, *, now: datetime, polled: bool = False) -> StateCreate:

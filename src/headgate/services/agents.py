@@ -16,6 +16,7 @@ from headgate.store import agents as rows
 from headgate.store import work_pools as pool_rows
 from headgate.store.agents import Beat
 from headgate.store.database import Tx
+from headgate.store.workers import Alive
 
 
 class Missing(Enum):
@@ -59,8 +60,8 @@ async def polled(tx: Tx, body: AgentClaimRequest) -> Polled:
     return Polled(matching, Missing.SKIP, frozenset(pool.id for pool in untyped))
 
 
-async def beat(tx: Tx, body: AgentClaimRequest, now: datetime) -> bool:
-    """Note that an agent is alive and what it polls; whether it is to drain."""
+async def beat(tx: Tx, body: AgentClaimRequest, now: datetime) -> Alive:
+    """Note that an agent is alive and what it polls."""
     interval = body.heartbeat_interval_seconds
     return await rows.beat(tx, Beat(body.agent_id, body.name, body.pool, body.queues, body.match, interval, now))
 

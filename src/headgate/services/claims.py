@@ -35,15 +35,13 @@ from headgate.services.scope import Scope
 from headgate.services.states import tell_parents
 from headgate.services.wakeups import wait_until_set
 from headgate.store import claims as rows
-from headgate.store import deployments as deployment_rows
 from headgate.store import flow_runs as run_rows
 from headgate.store import work_pools as pool_rows
 from headgate.store import work_queues as queue_rows
-from headgate.store import workers as worker_rows
 from headgate.store.database import Command, Tx
 from headgate.store.flow_runs import Entered, Startable
 from headgate.store.work_pools import LockedPool
-from headgate.store.workers import Beat
+from headgate.store.workers import Alive, Beat
 from headgate.telemetry import RunsClaimed
 
 TRUTH_SECONDS = 1.0
@@ -58,12 +56,13 @@ AnyClaim: TypeAlias = ClaimRequest | AgentClaimRequest
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One look for work: a worker's, in the pool `pool_name`, or an agent's."""
+    """One look for work: a worker's, in the pool `pool_name`, or an agent's; by one who `waits`, or who may not need to."""
 
     scope: Scope
     pool_name: str | None
     body: AnyClaim
     now: datetime
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ async def _wait_for_work(scope: Scope, pool_name: str | None, body: AnyClaim) ->
     claimed = await _look(scope, pool_name, body)
     while _says_nothing(claimed, body) and scope.now < deadline and not scope.wakeups.closed:
         with scope.wakeups.waiting(claimed.heard) as event:
-            claimed = await _look(scope, pool_name, body)  # what came since the last look woke nobody
+            claimed = await _look(scope, pool_name, body, waits=True)  # what came since the last look woke nobody
             if not _says_nothing(claimed, body):
                 break
             await wait_until_set(event, _pause(scope, deadline, claimed, body))
@@ -162,9 +161,9 @@ def _pause(scope: Scope, deadline: datetime, claimed: Claimed, body: AnyClaim) -
     return max((min(ends) - now).total_seconds(), 0.0)
 
 
-async def _look(scope: Scope, pool_name: str | None, body: AnyClaim) -> Claimed:
+async def _look(scope: Scope, pool_name: str | None, body: AnyClaim, *, waits: bool = False) -> Claimed:
     await scope.fronts.check(scope.store, scope.clock)
-    return await scope.store.submit(CLAIM, Claim(scope, pool_name, body, scope.now))
+    return await scope.store.submit(CLAIM, Claim(scope, pool_name, body, scope.now, waits))
 
 
 async def _claim(tx: Tx, claims: Sequence[Claim]) -> list[Claimed | Exception]:
@@ -225,29 +224,29 @@ def _chosen(polled: Polled, pools: Mapping[str, LockedPool | NotFound | Forbidde
 
 async def _claim_one(tx: Tx, claim: Claim, pools: list[LockedPool], heard: frozenset[UUID]) -> Claimed:
     body = claim.body
-    holder, drain = await _beat(tx, claim, pools)
-    served = _Served() if drain else await _serve(tx, claim, pools, holder)
-    cancel, strays = await rows.to_attend(tx, holder)
+    holder, lanes = await _arrive(tx, claim, pools)
+    cancel, strays = await rows.to_attend(tx, holder.id) if holder.attends else ([], [])
+    served = _Served() if holder.drain else await _serve(tx, claim, pools, lanes, holder.id)
     found = Found(
         grants=served.grants,
         cancel=[id for id in cancel if id not in body.cancelling],
         strays=[stray for stray in strays if stray.lease.flow_run_id not in body.cancelling],
-        drain=drain,
+        drain=holder.drain,
     )
-    next_due = await _next_due(tx, claim, pools, served.queues) if _nothing(found) else None
-    heard |= {holder, *(pool.id for pool in pools), *served.queues}
+    next_due = await _next_due(tx, claim, pools, served.queues) if claim.waits and _nothing(found) else None
+    heard |= {holder.id, *(pool.id for pool in pools), *served.queues}
     return Claimed(found, pools, heard, next_due, served.contended, min(served.opening, default=None))
 
 
-async def _beat(tx: Tx, claim: Claim, pools: list[LockedPool]) -> tuple[UUID, bool]:
-    """Note that the claimant is alive; its id, and whether it is to drain."""
+async def _arrive(tx: Tx, claim: Claim, pools: list[LockedPool]) -> tuple[Alive, rows.Lanes | None]:
+    """Note that the claimant is alive; a worker's is answered with the lanes of its pool, too."""
     body, now = claim.body, claim.now
     if isinstance(body, AgentClaimRequest):
-        return body.agent_id, await agents.beat(tx, body, now)
+        return await agents.beat(tx, body, now), None
     [pool] = pools
     _check_type(pool, body)
     beat = Beat(uuid7(now), pool.id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now)
-    return await worker_rows.beat(tx, beat)
+    return await claim.scope.fronts.arrive(tx, beat, names=body.queues)
 
 
 def _check_type(pool: LockedPool, body: ClaimRequest) -> None:
@@ -270,18 +269,16 @@ class _Served:
     queues: set[UUID] = field(default_factory=set)
 
 
-async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) -> _Served:
-    """Runs of one pool after the other, as long as there is room."""
+async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], lanes: rows.Lanes | None, holder: UUID) -> _Served:
+    """Runs of one pool after the other, as long as there is room; `lanes` are those of the one pool, if they are known."""
     served = _Served()
     for pool in pools:
-        polled = await _polled_queues(tx, claim, pool)
+        polled = await _polled_queues(tx, claim, pool, lanes)
         last = {id: queue.last_polled for id, queue in polled.queues.items()}
         await queue_rows.touch(tx, queue_rows.untouched(last, now=claim.now), now=claim.now)
-        queues = [queue.lane for queue in polled.queues.values()]
         room, span = claim.body.room - len(served.grants), (rows.EVER, _horizon(claim))
-        admitted = await admissible(
-            tx, pool, queues, fronts=claim.scope.fronts, used=polled.used, span=span, room=room, now=claim.now
-        )
+        fronts, queues = claim.scope.fronts, polled.queues.values()
+        admitted = await admissible(tx, pool, queues, fronts=fronts, used=polled.used, span=span, room=room, now=claim.now)
         served.queues |= polled.queues.keys()
         served.contended |= admitted.contended
         served.opening += [admitted.opens_at] if admitted.opens_at else []
@@ -293,15 +290,19 @@ async def _serve(tx: Tx, claim: Claim, pools: list[LockedPool], holder: UUID) ->
     return served
 
 
-async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool) -> rows.Lanes:
+async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool, lanes: rows.Lanes | None) -> rows.Lanes:
     """The queues that are polled at present; those that are named are made if need be."""
     body = claim.body
     if isinstance(body, AgentClaimRequest) and body.types is not None and pool.type not in (UNTYPED, *body.types):
         return rows.Lanes({}, 0)
-    for name in body.queues:
-        await work_queues.ensure(claim.scope, tx, pool, name)
-    lanes = await rows.lanes(tx, pool.id)
-    return rows.Lanes({id: queue for id, queue in lanes.queues.items() if _takes(body, queue.name)}, lanes.used)
+    prefix = (body.match or "") if isinstance(body, AgentClaimRequest) else ""
+    lanes = lanes or await claim.scope.fronts.lanes(tx, pool.id, names=body.queues, prefix=prefix)
+    found = {queue.name for queue in lanes.queues.values()}
+    if missing := [name for name in body.queues if name not in found]:
+        for name in missing:
+            await work_queues.ensure(claim.scope, tx, pool, name)
+        lanes = await claim.scope.fronts.lanes(tx, pool.id, names=body.queues, prefix=prefix)
+    return lanes
 
 
 def _horizon(claim: Claim) -> datetime:
@@ -317,7 +318,7 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Cla
     if not admitted:
         return []
     now = claim.now
-    found = await run_rows.startable(tx, [run.id for run in admitted], now=now)
+    found = await run_rows.startable(tx, {run.id: run.deployment_id for run in admitted}, now=now)
     expires_at = now + timedelta(seconds=claim.scope.settings.server_leases_seconds)
     entered = []
     for candidate in admitted:
@@ -338,15 +339,13 @@ async def _grant(tx: Tx, admitted: Sequence[Candidate], holder: UUID, claim: Cla
 async def _grants(
     tx: Tx, entered: Sequence[Entered], found: Mapping[UUID, Startable], expires_at: datetime, now: datetime
 ) -> list[Grant]:
-    deployment_ids = {each.run.deployment_id for each in found.values() if each.run.deployment_id}
-    deployments = await deployment_rows.get_many(tx, [*deployment_ids], now=now)
     grants = []
     for each in entered:
-        flow, run = found[each.run_id].flow, found[each.run_id].entered(each, now=now)
+        it = found[each.run_id]
+        flow, run, deployment = it.flow, it.entered(each, now=now), it.deployment
         if flow is None:  # the run was created while its flow was being deleted: nobody could start it, or see it
             await run_rows.delete(tx, [run.id])
             continue
-        deployment = deployments.get(run.deployment_id) if run.deployment_id else None
         grants.append(
             Grant(
                 lease=Lease(flow_run_id=run.id, fence=each.fence, expires_at=expires_at),

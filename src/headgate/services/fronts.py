@@ -17,8 +17,10 @@ from headgate.clock import Clock, monotonic
 from headgate.core import fronts as rules
 from headgate.store import claims as rows
 from headgate.store import fronts as front_rows
-from headgate.store.claims import EVER, Aisle, Capped, Closed
+from headgate.store.claims import EVER, Aisle, Capped, Closed, Lanes, Queue
 from headgate.store.database import Command, Database, Tx
+from headgate.store.work_pools import SeenPool
+from headgate.store.workers import Alive, Beat
 
 LONG_SECONDS = 0.002
 """A look that takes longer is followed by a check."""
@@ -107,21 +109,49 @@ class Fronts:
         self._checking = False
         self._next_check = EVER
 
-    async def priorities(self, tx: Tx, queue_id: UUID) -> list[int]:
-        """The run priorities that may wait in a queue, highest first."""
-        if tx.dialect != "postgresql":
-            return await rows.priorities(tx, queue_id)
+    async def lanes(self, tx: Tx, pool_id: UUID, *, names: Sequence[str] = (), prefix: str = "") -> Lanes:
+        """As `store.claims` has it; what waits in queues whose fronts are known is asked by `priorities` instead."""
+        began = monotonic()
+        found = await rows.lanes(tx, pool_id, names=names, prefix=prefix, passing=self._passing())
+        self._note(tx, found, monotonic() - began)
+        return found
+
+    async def arrive(self, tx: Tx, beat: Beat, *, names: Sequence[str] = ()) -> tuple[Alive, Lanes]:
+        """The same."""
+        began = monotonic()
+        alive, found = await rows.arrive(tx, beat, names=names, passing=self._passing())
+        self._note(tx, found, monotonic() - began)
+        return alive, found
+
+    async def pool_and_lanes(self, tx: Tx, pool: str, *, names: Sequence[str] = ()) -> tuple[SeenPool, Lanes] | None:
+        """The same."""
+        began = monotonic()
+        found = await rows.pool_and_lanes(tx, pool, names=names, passing=self._passing())
+        if found is not None:
+            self._note(tx, found[1], monotonic() - began)
+        return found
+
+    def _passing(self) -> list[UUID]:
+        return [id for id, known in self._queues.items() if known.are_known]
+
+    def _note(self, tx: Tx, lanes: Lanes, seconds: float) -> None:
+        for id, queue in lanes.queues.items() if tx.dialect == "postgresql" else ():
+            if queue.waiting is not None:
+                known = self._known(id)
+                known.remember(queue.waiting)
+                if seconds > LONG_SECONDS:
+                    known.doubted.update(known.fronts)
+
+    async def priorities(self, tx: Tx, queue: Queue) -> Sequence[int]:
+        """The run priorities that may wait in one of these lanes, highest first."""
+        return await self._beside(tx, queue.lane.id) if queue.waiting is None else queue.waiting
+
+    async def _beside(self, tx: Tx, queue_id: UUID) -> Sequence[int]:
+        """The same of a queue of which priorities are known, without going through what is behind their fronts."""
         known = self._known(queue_id)
-        if not known.are_known:
-            began = monotonic()
-            found = await rows.priorities(tx, queue_id)
-            known.remember(found)
-            if monotonic() - began > LONG_SECONDS:
-                known.doubted.update(known.fronts)
-            return found
         while more := await front_rows.priorities_beside(tx, queue_id, [*known.fronts]):
             known.remember(more)
-            if not known.are_known:
+            if not known.are_known:  # too many to be kept
                 return await rows.priorities(tx, queue_id)
         return sorted(known.fronts, reverse=True)
 
@@ -150,7 +180,7 @@ class Fronts:
         """When the next run of some pools falls due, or of these queues of them."""
         queue_ids = [*queue_ids]
         if any(id in self._queues and self._queues[id].are_known for id in queue_ids):
-            aisles = [(id, priority) for id in queue_ids for priority in await self.priorities(tx, id)]
+            aisles = [(id, priority) for id in queue_ids for priority in await self._beside(tx, id)]
             times = [await front_rows.next_due(tx, *aisle, after=after) for aisle in aisles]
         else:
             times = [await rows.next_due(tx, id, after=after) for id in pool_ids]

@@ -124,8 +124,7 @@ async def _beat_alone(tx: Tx, renewal: Renewal) -> bool:
     # The id follows from the process's own, so that a first call that arrives twice is known as the same.
     id = uuid5(pool_id, f"{body.worker} {body.joins_as}") if joins else uuid7(now)
     beat = Beat(id, pool_id, body.worker, body.worker_type, body.heartbeat_interval_seconds, now, joins, body.site)
-    _, drain = await worker_rows.beat(tx, beat)
-    return drain
+    return (await worker_rows.beat(tx, beat)).drain
 
 
 async def give_back(scope: Scope, body: LeaseReturn | AgentLeaseReturn) -> None:

@@ -32,7 +32,7 @@ from headgate.store import work_queues as queue_rows
 from headgate.store.claims import Lanes
 from headgate.store.database import Tx
 from headgate.store.paging import size_of
-from headgate.store.work_pools import LockedPool
+from headgate.store.work_pools import SeenPool
 
 Run = TypeVar("Run", FlowRun, WorkerFlowRun)
 
@@ -111,15 +111,14 @@ def _pause(scope: Scope, deadline: datetime, looked: Looked[Run], prefetch: time
 
 async def _look(scope: Scope, pool_name: str, body: GetScheduledFlowRuns, *, waits: bool = False) -> Looked[WorkerFlowRun]:
     async def unit(tx: Tx) -> tuple[Looked[WorkerFlowRun], Lanes]:
-        pool = await work_queues.locked_pool(tx, pool_name)
-        lanes = await rows.lanes(tx, pool.id)
-        names = {id: queue.name for id, queue in lanes.queues.items()}
-        wanted = {*work_queues.ids_of(pool_name, names, body.work_queue_names or [])}
-        polled = Lanes({id: queue for id, queue in lanes.queues.items() if id in wanted}, lanes.used)
+        wanted = body.work_queue_names or []
+        seen = await scope.fronts.pool_and_lanes(tx, pool_name, names=wanted)
+        pool, lanes = seen or (await work_queues.locked_pool(tx, pool_name), Lanes({}, 0))  # or there is none
+        work_queues.ids_of(pool_name, {id: queue.name for id, queue in lanes.queues.items()}, wanted)  # or one is missing
         looked = await _poll(
-            scope, tx, pool, polled, after=body.scheduled_after, before=body.scheduled_before, limit=body.limit, waits=waits
+            scope, tx, pool, lanes, after=body.scheduled_after, before=body.scheduled_before, limit=body.limit, waits=waits
         )
-        return looked, polled
+        return looked, lanes
 
     await scope.fronts.check(scope.store, scope.clock)
     looked, polled = await scope.store.read(unit)
@@ -161,8 +160,7 @@ async def _look_into_queue(
 
     async def unit(tx: Tx) -> tuple[Looked[WorkerFlowRun], Lanes, WorkQueue]:
         queue, pool = await work_queues.seen(scope, tx, id)
-        lanes = await rows.lanes(tx, pool.id)
-        polled = Lanes({each: lanes.queues[each] for each in lanes.queues.keys() & {id}}, lanes.used)
+        polled = await scope.fronts.lanes(tx, pool.id, names=[queue.name])
         looked = await _poll(scope, tx, pool, polled, before=body.scheduled_before, limit=body.limit, waits=waits)
         return replace(looked, paused=looked.paused or queue.is_paused), polled, queue
 
@@ -228,7 +226,7 @@ def _asked_before(scope: Scope, kind: str, wanted: Hashable) -> frozenset[Hashab
 async def _poll(
     scope: Scope,
     tx: Tx,
-    pool: LockedPool,
+    pool: SeenPool,
     polled: Lanes,
     *,
     after: datetime | None = None,
@@ -239,10 +237,9 @@ async def _poll(
     """Runs of these queues of a pool. Who `waits` is told until when."""
     now = scope.now
     span = after or rows.EVER, before or now + timedelta(days=36_500)
-    queues = [queue.lane for queue in polled.queues.values()]
     room = size_of(Page(limit=limit))
     admitted = await admissible(
-        tx, pool, queues, fronts=scope.fronts, used=polled.used, span=span, room=room, now=now, holds=False
+        tx, pool, polled.queues.values(), fronts=scope.fronts, used=polled.used, span=span, room=room, now=now, holds=False
     )
     heard = frozenset({pool.id, *polled.queues})
     if not admitted.runs:

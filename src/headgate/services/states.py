@@ -181,7 +181,7 @@ async def _told(tx: Tx, answers: list[Answered | Exception], freed: Mapping[int,
 
 def _place(run: LockedRun) -> Place:
     of_it = run.work_pool_id, run.work_queue_id, run.deployment_id, run.key_id
-    return Place(*of_it, run.shared_id, run.cancels_new)
+    return Place(*of_it, run.shared_id, run.cancels_new, run.is_narrow or run.is_limited)
 
 
 def _holds_slot(run: LockedRun) -> bool:

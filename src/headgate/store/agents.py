@@ -11,6 +11,7 @@ from headgate.store.database import Row, Tx
 from headgate.store.filters import Params, agent_condition
 from headgate.store.paging import page
 from headgate.store.statements import load_statements
+from headgate.store.workers import Alive, alive
 
 _SQL = load_statements("agents")
 _SELECT = _SQL["select"].sqlite
@@ -36,9 +37,9 @@ def _agent(row: Row, now: datetime) -> Agent:
     return agent
 
 
-async def beat(tx: Tx, beat: Beat) -> bool:
-    """Note that an agent is alive, known or not; whether it is to drain."""
-    return await tx.fetch_value(_SQL["beat"], {name: getattr(beat, name) for name in Beat.__slots__}) is not None
+async def beat(tx: Tx, beat: Beat) -> Alive:
+    """Note that an agent is alive, known or not."""
+    return alive(await tx.fetch_one(_SQL["beat"], {name: getattr(beat, name) for name in Beat.__slots__}))
 
 
 async def touch(tx: Tx, id: UUID, *, interval: float | None, now: datetime) -> bool:

@@ -14,11 +14,25 @@ from headgate.schema.claims import HeldLease, Lease, Stray
 from headgate.schema.deployments import KeyStrategy
 from headgate.schema.flow_runs import Trace
 from headgate.schema.states import StateType
+from headgate.store import work_pools, workers
 from headgate.store.database import Row, Tx
-from headgate.store.statements import load_statements
+from headgate.store.statements import Statement, load_statements
 from headgate.store.times import as_time
 
 _SQL = load_statements("claims")
+
+
+def _by_name(queues: str) -> str:
+    of_pool = "(SELECT o.id FROM work_pool o WHERE o.name = :pool)"
+    columns, _, conditions = queues.replace(":work_pool_id", of_pool).partition("\nFROM work_queue q\n")
+    return f"{columns}, {work_pools.SEEN}\nFROM work_queue q JOIN work_pool p ON p.id = q.work_pool_id\n{conditions}"
+
+
+_QUEUES_BY_NAME = Statement("queues_by_name", _by_name(_SQL["queues"].sqlite), _by_name(_SQL["queues"].postgresql))
+
+_ARRIVE = f"""WITH alive AS ({workers.BEAT.postgresql})
+SELECT alive.id AS worker_id, alive.drain_requested, alive.attends, lanes.*
+FROM alive LEFT JOIN ({_SQL["queues"].postgresql}) AS lanes ON TRUE"""
 
 _MANY = 1_000_000
 
@@ -75,11 +89,13 @@ class Capped:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue as those see it who take runs from it."""
+    """A queue as those see it who take runs from it; `waiting` are the run priorities that wait there, highest first, where
+    that was asked."""
 
     name: str
     lane: Lane
     last_polled: datetime | None
+    waiting: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +106,42 @@ class Lanes:
     used: int
 
 
-async def lanes(tx: Tx, pool_id: UUID) -> Lanes:
-    """What a locked pool has, and what of it is in use."""
-    rows = await tx.fetch(_SQL["queues"], {"work_pool_id": pool_id})
+async def lanes(tx: Tx, pool_id: UUID, *, names: Sequence[str], prefix: str, passing: Sequence[UUID]) -> Lanes:
+    """What a locked pool has of queues with one of these names, if any are given, and a prefix; and what is in use of it.
+
+    It is not asked what waits in those that are passed over.
+    """
+    params = {"work_pool_id": pool_id, "any_name": not names, "names": [*names], "prefix": prefix, "passing": [*passing]}
+    return _lanes(await tx.fetch(_SQL["queues"], params))
+
+
+async def arrive(
+    tx: Tx, beat: workers.Beat, *, names: Sequence[str], passing: Sequence[UUID]
+) -> tuple[workers.Alive, Lanes]:
+    """A worker's heartbeat, and the lanes of its pool, which the caller has locked: on PostgreSQL in one round trip."""
+    if tx.dialect == "sqlite":
+        return await workers.beat(tx, beat), await lanes(tx, beat.work_pool_id, names=names, prefix="", passing=passing)
+    params = beat.params | {"any_name": not names, "names": [*names], "prefix": "", "passing": [*passing]}
+    rows = await tx.fetch(_ARRIVE, params)
+    return workers.alive({**rows[0], "id": rows[0]["worker_id"]}), _lanes([row for row in rows if row["id"] is not None])
+
+
+async def pool_and_lanes(
+    tx: Tx, pool: str, *, names: Sequence[str], passing: Sequence[UUID]
+) -> tuple[work_pools.SeenPool, Lanes] | None:
+    """The same of a pool of that name that nobody locks, with the pool itself; None when no queue of it is found."""
+    params = {"pool": pool, "any_name": not names, "names": [*names], "prefix": "", "passing": [*passing]}
+    rows = await tx.fetch(_QUEUES_BY_NAME, params)
+    return (work_pools.seen(rows[0]), _lanes(rows)) if rows else None
+
+
+def _lanes(rows: Sequence[Row]) -> Lanes:
     queues = {
         row["id"]: Queue(
             row["name"],
             Lane(row["id"], row["is_paused"], row["concurrency_limit"], row["used"], row["priority"]),
             row["last_polled"],
+            None if row["waiting"] is None else sorted(map(int, filter(None, row["waiting"].split(","))), reverse=True),
         )
         for row in rows
     }

@@ -13,9 +13,16 @@ from headgate.schema.pauses import Pause
 from headgate.schema.schedules import Schedule
 from headgate.store.database import Row, Tx
 from headgate.store.statements import load_statements
+from headgate.store.times import as_time
 
 _SQL = load_statements("deployment_schedules")
 _SELECT = _SQL["select"].sqlite
+_NAMES = DeploymentSchedule.__struct_fields__
+
+AS_JSON = (
+    """(SELECT json_agg(s ORDER BY s.updated DESC, s.id DESC) FROM deployment_schedule s WHERE s.deployment_id = e.id)"""
+)
+"""For PostgreSQL, beside a deployment e: its schedules as `from_json` takes them; null when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,17 @@ async def of_deployments(tx: Tx, ids: list[UUID]) -> dict[UUID, list[DeploymentS
     for row in rows:
         found.setdefault(row["deployment_id"], []).append(_schedule(row))
     return found
+
+
+def from_json(rows: Sequence[Row]) -> list[DeploymentSchedule]:
+    """Of rows that came as JSON."""
+    ids, times = ("id", "deployment_id"), ("created", "updated")
+    return [
+        _schedule(
+            {name: row[name] for name in _NAMES} | {id: UUID(row[id]) for id in ids} | {at: as_time(row[at]) for at in times}
+        )
+        for row in rows
+    ]
 
 
 async def active(tx: Tx, *, after: UUID, limit: int) -> list[ActiveSchedule]:

@@ -25,9 +25,24 @@ from headgate.store.filters import Params
 from headgate.store.paging import page
 from headgate.store.selections import selection_condition
 from headgate.store.statements import load_statements
+from headgate.store.times import as_time
 
 _SQL = load_statements("deployments")
 _SELECT = _SQL["select"].sqlite
+_COLUMNS, _FROM, _JOINS = _SELECT.partition("\nFROM deployment e\n")
+_WHOLE = f"{_COLUMNS},\n       {deployment_schedules.AS_JSON} AS schedules{_FROM}{_JOINS}"
+AS_JSON = f"(SELECT row_to_json(it) FROM ({_WHOLE} WHERE e.id = r.deployment_id) AS it)"
+"""For PostgreSQL, beside a run r: its deployment as `from_json` takes it."""
+_IDS = (
+    "id",
+    "flow_id",
+    "work_queue_id",
+    "work_pool_id",
+    "storage_document_id",
+    "infrastructure_document_id",
+    "shared_limit_id",
+)
+_TIMES = ("created", "updated", "last_polled", "queue_polled")
 _ORDER = {
     DeploymentSort.CREATED_DESC: "e.created DESC, e.id DESC",
     DeploymentSort.UPDATED_DESC: "e.updated DESC, e.id DESC",
@@ -53,6 +68,7 @@ def _deployment(row: Row, now: datetime) -> Deployment:
     queue_polled, active_slots = values.pop("queue_polled"), values.pop("active_slots")
     slots = values.pop("concurrency_limit")
     del values["shared_limit_id"]
+    values.pop("schedules", None)
     if values["concurrency_options"] is not None:
         values["concurrency_options"] = convert(values["concurrency_options"], ConcurrencyOptions)
     if values["infra_retries"] is not None:
@@ -83,7 +99,7 @@ def limit(deployment: Deployment, slots: int | None, *, active_slots: int = 0) -
     )
 
 
-async def _with_limits(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:
+async def _with_limits(tx: Tx, rows: Sequence[Row], now: datetime) -> list[Deployment]:
     """The deployments, with the limits that they share as they are now."""
     found = [_deployment(row, now) for row in rows]
     shared = {row["id"]: row["shared_limit_id"] for row in rows if row["shared_limit_id"]}
@@ -94,9 +110,17 @@ async def _with_limits(tx: Tx, rows: list[Row], now: datetime) -> list[Deploymen
     return found
 
 
-async def _with_schedules(tx: Tx, rows: list[Row], now: datetime) -> list[Deployment]:
+def _whole(tx: Tx) -> str:
+    """What is selected of those whose schedules are wanted, too: on PostgreSQL at once, to save a round trip."""
+    return _WHOLE if tx.dialect == "postgresql" else _SELECT
+
+
+async def _with_schedules(tx: Tx, rows: Sequence[Row], now: datetime) -> list[Deployment]:
     found = await _with_limits(tx, rows, now)
-    schedules = await deployment_schedules.of_deployments(tx, [deployment.id for deployment in found])
+    if tx.dialect == "postgresql":
+        schedules = {row["id"]: deployment_schedules.from_json(row["schedules"] or []) for row in rows}
+    else:
+        schedules = await deployment_schedules.of_deployments(tx, [deployment.id for deployment in found])
     for deployment in found:
         deployment.schedules = schedules.get(deployment.id, [])
         deployment.schedule = deployment.schedules[0].schedule if deployment.schedules else None
@@ -117,21 +141,32 @@ async def get(tx: Tx, id: UUID, *, now: datetime) -> Deployment | None:
 
 async def get_many(tx: Tx, ids: Collection[UUID], *, now: datetime, with_schedules: bool = True) -> dict[UUID, Deployment]:
     """By ids; what makes runs of them need not know their schedules."""
-    rows = await tx.fetch(f"{_SELECT} WHERE e.id IN :ids::uuid[]", {"ids": [*ids]}) if ids else []
+    select = _whole(tx) if with_schedules else _SELECT
+    rows = await tx.fetch(f"{select} WHERE e.id IN :ids::uuid[]", {"ids": [*ids]}) if ids else []
     found = await (_with_schedules if with_schedules else _with_limits)(tx, rows, now)
     return {deployment.id: deployment for deployment in found}
 
 
+async def from_json(tx: Tx, found: Sequence[Row], *, now: datetime) -> dict[UUID, Deployment]:
+    """By ids, of rows that came as JSON."""
+    rows = [
+        {**row, **{name: row[name] and UUID(row[name]) for name in _IDS}, **{name: as_time(row[name]) for name in _TIMES}}
+        for row in found
+    ]
+    return {deployment.id: deployment for deployment in await _with_schedules(tx, rows, now)}
+
+
 async def get_by_name(tx: Tx, flow_name: str, name: str, *, now: datetime) -> Deployment | None:
     """By its flow's name and its own."""
-    sql = f"{_SELECT} JOIN flow f ON f.id = e.flow_id WHERE f.name = :flow_name AND e.name = :name"
+    sql = f"{_whole(tx)} JOIN flow f ON f.id = e.flow_id WHERE f.name = :flow_name AND e.name = :name"
     rows = await tx.fetch(sql, {"flow_name": flow_name, "name": name})
     return next(iter(await _with_schedules(tx, rows, now)), None)
 
 
 async def get_of_flow(tx: Tx, flow_id: UUID, name: str, *, now: datetime) -> Deployment | None:
     """By its flow's id and its name."""
-    rows = await tx.fetch(f"{_SELECT} WHERE e.flow_id = :flow_id AND e.name = :name", {"flow_id": flow_id, "name": name})
+    sql = f"{_whole(tx)} WHERE e.flow_id = :flow_id AND e.name = :name"
+    rows = await tx.fetch(sql, {"flow_id": flow_id, "name": name})
     return next(iter(await _with_schedules(tx, rows, now)), None)
 
 
@@ -140,7 +175,7 @@ async def list_page(tx: Tx, query: DeploymentQuery, *, now: datetime) -> list[De
     p = Params(tx.dialect)
     where = selection_condition("deployments", query, p)
     order = _ORDER[query.sort or DeploymentSort.NAME_ASC]
-    rows = await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
+    rows = await tx.fetch(f"{_whole(tx)} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)
     return await _with_schedules(tx, rows, now)
 
 

@@ -6,30 +6,35 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, convert, structs
+from msgspec import UNSET, Struct, UnsetType, convert
 
 from headgate.core.fronts import is_belated
 from headgate.core.states import Current, Timing, has_result
 from headgate.core.suspensions import Pausing
-from headgate.schema.deployments import InfraRetries
+from headgate.schema.deployments import Deployment, InfraRetries
 from headgate.schema.filters import FlowRunQuery, FlowRunSort, Selection
 from headgate.schema.flow_runs import CreatedBy, FlowRun, FlowRunPolicy, Trace
 from headgate.schema.flows import Flow
 from headgate.schema.states import State, StateDetails, StateType
-from headgate.store import flow_run_states, task_runs
+from headgate.store import deployments, flow_run_states, task_runs
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params
 from headgate.store.paging import page, paged
 from headgate.store.run_rows import estimates, run_of
 from headgate.store.selections import runs_for, selection_condition
-from headgate.store.statements import load_statements
+from headgate.store.statements import Statement, load_statements
 
 _SQL = load_statements("flow_runs")
 _SELECT = _SQL["select"].sqlite
 _COLUMNS, _, _JOINS = _SELECT.partition("FROM flow_run r")
 _FROM = f"FROM flow_run r{_JOINS}"
 _MORE_COLUMNS, _, _MORE_JOINS = _SQL["only_startable"].sqlite.removeprefix("SELECT").partition("FROM flow_run r")
-_STARTABLE = f"{_COLUMNS}, {_MORE_COLUMNS} {_FROM} {_MORE_JOINS}"
+_OWNED = f"CASE WHEN r.id IN :firsts::uuid[] THEN {deployments.AS_JSON} END AS deployment"
+_STARTABLE = Statement(
+    "startable",
+    sqlite=f"{_COLUMNS}, {_MORE_COLUMNS} {_FROM} {_MORE_JOINS}",
+    postgresql=f"{_COLUMNS}, {_MORE_COLUMNS}, {_OWNED} {_FROM} {_MORE_JOINS}",
+)
 _LOCKED = _SQL["locked"]
 _SELF = "FROM flow_run r JOIN flow_run o ON o.id = r.id"
 _LOCK = replace(
@@ -39,7 +44,13 @@ _LOCK = replace(
 )
 """A statement of PostgreSQL's that has to wait for a row goes on with that row as it is then, but with all others as they
 were before. So was `o`; where the row is not the same any more, the run is to be read again."""
-_OF_RUN = {*FlowRun.__struct_fields__, "due_at", "state_timestamp", "state_message", "state_details", "state_data"}
+_KEPT = [
+    *("id", "created", "name", "flow_id", "deployment_id", "deployment_version", "work_queue_id", "work_queue_name"),
+    *("work_pool_id", "work_pool_name", "flow_version", "parameters", "idempotency_key", "context", "tags", "labels"),
+    *("parent_task_run_id", "auto_scheduled", "infrastructure_document_id", "infrastructure_pid", "job_variables"),
+    "concurrency_key",
+]
+"""What of a run stays as it is when it enters a state, and is shown as it is kept."""
 _TYPES = {kind.value: kind for kind in StateType}
 _ORDER = {
     FlowRunSort.ID_DESC: "r.id DESC",
@@ -68,8 +79,8 @@ class NewRun:
 @dataclass(slots=True)
 class LockedRun:
     """What a transaction that holds a run's lock knows of it. `is_paced`: its pool limits how many runs are launched at the
-    same time. Of its deployment: `is_limited`: it has its own limit; `shared_id`: one that it shares; `cancels_new`: no run
-    waits for either."""
+    same time. `is_narrow`: its queue has a limit. Of its deployment: `is_limited`: it has its own limit; `shared_id`: one
+    that it shares; `cancels_new`: no run waits for either."""
 
     id: UUID
     deployment_id: UUID | None
@@ -87,6 +98,7 @@ class LockedRun:
     parent_task_run_id: UUID | None = None
     policy: FlowRunPolicy | None = None
     is_paced: bool = False
+    is_narrow: bool = False
 
     @property
     def is_launching(self) -> bool:
@@ -108,17 +120,23 @@ class Entered(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Startable:
-    """A run that is about to be started, as the rules see it and as the wire shows it; without a flow when that is gone."""
+    """A run that is about to be started, as the rules see it and as the wire shows it; without a flow, or a deployment, when
+    that is gone."""
 
     locked: LockedRun
-    run: FlowRun
+    row: Row
     flow: Flow | None
+    deployment: Deployment | None
 
     def entered(self, it: Entered, *, now: datetime) -> FlowRun:
         """The run as it is read after it entered a state."""
-        run, state, timing = self.run, it.state, it.timing
-        return structs.replace(
-            run,
+        state, timing, created_by = it.state, it.timing, self.row["created_by"]
+        kept: dict[str, Any] = {name: self.row[name] for name in _KEPT}
+        reckoned: dict[str, Any] = {**estimates(timing, Current(type=state.type, timestamp=state.timestamp), now=now)}
+        return FlowRun(
+            **kept,
+            empirical_policy=self.locked.policy or FlowRunPolicy(),
+            created_by=convert(created_by, CreatedBy) if created_by else None,
             updated=state.timestamp,
             state_id=state.id,
             state_type=state.type,
@@ -131,7 +149,7 @@ class Startable:
             total_run_time=timing.total_run_time,
             run_count=timing.run_count,
             fence=it.fence,
-            **estimates(timing, Current(type=state.type, timestamp=state.timestamp), now=now),
+            **reckoned,
         )
 
 
@@ -281,14 +299,19 @@ async def peek(tx: Tx, ids: Sequence[UUID], *, holders: Sequence[UUID] = ()) -> 
     return {row["id"]: _locked(row) for row in rows}
 
 
-async def startable(tx: Tx, ids: Sequence[UUID], *, now: datetime) -> dict[UUID, Startable]:
-    """By ids, of runs that are held already: all of them that it takes to start them, at once."""
-    rows = await tx.fetch(_STARTABLE, {"ids": [*ids]})
-    return {row["id"]: Startable(_locked(row), _flow_run(_of_run(row), now), _flow(row)) for row in rows}
+async def startable(tx: Tx, owners: Mapping[UUID, UUID | None], *, now: datetime) -> dict[UUID, Startable]:
+    """By ids, of runs that are held already, given with their deployments: all of them that it takes to start them.
 
-
-def _of_run(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name in _OF_RUN}
+    Of each deployment one run brings it along, on PostgreSQL in the one round trip.
+    """
+    if tx.dialect == "postgresql":
+        firsts = {owner: id for id, owner in owners.items() if owner is not None}
+        rows = await tx.fetch(_STARTABLE, {"ids": [*owners], "firsts": [*firsts.values()]})
+        found = await deployments.from_json(tx, [row["deployment"] for row in rows if row["deployment"]], now=now)
+    else:
+        rows = await tx.fetch(_STARTABLE, {"ids": [*owners]})
+        found = await deployments.get_many(tx, {owner for owner in owners.values() if owner is not None}, now=now)
+    return {row["id"]: Startable(_locked(row), row, _flow(row), found.get(row["deployment_id"])) for row in rows}
 
 
 def _flow(row: Row) -> Flow | None:
@@ -341,6 +364,7 @@ def _locked(row: Row) -> LockedRun:
         key_id=row["key_id"],
         is_limited=bool(row["is_limited"]),
         is_paced=bool(row["is_paced"]),
+        is_narrow=bool(row["is_narrow"]),
         shared_id=row["shared_limit_id"],
         cancels_new=bool(row["cancels_new"]),
         parent_task_run_id=row["parent_task_run_id"],

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import convert
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -18,5 +20,8 @@ def from_micros(micros: int) -> datetime:
 
 
 def as_time(value: Any) -> datetime | None:
-    """A time that an expression such as `max(…)` gave; SQLite hands those over as they are stored."""
+    """A time that an expression such as `max(…)` gave; SQLite hands those over as they are stored. From within a row's JSON
+    it comes as text, in the session's time zone."""
+    if isinstance(value, str):
+        return convert(value, datetime).astimezone(UTC)
     return from_micros(value) if isinstance(value, int) else value

@@ -26,17 +26,13 @@ _SQL = load_statements("work_pools")
 _DERIVED = {"status", "active_slots"}
 
 
-@dataclass(frozen=True, slots=True)
-class LockedPool:
-    """What a transaction knows of a pool, which holds its lock unless it decides nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPool:
+    """What of a pool decides how many of its runs start."""
 
     id: UUID
-    name: str
-    type: str
     is_paused: bool
     concurrency_limit: int | None
-    base_job_template: dict[str, Any]
-    default_queue_id: UUID
     launch_rate: LaunchRate | None = None
     launch_limit: int | None = None
     fair_share: bool = False
@@ -50,13 +46,37 @@ class LockedPool:
         return Pace(self.launch_rate, self.launches, now) if self.launch_rate else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedPool(SeenPool):
+    """What a transaction knows of a pool, which holds its lock unless it decides nothing."""
+
+    name: str
+    type: str
+    base_job_template: dict[str, Any]
+    default_queue_id: UUID
+
+
 def _locked(row: Row) -> LockedPool:
+    return LockedPool(**_values_of(row))
+
+
+def _values_of(row: Row) -> dict[str, Any]:
     values: dict[str, Any] = {**row, "launches": [], "turns": []}
     if row["launch_rate"] is not None:
         values |= {"launch_rate": convert(row["launch_rate"], LaunchRate), "launches": row["launches"] or []}
     if row["fair_share"]:
         values["turns"] = convert(row["turns"] or [], list[Party])
-    return LockedPool(**values)
+    return values
+
+
+_SEEN = ("id", "is_paused", "concurrency_limit", "launch_rate", "launches", "launch_limit", "fair_share", "turns")
+SEEN = ", ".join(f"p.{name} AS pool_{name}" for name in _SEEN)
+"""Beside other columns, of a pool p: what `seen` reads."""
+
+
+def seen(row: Row) -> SeenPool:
+    """Of a row that has `SEEN` among its columns."""
+    return SeenPool(**_values_of({name: row[f"pool_{name}"] for name in _SEEN}))
 
 
 async def launch(tx: Tx, pool: LockedPool, count: int, *, now: datetime) -> None:
@@ -133,7 +153,7 @@ async def id_of(tx: Tx, name: str) -> UUID | None:
     return row["id"] if row else None
 
 
-async def launching(tx: Tx, pools: Iterable[LockedPool]) -> dict[UUID, Lane]:
+async def launching(tx: Tx, pools: Iterable[SeenPool]) -> dict[UUID, Lane]:
     """Those of these pools that limit how many of their runs are launched at the same time, with how many are."""
     limits = {pool.id: pool.launch_limit for pool in pools if pool.launch_limit is not None}
     rows = await tx.fetch(_SQL["launching"], {"ids": [*limits]}) if limits else []

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from headgate.core.liveness import worker_status
@@ -15,6 +16,7 @@ from headgate.store.statements import load_statements
 
 _SQL = load_statements("workers")
 _SELECT = _SQL["select"].sqlite
+BEAT = _SQL["beat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,20 @@ class Beat:
     joins: bool = False
     site: str | None = None
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """What its statement takes."""
+        return {name: getattr(self, name) for name in Beat.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Who was just heard of: whether it is to drain, and whether there is something for `claims.to_attend` to find."""
+
+    id: UUID
+    drain: bool
+    attends: bool
+
 
 def _worker(row: Row, now: datetime) -> Worker:
     values = dict(row)
@@ -38,12 +54,16 @@ def _worker(row: Row, now: datetime) -> Worker:
     return worker
 
 
-async def beat(tx: Tx, beat: Beat) -> tuple[UUID, bool]:
-    """Note a heartbeat; answers the worker's id, and whether it is to drain."""
-    row = await tx.fetch_one(_SQL["beat"], {name: getattr(beat, name) for name in Beat.__slots__})
+async def beat(tx: Tx, beat: Beat) -> Alive:
+    """Note a heartbeat."""
+    return alive(await tx.fetch_one(BEAT, beat.params))
+
+
+def alive(row: Row | None) -> Alive:
+    """What a heartbeat is answered with, a worker's or an agent's."""
     assert row is not None
-    id = row["id"]
-    return id if isinstance(id, UUID) else UUID(id), row["drain_requested"] is not None
+    id = row["id"]  # text in what SQLite returns of a change
+    return Alive(id if isinstance(id, UUID) else UUID(id), row["drain_requested"] is not None, bool(row["attends"]))
 
 
 async def list_page(tx: Tx, pool_id: UUID, query: WorkerQuery, *, now: datetime) -> list[Worker]:

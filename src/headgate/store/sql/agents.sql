@@ -1,5 +1,5 @@
 -- name: beat
--- An agent is alive and says what it polls.
+-- An agent is alive and says what it polls. Whether there is something for `claims.to_attend` to find is asked by the way.
 INSERT INTO agent (id, created, updated, name, work_pool_name, work_queue_names, work_queue_prefix,
                    last_heartbeat_time, heartbeat_interval_seconds)
 VALUES (:id, :now, :now, :name, :work_pool_name, :work_queue_names::json, :work_queue_prefix, :now, :interval)
@@ -10,7 +10,9 @@ SET name = COALESCE(excluded.name, agent.name),
     work_queue_prefix = excluded.work_queue_prefix,
     last_heartbeat_time = excluded.last_heartbeat_time,
     heartbeat_interval_seconds = COALESCE(excluded.heartbeat_interval_seconds, agent.heartbeat_interval_seconds)
-RETURNING drain_requested
+RETURNING id, drain_requested,
+          EXISTS (SELECT 1 FROM flow_run r
+                  WHERE r.worker_id = agent.id AND (r.state_type = 'CANCELLING' OR r.state_name = 'Lost?')) AS attends
 
 -- name: touch
 -- An agent is alive. One that was forgotten is known again by its next claim.

@@ -1,13 +1,47 @@
 -- name: queues
--- A pool's lanes with the slots that each has taken, and those of the pool. They are counted where there is a limit to
--- them: a claim's cost is not to grow with what runs in a pool, or has run while somebody's transaction kept dead rows.
+-- Lanes of a pool, of any name or of these, with the slots that each has taken, and those of the pool. They are counted where
+-- there is a limit to them: a claim's cost is not to grow with what runs in a pool, or has run while somebody's transaction
+-- kept dead rows. `waiting` are the run priorities that wait there, as of `priorities`; of what is paused, and of those that
+-- are to be passed over, it is null.
 SELECT q.id, q.name, q.priority, q.is_paused, q.concurrency_limit, q.last_polled,
        CASE WHEN (SELECT p.concurrency_limit FROM work_pool p WHERE p.id = :work_pool_id) IS NULL THEN 0
             ELSE (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id) END AS pool_used,
        CASE WHEN q.concurrency_limit IS NULL THEN 0
             ELSE (SELECT count(*) FROM flow_run r
-                  WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) END AS used
-FROM work_queue q WHERE q.work_pool_id = :work_pool_id ORDER BY q.priority
+                  WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) END AS used,
+       CASE WHEN q.is_paused OR q.id IN :passing::uuid[] THEN NULL ELSE
+           (WITH RECURSIVE ranks(priority) AS (
+                SELECT max(r.priority) FROM flow_run r WHERE r.work_queue_id = q.id AND r.state_type = 'SCHEDULED'
+                UNION ALL
+                SELECT (SELECT max(r.priority) FROM flow_run r
+                        WHERE r.work_queue_id = q.id AND r.state_type = 'SCHEDULED' AND r.priority < ranks.priority)
+                FROM ranks WHERE ranks.priority IS NOT NULL)
+            SELECT COALESCE(group_concat(ranks.priority), '') FROM ranks WHERE ranks.priority IS NOT NULL) END AS waiting
+FROM work_queue q
+WHERE q.work_pool_id = :work_pool_id AND (:any_name::boolean OR q.name IN :names::text[])
+  AND substr(q.name, 1, length(:prefix::text)) = :prefix::text
+ORDER BY q.priority
+
+-- name: queues [postgresql]
+SELECT q.id, q.name, q.priority, q.is_paused, q.concurrency_limit, q.last_polled,
+       CASE WHEN (SELECT p.concurrency_limit FROM work_pool p WHERE p.id = :work_pool_id) IS NULL THEN 0
+            ELSE (SELECT count(*) FROM flow_run r WHERE r.holds_slot AND r.work_pool_id = :work_pool_id) END AS pool_used,
+       CASE WHEN q.concurrency_limit IS NULL THEN 0
+            ELSE (SELECT count(*) FROM flow_run r
+                  WHERE r.holds_slot AND r.work_pool_id = q.work_pool_id AND r.work_queue_id = q.id) END AS used,
+       CASE WHEN q.is_paused OR q.id = ANY(:passing::uuid[]) THEN NULL ELSE
+           (WITH RECURSIVE ranks(priority) AS (
+                SELECT max(r.priority) FROM flow_run r WHERE r.work_queue_id = q.id AND r.state_type = 'SCHEDULED'
+                UNION ALL
+                SELECT (SELECT max(r.priority) FROM flow_run r
+                        WHERE r.work_queue_id = q.id AND r.state_type = 'SCHEDULED' AND r.priority < ranks.priority)
+                FROM ranks WHERE ranks.priority IS NOT NULL)
+            SELECT COALESCE(string_agg(CAST(ranks.priority AS text), ','), '')
+            FROM ranks WHERE ranks.priority IS NOT NULL) END AS waiting
+FROM work_queue q
+WHERE q.work_pool_id = :work_pool_id AND (:any_name::boolean OR q.name = ANY(:names::text[]))
+  AND substr(q.name, 1, length(:prefix::text)) = :prefix::text
+ORDER BY q.priority
 
 -- name: saturable
 -- Limited deployments that have slots taken: how many, of how many.

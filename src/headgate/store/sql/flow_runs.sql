@@ -71,7 +71,7 @@ LEFT JOIN work_pool p ON p.id = r.work_pool_id
 -- What is read besides of runs that are about to be started: what the rules need of them, and their flows.
 SELECT r.lease_expires_at, r.worker_id, r.key_id, COALESCE(r.restarts, 0) AS restarts,
        COALESCE(r.restarts_begun, 0) AS restarts_begun, e.infra_retries, e.concurrency_limit IS NOT NULL AS is_limited,
-       FALSE AS is_paced, e.shared_limit_id, e.cancels_new,
+       FALSE AS is_paced, FALSE AS is_narrow, e.shared_limit_id, e.cancels_new,
        f.created AS flow_created, f.updated AS flow_updated, f.name AS flow_name, f.tags AS flow_tags,
        f.labels AS flow_labels
 FROM flow_run r
@@ -88,11 +88,13 @@ SELECT r.id, r.deployment_id, r.work_pool_id, r.work_queue_id, r.state_id, r.sta
        COALESCE(r.restarts_begun, 0) AS restarts_begun, d.empirical_policy, d.parent_task_run_id,
        d.infrastructure_pid, e.infra_retries,
        e.concurrency_limit IS NOT NULL AS is_limited, e.shared_limit_id, e.cancels_new,
-       p.launch_limit IS NOT NULL AS is_paced, s.message AS state_message, s.state_details, s.data AS state_data
+       p.launch_limit IS NOT NULL AS is_paced, q.concurrency_limit IS NOT NULL AS is_narrow,
+       s.message AS state_message, s.state_details, s.data AS state_data
 FROM flow_run r
 JOIN flow_run_detail d ON d.flow_run_id = r.id
 LEFT JOIN deployment e ON e.id = r.deployment_id
 LEFT JOIN work_pool p ON p.id = r.work_pool_id
+LEFT JOIN work_queue q ON q.id = r.work_queue_id
 LEFT JOIN flow_run_state s ON s.flow_run_id = r.id AND s.id = r.state_id
 WHERE r.id IN :ids::uuid[]
   AND NOT EXISTS (SELECT 1 FROM flow_run h WHERE h.id IN :holders::uuid[] AND NOT h.holds_slot)

@@ -1,5 +1,6 @@
 -- name: beat
 -- A worker is alive. Heartbeats change one row; they are never stored as rows. A new process of the name is not draining.
+-- Whether there is something for `claims.to_attend` to find is asked by the way: there hardly ever is.
 INSERT INTO worker (id, created, updated, work_pool_id, name, type, last_heartbeat_time, heartbeat_interval_seconds, site)
 VALUES (:id, :now, :now, :work_pool_id, :name, :type, :now, :interval, :site)
 ON CONFLICT (work_pool_id, name) DO UPDATE
@@ -9,7 +10,9 @@ SET last_heartbeat_time = excluded.last_heartbeat_time,
     site = COALESCE(excluded.site, CASE WHEN :joins THEN NULL ELSE worker.site END),
     id = CASE WHEN :joins THEN excluded.id ELSE worker.id END,
     drain_requested = CASE WHEN :joins AND worker.id <> excluded.id THEN NULL ELSE worker.drain_requested END
-RETURNING id, drain_requested
+RETURNING id, drain_requested,
+          EXISTS (SELECT 1 FROM flow_run r
+                  WHERE r.worker_id = worker.id AND (r.state_type = 'CANCELLING' OR r.state_name = 'Lost?')) AS attends
 
 -- name: select
 -- Workers; a condition on w follows.

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from store_records import NOW, a_run, a_state, save_flow, save_runs
 
-from headgate.schema.filters import FlowRunQuery, Selection, TaskRunQuery
-from headgate.store import cancellations, flow_runs, run_history, task_runs
+from headgate.schema.filters import FlowRunQuery, LogQuery, Selection, TaskRunQuery
+from headgate.schema.logs import Log
+from headgate.store import cancellations, flow_runs, logs, run_history, task_runs
 from headgate.store.database import Database, Row, Tx
 from headgate.store.statements import Statement
 
@@ -104,6 +106,24 @@ async def test_pages_are_found_in_their_order(database: Database, query: dict[st
 async def test_the_latest_task_runs_are_found_in_their_order(database: Database) -> None:
     query = msgspec.convert({"limit": 50, "sort": "EXPECTED_START_TIME_DESC"}, TaskRunQuery)
     assert "ix_task_run_expected_start" in await plan_of(database, lambda tx: task_runs.list_page(tx, query, now=NOW))
+
+
+@pytest.mark.parametrize("order", ["TIMESTAMP_ASC", "TIMESTAMP_DESC"])
+async def test_lines_of_a_run_are_found_in_their_order(database: Database, order: str) -> None:
+    """Whoever shows the last lines of a long run does not sort them all."""
+    query = msgspec.convert({"logs": {"flow_run_id": {"any_": [ID]}}, "sort": order, "offset": 200}, LogQuery)
+    plan = await plan_of(database, lambda tx: logs.list_page(tx, query))
+    assert "ix_log_timestamp" in plan or "_timestamp_id_idx" in plan  # a partition's index has a name of its own
+
+
+async def test_all_lines_of_a_run_are_read_without_passing_any_twice(database: Database) -> None:
+    line = msgspec.convert(
+        {"id": ID, "created": NOW, "updated": NOW, "name": "x", "level": 20, "message": "", "timestamp": NOW}, Log
+    )
+    plan = await plan_of(database, lambda tx: logs.list_of_run(tx, UUID(ID), after=line, limit=200))
+    assert "timestamp" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "  Sort" not in plan
 
 
 @pytest.mark.parametrize(("condition", "joins"), [({}, False), ({"name": {"any_": ["x"]}}, True)])

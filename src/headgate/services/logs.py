@@ -9,7 +9,7 @@ from uuid import UUID
 
 from headgate.errors import Invalid, NotFound
 from headgate.ids import uuid7_texts
-from headgate.schema.filters import IdFilter, LogFilter, LogQuery, LogSort
+from headgate.schema.filters import MAX_PAGE, LogQuery
 from headgate.schema.logs import Log, LogCreate
 from headgate.schema.times import aware
 from headgate.services.scope import Scope
@@ -63,10 +63,14 @@ async def as_csv(scope: Scope, flow_run_id: UUID) -> tuple[str, AsyncIterator[st
 
 async def _csv(scope: Scope, flow_run_id: UUID) -> AsyncIterator[str]:
     yield csv_of([("timestamp", "level", "flow_run_id", "task_run_id", "message")])
-    query = LogQuery(logs=LogFilter(flow_run_id=IdFilter(any_=[flow_run_id])), sort=LogSort.TIMESTAMP_ASC, offset=0)
-    while page := await list_page(scope, query):
+    last: Log | None = None
+    while page := await _lines_after(scope, flow_run_id, last):
         yield csv_of([(log.timestamp, log.level, log.flow_run_id, log.task_run_id or "", log.message) for log in page])
-        query.offset = (query.offset or 0) + len(page)
+        last = page[-1]
+
+
+async def _lines_after(scope: Scope, flow_run_id: UUID, last: Log | None) -> list[Log]:
+    return await scope.store.read(lambda tx: rows.list_of_run(tx, flow_run_id, after=last, limit=MAX_PAGE))
 
 
 def csv_of(lines: Iterable[Sequence[Any]]) -> str:

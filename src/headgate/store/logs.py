@@ -43,9 +43,23 @@ async def list_since(tx: Tx, wanted: LogFilter, runs: Sequence[UUID], since: UUI
     return [_log(row) for row in await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY l.id", p.values)]
 
 
+async def list_of_run(tx: Tx, flow_run_id: UUID, *, after: Log | None, limit: int) -> list[Log]:
+    """The next lines of a run in the order of their times, behind one that was read before."""
+    p = Params(tx.dialect)
+    behind = (
+        f"(l.timestamp, l.id) > ({p.one(after.timestamp, 'timestamptz')}, {p.one(after.id, 'uuid')})" if after else "TRUE"
+    )
+    where = f"l.flow_run_id = {p.one(flow_run_id, 'uuid')} AND {behind}"
+    sql = f"{_SELECT} WHERE {where} ORDER BY {_ORDER[LogSort.TIMESTAMP_ASC]} LIMIT {limit}"
+    return [_log(row) for row in await tx.fetch(sql, p.values)]
+
+
 async def list_page(tx: Tx, query: LogQuery) -> list[Log]:
     """A page of those that match."""
     p = Params(tx.dialect)
     where = log_condition(query.logs, p)
     order = _ORDER[query.sort or LogSort.TIMESTAMP_ASC]
-    return [_log(row) for row in await tx.fetch(f"{_SELECT} WHERE {where} ORDER BY {order} {page(query, p)}", p.values)]
+    # The keys of the page first: they are in an index in this order, and an offset passes over no whole lines.
+    found = f"SELECT l.flow_run_id, l.id FROM log l WHERE {where} ORDER BY {order} {page(query, p)}"
+    sql = f"{_SELECT} JOIN ({found}) k ON k.flow_run_id = l.flow_run_id AND k.id = l.id ORDER BY {order}"
+    return [_log(row) for row in await tx.fetch(sql, p.values)]

@@ -432,6 +432,7 @@ log = Table(
     Column("level", Integer, nullable=False),
     Column("name", Text, nullable=False),
     Column("message", Text, nullable=False),
+    Index("ix_log_timestamp", "flow_run_id", "timestamp", "id"),
     sqlite_with_rowid=False,
     postgresql_partition_by="RANGE (id)",
 )

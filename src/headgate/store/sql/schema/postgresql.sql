@@ -372,6 +372,8 @@ CREATE TABLE log (
 )
  PARTITION BY RANGE (id);
 
+CREATE INDEX ix_log_timestamp ON log (flow_run_id, timestamp, id);
+
 CREATE TABLE event (
     id UUID NOT NULL,
     event_id UUID NOT NULL,

@@ -374,6 +374,8 @@ CREATE TABLE log (
 )
  WITHOUT ROWID;
 
+CREATE INDEX ix_log_timestamp ON log (flow_run_id, timestamp, id);
+
 CREATE TABLE event (
     id UUID_TEXT NOT NULL,
     event_id UUID_TEXT NOT NULL,

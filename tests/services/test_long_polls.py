@@ -311,8 +311,8 @@ async def test_a_run_created_between_look_and_sleep_is_not_missed(
     deployment = await world.deploy()
     look, made = claims._look, []
 
-    async def look_then_create(*args: Any) -> Any:
-        claimed = await look(*args)
+    async def look_then_create(*args: Any, **ways: Any) -> Any:
+        claimed = await look(*args, **ways)
         if len(made) < 3:
             made.append(await world.run(deployment, due=1.0 if len(made) < 2 else 0.0))
         return claimed

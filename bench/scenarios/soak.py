@@ -22,9 +22,9 @@ FILLING = 3
 class Soak(Scenario):
     """Runs are created, claimed by ten and completed without a pause, in stretches of equal length.
 
-    What the server's memory grows by is told from the fourth stretch on, per 100,000 runs: until then caches fill. On PostgreSQL the same is done
-    once more while another session leaves a transaction open, as a backup does, so that no dead row can be cleaned away:
-    the claims of its last stretch are compared with those before.
+    What the server's memory grows by is told from the fourth stretch on, per 100,000 runs: until then caches fill. On
+    PostgreSQL the same is done once more while another session leaves a transaction open, as a backup does, so that no dead
+    row can be cleaned away: the claims of its last stretch are compared with those before.
     """
 
     name = "soak"

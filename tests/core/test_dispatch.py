@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from snapshots import DEPLOYMENTS, NOW, NOWHERE, POOL, QUEUES, SNAPSHOTS, a_run, snapshot
 
 from headgate.core.dispatch import Candidate, Gate, GateKind, Lane, Snapshot, dispatch, place_of, standing_gates, starting
@@ -131,7 +132,7 @@ def test_every_gate_is_true_of_its_run(snapshot: Snapshot) -> None:
                 case GateKind.HELD, _:
                     assert run.held
                 case GateKind.NO_QUEUE | GateKind.NO_WORKER, _:
-                    assert not is_reachable(replace(run, held=False), snapshot)
+                    assert not is_reachable(structs.replace(run, held=False), snapshot)
                     assert (gate.kind is GateKind.NO_WORKER) == (run.queue_id in snapshot.queues)
                 case GateKind.NO_ROOM, _:
                     assert (gate.limit, gate.used) == (snapshot.room, len(better))
@@ -241,7 +242,7 @@ def test_a_limit_of_zero_admits_nothing_and_none_limits_nothing() -> None:
 
 def test_all_gates_of_a_run_are_told_at_once() -> None:
     everything = snapshot(
-        replace(a_run(1, due=-1, deployment=0), held=True),
+        structs.replace(a_run(1, due=-1, deployment=0), held=True),
         pool=Lane(POOL, paused=True, limit=1, used=1),
         queue=Lane(QUEUES[0], paused=True, limit=2, used=2, priority=1, served=False),
         deployment=Lane(DEPLOYMENTS[0], paused=True, limit=3, used=3, served=False),

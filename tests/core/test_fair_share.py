@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from snapshots import DEPLOYMENTS, KEYS, NOW, POOL, QUEUES, SNAPSHOTS, a_run, snapshot
 
 from headgate.core.dispatch import Candidate, GateKind, Lane, Snapshot, dispatch, place_of
@@ -182,14 +183,14 @@ def test_nobody_starves_where_slots_are_fewer_than_deployments(tenants: int, slo
 
 
 def test_of_a_deployment_the_key_with_the_fewest_goes_first() -> None:
-    runs = [replace(a_run(n, deployment=0, due=9 - n), key_id=KEYS[n >= 3]) for n in range(6)]
+    runs = [structs.replace(a_run(n, deployment=0, due=9 - n), key_id=KEYS[n >= 3]) for n in range(6)]
     decided = dispatch(replace(snapshot(*runs, room=4), share=Share()))
     assert [each.id.int - 100 for each in decided.admitted] == [0, 3, 1, 4]
 
 
 def test_another_key_is_no_other_turn() -> None:
     """Whose deployment was served last waits for the other one, though its own key never was."""
-    runs = [replace(a_run(1, deployment=0, due=9), key_id=KEYS[1]), a_run(2, deployment=1)]
+    runs = [structs.replace(a_run(1, deployment=0, due=9), key_id=KEYS[1]), a_run(2, deployment=1)]
     share = Share(turns=[(DEPLOYMENTS[0], KEYS[0])])
     assert [each.id.int - 100 for each in dispatch(replace(snapshot(*runs, room=1), share=share)).admitted] == [2]
 

@@ -1,6 +1,5 @@
 """Every pair of states has one answer, and the figures of a run follow from the states that it went through."""
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 from typing import Any
@@ -79,7 +78,7 @@ def current(kind: StateType | None, **changes: Any) -> Current:
         run_count=1 if kind in (S.RUNNING, S.PAUSED, S.CANCELLING, *TERMINAL) else 0,
         fence=3,
     )
-    return Current(**{name: changes.get(name, getattr(run, name)) for name in Current.__dataclass_fields__})
+    return Current(**{name: changes.get(name, getattr(run, name)) for name in Current.__struct_fields__})
 
 
 def answer(run: Current, to: StateType, *, force: bool = False, fence: int | None = None, **state: Any) -> Decision:
@@ -330,8 +329,8 @@ def test_a_run_whose_result_was_kept_is_not_run_again_and_its_proposer_is_told_o
 def test_a_parent_that_is_tried_again_runs_a_child_of_its_own_process_again() -> None:
     child = current(S.COMPLETED, has_deployment=False, pausing=Pausing(is_child=True))
     assert isinstance(answer(child, S.RUNNING), Accept)
-    elsewhere = dataclasses.replace(child, has_deployment=True)
-    for run, to in ((child, S.FAILED), (elsewhere, S.RUNNING), (dataclasses.replace(child, type=S.CANCELLED), S.RUNNING)):
+    elsewhere = structs.replace(child, has_deployment=True)
+    for run, to in ((child, S.FAILED), (elsewhere, S.RUNNING), (structs.replace(child, type=S.CANCELLED), S.RUNNING)):
         assert answer(run, to) == Abort(f"Run is already in terminal state {run.type}.")
 
 
@@ -486,7 +485,7 @@ def test_no_proposal_is_left_without_an_answer_and_the_same_one_gets_the_same(
     retries: int,
 ) -> None:
     run = current(start, transition_id=UUID(int=1), scheduled_time=NOW + timedelta(seconds=ahead))
-    run = Current(**{**{n: getattr(run, n) for n in Current.__dataclass_fields__}, "run_count": count, "retries": retries})
+    run = Current(**{**{n: getattr(run, n) for n in Current.__struct_fields__}, "run_count": count, "retries": retries})
     proposed = StateCreate(type=to, name=name)
     first = decide(run, proposed, now=NOW, force=force, fence=fence)
     assert first == decide(run, structs.replace(proposed), now=NOW, force=force, fence=fence)

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby, islice, takewhile
+from typing import TypeAlias
 from uuid import UUID
+
+from msgspec import Struct
 
 from headgate.core.fair_share import Share, Tally
 from headgate.core.launch_rates import Pace
@@ -76,8 +79,7 @@ class Lane:
         return self.limit is not None and self.used + more >= self.limit
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A Scheduled run. Higher `priority` goes first inside its queue. `held`: a process has it, and goes on with it.
 
     `key_id` stands for its concurrency key.
@@ -175,12 +177,13 @@ def _decide(snapshot: Snapshot) -> Iterator[tuple[Candidate, list[Gate]]]:
     admitted, taken = 0, dict[UUID, int]()
     tally = Tally(snapshot.share) if snapshot.share is not None else None
     for run in _order(snapshot, tally):
-        gates = _gates(run, snapshot, taken)
+        lanes = _lanes(run, snapshot)
+        gates = _gates(run, snapshot, lanes, taken)
         if not gates and admitted >= snapshot.room:
             gates = [Gate(GateKind.NO_ROOM, limit=snapshot.room, used=admitted)]
         if not gates:
             admitted += 1
-            for _, _, lane in _lanes(run, snapshot):
+            for _, _, lane in lanes:
                 taken[lane.id] = taken.get(lane.id, 0) + 1
         if tally is not None and not gates:
             tally.take(run)
@@ -222,7 +225,10 @@ def _rank(run: Candidate, snapshot: Snapshot) -> tuple[int, int, datetime, UUID]
     return queue.priority if queue else 0, -run.priority, run.due_at, run.id
 
 
-def _lanes(run: Candidate, snapshot: Snapshot) -> list[tuple[GateKind, GateKind, Lane]]:
+_Lanes: TypeAlias = list[tuple[GateKind, GateKind, Lane]]
+
+
+def _lanes(run: Candidate, snapshot: Snapshot) -> _Lanes:
     """What a run passes, outermost first: the gates of its pause and of its limit, and the lane."""
     queue = snapshot.queues.get(run.queue_id)
     deployment = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
@@ -235,8 +241,8 @@ def _lanes(run: Candidate, snapshot: Snapshot) -> list[tuple[GateKind, GateKind,
     return lanes + ([(GateKind.DEPLOYMENT_PAUSED, GateKind.KEY_LIMIT, key)] if key else [])  # a key is never paused
 
 
-def _gates(run: Candidate, snapshot: Snapshot, taken: Mapping[UUID, int]) -> list[Gate]:
-    lanes, queue = _lanes(run, snapshot), snapshot.queues.get(run.queue_id)
+def _gates(run: Candidate, snapshot: Snapshot, lanes: _Lanes, taken: Mapping[UUID, int]) -> list[Gate]:
+    queue = snapshot.queues.get(run.queue_id)
     gates = [Gate(GateKind.HELD)] if run.held else []
     owner = snapshot.deployments.get(run.deployment_id) if run.deployment_id else None
     if queue is None and (owner is None or not owner.served):

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, Struct, structs
 
 from headgate.core import suspensions
 from headgate.core.suspensions import NEVER_PAUSED, Pausing
@@ -52,8 +52,7 @@ AWAITING_INFRA = "AwaitingInfraRetry"
 """A run that lost its infrastructure waits to be given other. Nobody holds it, as the engine does in AwaitingRetry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(Struct, frozen=True):
     """What the rules need to know of a run.
 
     `retry_delays` are seconds; the last is used for all further retries. `held`: somebody has a lease on it.
@@ -296,8 +295,7 @@ def next_moment_after(before: datetime | None, now: datetime) -> datetime:
     return now if before is None or before <= now else before + timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """The figures of a run that states drive. `total_run_time` is in seconds, without the state that it is in now."""
 
     expected_start_time: datetime | None = None

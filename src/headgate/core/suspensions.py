@@ -1,14 +1,15 @@
 """Paused flow runs: what a pause is remembered by, and what follows for the run when it enters and leaves one."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from headgate.schema.flow_runs import RetryType
 from headgate.schema.states import StateCreate, StateType
 
 
-@dataclass(frozen=True, slots=True)
-class Pausing:
+class Pausing(Struct, frozen=True):
     """What a run remembers of its pauses.
 
     `keys`: pauses that it has been through in this attempt; when it begins from its top, they do not fire again.

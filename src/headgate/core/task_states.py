@@ -1,7 +1,7 @@
 """How task runs change state when the server orchestrates them: one pure function that answers a proposal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -203,6 +203,6 @@ def advance_task(timing: Timing, before: State | None, entered: StateCreate, *, 
     """The figures after a task run entered a state at `at`: as for flow runs, but what is over counts its runs anew."""
     over = before is not None and before.type in TERMINAL
     if over and entered.type not in TERMINAL:
-        timing = replace(timing, run_count=0)
+        timing = structs.replace(timing, run_count=0)
     current = Current(type=before.type if before else None, timestamp=before.timestamp if before else None)
     return advance(timing, current, entered, at=at)

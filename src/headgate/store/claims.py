@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import convert
+from msgspec import Struct, convert
 
 from headgate.core.dispatch import Candidate, Lane
 from headgate.core.fair_share import Party
@@ -75,8 +75,7 @@ class Limit:
     cancels_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Capped:
+class Capped(Struct, frozen=True):
     """A run that waits, with the limits of its deployment and of its concurrency key. `paused`: its deployment is;
     `shared_id` is the limit that its deployment shares with others."""
 

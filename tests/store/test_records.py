@@ -313,8 +313,9 @@ async def test_a_run_enters_states(database: Database) -> None:
     end, worker = NOW + timedelta(seconds=3), a_flow().id
     details = StateDetails(scheduled_time=NOW, transition_id=worker)
     first = a_state(StateType.PENDING, state_details=details)
-    second = a_state(StateType.RUNNING, NOW + timedelta(seconds=1), message=ODD, data=[1], state_details=details)
-    timing = Timing(NOW, None, NOW, end, 1.25, 2)
+    data = DEEP | {"nul": "\0 and \\u0000"}
+    second = a_state(StateType.RUNNING, NOW + timedelta(seconds=1), message=ODD, data=data, state_details=details)
+    timing = Timing(NOW, None, NOW, end, 0.1 + 0.2, 2)
     steps = [
         Entered(run.id, first, timing, True, 1, end, worker),
         Entered(run.id, second, timing, True, 2, end, worker),
@@ -323,6 +324,7 @@ async def test_a_run_enters_states(database: Database) -> None:
     await database.write(lambda tx: flow_runs.enter(tx, []))
     locked = (await database.write(lambda tx: flow_runs.lock(tx, [run.id, run.id])))[run.id]
     assert (locked.timing, locked.state, locked.lease_expires_at, locked.worker_id) == (timing, second, end, worker)
+    assert [*locked.state.data] == [*data]  # the order of keys is the caller's
     assert (locked.current.fence, locked.current.retries, locked.current.retry_delays) == (2, 2, (1.5,))
     assert (locked.current.transition_id, locked.current.has_deployment) == (worker, False)
     assert await database.read(lambda tx: flow_run_states.of_run(tx, run.id)) == [run.state, first, second]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, convert
+from msgspec import UNSET, Struct, UnsetType, convert, json
 
 from headgate.core.fronts import is_belated
 from headgate.core.states import Current, Timing, has_result
@@ -432,14 +432,21 @@ async def enter(tx: Tx, entered: Sequence[Entered]) -> None:
         }
         for each in entered
     ]
+    if not rows:
+        return
     if tx.dialect == "postgresql":
         last = {each.run_id: each.state.id for each in entered}
         for row, each in zip(rows, entered, strict=True):
             row |= flow_run_states.content(each.state) | {"is_last": last[each.run_id] == each.state.id}
-        await tx.execute_many(_SQL["enter"], rows)
+            row |= {name: None if row[name] is None else _text(row[name]) for name in ("state_details", "data")}
+        await tx.execute(_SQL["enter"], {"entered": [_text(row) for row in rows]})
     else:
         await tx.execute_many(_SQL["enter"], rows)
         await flow_run_states.insert(tx, [(each.run_id, each.state) for each in entered])
+
+
+def _text(value: Any) -> str:
+    return json.encode(value).decode()
 
 
 async def set_policies(tx: Tx, policies: Mapping[UUID, FlowRunPolicy]) -> None:

@@ -114,21 +114,20 @@ SET updated = :updated, state_id = :state_id, state_type = :state_type, state_na
 WHERE id = :id
 
 -- name: enter [postgresql]
--- With its history, in the one round trip. A run that is there twice is set to what it entered last.
+-- With its history, in the one round trip. A run that is there twice is set to what it entered last. Each comes as the text
+-- of a JSON record, since so many columns are not worth an array each; what is JSON itself is text in it, to be kept letter
+-- by letter. Of the array of these the planner expects few rows, as it does of others.
 WITH given AS (
-    SELECT * FROM unnest(
-        :id::uuid[*], :updated::timestamptz[*], :state_id::uuid[*], :state_type::text[*], :state_name::text[*],
-        :state_timestamp::timestamptz[*], :due_at::timestamptz[*], :expected_start_time::timestamptz[*],
-        :start_time::timestamptz[*], :end_time::timestamptz[*], :total_run_time::float8[*], :run_count::integer[*],
-        :holds_slot::boolean[*], :fence::integer[*], :lease_expires_at::timestamptz[*], :worker_id::uuid[*],
-        :restarts::integer[*], :restarts_begun::integer[*], :belated::boolean[*], :message::text[*],
-        :state_details::json[*], :data::json[*], :is_last::boolean[*])
-     AS g(id, updated, state_id, state_type, state_name, state_timestamp, due_at, expected_start_time, start_time, end_time,
-          total_run_time, run_count, holds_slot, fence, lease_expires_at, worker_id, restarts, restarts_begun, belated,
-          message, state_details, data, is_last)
+    SELECT g.* FROM unnest(CAST(:entered AS text[])) AS t(line) CROSS JOIN LATERAL json_to_record(CAST(t.line AS json))
+     AS g(id uuid, updated timestamptz, state_id uuid, state_type text, state_name text, state_timestamp timestamptz,
+          due_at timestamptz, expected_start_time timestamptz, start_time timestamptz, end_time timestamptz,
+          total_run_time float8, run_count integer, holds_slot boolean, fence integer, lease_expires_at timestamptz,
+          worker_id uuid, restarts integer, restarts_begun integer, belated boolean, message text, state_details text,
+          data text, is_last boolean)
 ), history AS (
     INSERT INTO flow_run_state (flow_run_id, id, type, name, timestamp, message, state_details, data)
-    SELECT id, state_id, state_type, state_name, state_timestamp, message, state_details, data FROM given
+    SELECT id, state_id, state_type, state_name, state_timestamp, message, CAST(state_details AS json), CAST(data AS json)
+    FROM given
 )
 UPDATE flow_run r
 SET updated = s.updated, state_id = s.state_id, state_type = s.state_type, state_name = s.state_name,

@@ -27,6 +27,7 @@ For example:
     python3 dev.py bench --quick
     python3 dev.py bench --scenario create poll --database postgresql
     python3 dev.py bench --scenario transitions --ours-only --profile
+    python3 dev.py bench --scenario history --ended-runs 10000000
     python3 dev.py bench
     python3 dev.py bench --page .bench/results/ALL.json .bench/results/LATER.json
 
@@ -68,6 +69,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--database", choices=(SQLITE, POSTGRESQL), help="only on this database")
     parser.add_argument("--ours-only", action="store_true", help="leave the peer out; it is not installed either")
     parser.add_argument("--profile", action="store_true", help="with --ours-only: also write where our server's time goes")
+    parser.add_argument(
+        "--ended-runs",
+        type=at_least_two,
+        metavar="RUNS",
+        help="so many ended runs in the scenario `history`; ten million take 22 GB and a quarter of an hour per database",
+    )
     parser.add_argument("--list", action="store_true", help="say what each scenario measures, and how")
     parser.add_argument(
         "--page",
@@ -80,6 +87,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if options.profile and not options.ours_only:
         parser.error("a profile slows our server down, so it is not compared: add --ours-only")
     return options
+
+
+def at_least_two(text: str) -> int:
+    """A number of runs, of which one part and then the rest can be loaded."""
+    number = int(text.replace("_", "").replace(",", ""))
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"{text} runs are too few; it takes two.")
+    return number
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -137,6 +152,7 @@ def choose(options: argparse.Namespace) -> Choice:
         databases=[options.database] if options.database else [SQLITE, POSTGRESQL],
         sides=sides,
         quick=options.quick,
+        ended_runs=options.ended_runs,
     )
 
 

@@ -80,7 +80,7 @@ def _prefix() -> str:
 
 def _insert(table: Table, system: System, *, template: str, prefix: str, begins: datetime) -> str:
     """One statement that copies `:first` to `:last`, `$1` to `$2` on PostgreSQL."""
-    kind, columns = system.store.kind, _columns(system, table.name)
+    kind, names = system.store.kind, columns(system, table.name)
     values = {
         "run": _id(kind, f"{prefix}-8000-"),
         "state": _id(kind, f"{prefix}-8001-"),
@@ -88,13 +88,13 @@ def _insert(table: Table, system: System, *, template: str, prefix: str, begins:
         "details": _details(kind, begins),
         "null": "NULL",
     }
-    picked = [values[table.changed[name]] if name in table.changed else f't."{name}"' for name in columns]
+    picked = [values[table.changed[name]] if name in table.changed else f't."{name}"' for name in names]
     series = (
         "(WITH RECURSIVE n(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM n WHERE n < :last) SELECT n FROM n) s"
         if kind == "sqlite"
         else "generate_series($1::bigint, $2::bigint) AS s(n)"
     )
-    named = ", ".join(f'"{name}"' for name in columns)
+    named = ", ".join(f'"{name}"' for name in names)
     return (
         f"INSERT INTO {table.name} ({named}) SELECT {', '.join(picked)} FROM {table.name} t, {series} "
         f"WHERE t.{table.key} = '{template}'"
@@ -122,7 +122,8 @@ def _details(kind: str, begins: datetime) -> str:
     return f"replace({column}, '{FAR}', '{begins:%Y-%m-%dT%H:%M:%S}'){to}"
 
 
-def _columns(system: System, table: str) -> list[str]:
+def columns(system: System, table: str) -> list[str]:
+    """The names of a table's columns."""
     match system.store:
         case SqliteStore(file=file):
             with sqlite3.connect(file, timeout=60) as connection:

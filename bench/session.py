@@ -28,6 +28,8 @@ class Choice:
     databases: Sequence[str]
     sides: Sequence[Side]
     quick: bool
+    ended_runs: int | None = None
+    """How many ended runs the scenario about them loads, when it is not to choose by the mode."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Session:
                     self.say(f"  profile: {profiler.folder}")
                 if scenario.needs_server:
                     system.start_server()
-                measured = scenario(system, quick=self.choice.quick)
+                measured = scenario(system, quick=self.choice.quick, ended_runs=self.choice.ended_runs)
                 measured.prepare()
                 with profiler.watch(system.server) if profiler is not None else nullcontext():
                     measured.run()

@@ -49,9 +49,11 @@ class Scenario(ABC):
     needs_server: ClassVar[bool] = True
     """Whether a server with a fresh database runs before `prepare`."""
 
-    def __init__(self, system: System, *, quick: bool) -> None:
+    def __init__(self, system: System, *, quick: bool, ended_runs: int | None = None) -> None:
+        """`ended_runs`: how many to load, where a scenario is about such; None leaves it to the mode."""
         self.system = system
         self.quick = quick
+        self.ended_runs = ended_runs
 
     @abstractmethod
     def prepare(self) -> None:

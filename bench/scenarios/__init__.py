@@ -7,6 +7,7 @@ from bench.scenarios.drain import Drain
 from bench.scenarios.floor_commit import FloorCommit
 from bench.scenarios.floor_http import FloorHttp
 from bench.scenarios.help import Help
+from bench.scenarios.history import History
 from bench.scenarios.idle import Idle
 from bench.scenarios.limit import Limit
 from bench.scenarios.logs import Logs
@@ -37,6 +38,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Soak,
     Logs,
     Queries,
+    History,
     Start,
     Idle,
     Help,

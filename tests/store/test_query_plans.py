@@ -1,6 +1,7 @@
 """Lists and counts of runs go by indexes, whatever there is besides of the runs that they pass over."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from store_records import NOW, a_run, a_state, save_flow, save_runs
 
 from headgate.schema.filters import FlowRunQuery, LogQuery, Selection, TaskRunQuery
 from headgate.schema.logs import Log
-from headgate.store import cancellations, flow_runs, logs, run_history, task_runs
+from headgate.store import cancellations, flow_runs, latest_runs, logs, run_history, task_runs
 from headgate.store.database import Database, Row, Tx
 from headgate.store.statements import Statement
 
@@ -27,7 +28,7 @@ class _Explained:
         self.dialect = tx.dialect
         self.plan = ""
 
-    async def fetch(self, sql: str | Statement, params: Mapping[str, Any]) -> list[Row]:
+    async def fetch(self, sql: str | Statement, params: Mapping[str, Any] = {}) -> list[Row]:
         if isinstance(sql, Statement):
             sql = sql.sqlite if self.dialect == "sqlite" else sql.postgresql
         explain = "EXPLAIN QUERY PLAN" if self.dialect == "sqlite" else "EXPLAIN (COSTS OFF)"
@@ -35,7 +36,7 @@ class _Explained:
         self.plan += "\n".join(row["detail" if self.dialect == "sqlite" else "QUERY PLAN"] for row in rows)
         return await self._tx.fetch(sql, params)
 
-    async def fetch_value(self, sql: str, params: Mapping[str, Any]) -> Any:
+    async def fetch_value(self, sql: str, params: Mapping[str, Any] = {}) -> Any:
         return next(iter((await self.fetch(sql, params))[0].values()))
 
 
@@ -101,6 +102,47 @@ async def test_pages_are_found_in_their_order(database: Database, query: dict[st
         found = plan.partition("Limit")[2].partition(index)[0]
         assert "->  Sort" not in found
         assert "flow_run_detail" not in found
+
+
+@pytest.mark.parametrize(
+    ("sort", "index"),
+    [("START_TIME_DESC", "ix_flow_run_start"), ("EXPECTED_START_TIME_DESC", "ix_flow_run_expected_start")],
+)
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"flow_runs": {"state": {"type": {"any_": ["CRASHED", "FAILED"]}}}},
+        {"flow_runs": {"state": {"type": {"any_": ["CRASHED", "FAILED"]}}, "name": {"like_": "x"}}},
+        {"flows": {"id": {"any_": [ID]}}},
+        {"deployments": {"id": {"any_": [ID, ID]}}},
+    ],
+)
+async def test_pages_of_what_is_frequent_are_found_in_their_order(
+    database: Database, monkeypatch: pytest.MonkeyPatch, query: dict[str, Any], sort: str, index: str
+) -> None:
+    """Not by an index of what matches, behind which all of that would have to be sorted."""
+    monkeypatch.setattr(latest_runs, "MANY", 0)
+    monkeypatch.setattr(latest_runs, "DEPTH", 0)
+    asked = msgspec.convert({"limit": 50, "sort": sort, **query}, FlowRunQuery)
+    plan = await plan_of(database, lambda tx: flow_runs.list_page(tx, asked, now=NOW))
+    if database.dialect == "sqlite":
+        found = plan.partition("MATERIALIZE k")[2].partition("SCAN k")[0]
+        assert f"SEARCH r USING INDEX {index}" in found or f"SEARCH r USING COVERING INDEX {index}" in found
+        assert "B-TREE FOR ORDER BY" not in found
+    else:  # decides by its statistics
+        assert plan.count("Limit") == 1
+
+
+async def test_a_history_sorts_no_runs(database: Database) -> None:
+    """There are few groups: they are gone through one by one, on SQLite in an index of what is over."""
+    span = {"start": NOW, "interval": timedelta(hours=1), "intervals": 24}
+    plan = await plan_of(database, lambda tx: run_history.counted(tx, "flow_runs", Selection(), now=NOW, **span))
+    if database.dialect == "sqlite":
+        assert plan.count("SEARCH r USING COVERING INDEX ix_flow_run_over") == 2
+        assert "GROUP BY" not in plan
+    else:
+        assert "ix_flow_run_" in plan
+        assert "date_bin" not in plan
 
 
 async def test_the_latest_task_runs_are_found_in_their_order(database: Database) -> None:

@@ -19,7 +19,7 @@ from headgate.schema.states import State, StateDetails, StateType
 from headgate.store import deployments, flow_run_states, task_runs
 from headgate.store.database import Row, Tx
 from headgate.store.filters import Params
-from headgate.store.paging import page, paged
+from headgate.store.latest_runs import rows_of_page
 from headgate.store.run_rows import estimates, run_of
 from headgate.store.selections import runs_for, selection_condition
 from headgate.store.statements import Statement, load_statements
@@ -240,9 +240,7 @@ async def list_page(tx: Tx, query: FlowRunQuery, *, now: datetime) -> list[FlowR
     p = Params(tx.dialect)
     where = selection_condition("flow_runs", query, p)
     order = _ORDER[query.sort or FlowRunSort.ID_DESC]
-    tables = runs_for(where, order)
-    sql = paged(_SELECT, "flow_run r", tables=tables, where=where, order=order, window=page(query, p))
-    rows = await tx.fetch(sql, p.values)
+    rows = await rows_of_page(tx, query, select=_SELECT, where=where, order=order, p=p)
     return [_flow_run(row, now) for row in rows]
 
 

@@ -260,6 +260,12 @@ flow_run = Table(
     # What lists of runs go by. With its id an offset is passed over without a look at the runs themselves.
     Index("ix_flow_run_expected_start", "expected_start_time", "id"),
     Index("ix_flow_run_state", "state_type", "expected_start_time"),
+    # All that a history adds up of a run that is over: SQLite takes too long to read the runs. It is written once per run.
+    Index(
+        "ix_flow_run_over",
+        *("state_type", "expected_start_time", "state_name", "start_time", "total_run_time"),
+        sqlite_where=text("state_type IN ('CANCELLED', 'COMPLETED', 'CRASHED', 'FAILED')"),
+    ).ddl_if(dialect="sqlite"),
     Index("ix_flow_run_start", text("COALESCE(start_time, expected_start_time)")),
     Index("ix_flow_run_ready", "work_queue_id", "priority", "due_at", "id", **only_where("state_type = 'SCHEDULED'")),
     Index(

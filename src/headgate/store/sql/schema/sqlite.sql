@@ -238,6 +238,8 @@ CREATE INDEX ix_flow_run_lease ON flow_run (lease_expires_at) WHERE lease_expire
 
 CREATE INDEX ix_flow_run_not_late ON flow_run (due_at) WHERE state_name = 'Scheduled';
 
+CREATE INDEX ix_flow_run_over ON flow_run (state_type, expected_start_time, state_name, start_time, total_run_time) WHERE state_type IN ('CANCELLED', 'COMPLETED', 'CRASHED', 'FAILED');
+
 CREATE INDEX ix_flow_run_ready ON flow_run (work_queue_id, priority, due_at, id) WHERE state_type = 'SCHEDULED';
 
 CREATE INDEX ix_flow_run_slots ON flow_run (work_pool_id, work_queue_id, deployment_id) WHERE holds_slot;

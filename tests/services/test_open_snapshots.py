@@ -214,17 +214,27 @@ async def test_a_queue_is_worked_off_in_order_wherever_looks_begin(
 
 @pytest.mark.parametrize("dialect", ["postgresql"])
 @pytest.mark.usefixtures("doubtful")
-@pytest.mark.parametrize("lanes", [1000, 2])
+@pytest.mark.parametrize(
+    ("fair", "caps"),
+    [
+        (True, {"PARTIES": 1000}),
+        (True, {"PARTIES": 2}),
+        (False, {}),
+        (False, {"FEW_LANES": 0, "PASSED": 2, "RUNS_EACH": 1}),
+        (False, {"FEW_LANES": 0, "PASSED": 2, "LANES": 0}),
+    ],
+)
 @pytest.mark.parametrize("seed", range(6))
-async def test_a_pool_is_shared_fairly_wherever_looks_begin(
-    world: World, neighbour: World, seed: int, lanes: int, monkeypatch: pytest.MonkeyPatch
+async def test_limits_and_turns_are_kept_wherever_looks_begin(
+    world: World, neighbour: World, seed: int, fair: bool, caps: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes to wait before the front counts for its deployment's share, however many deployments may be gone through:
     each claim is given what the decision on all that wait gives, and no limit is ever passed."""
     chance = Random(seed)
     monkeypatch.setattr(fronts, "SOUGHT_EVERY", timedelta(days=1))
-    monkeypatch.setattr(claim_rows, "LANES", lanes)
-    await world.pool(fair_share=True, concurrency_limit=6)
+    for name, value in caps.items():
+        monkeypatch.setattr(claim_rows, name, value)
+    await world.pool(fair_share=fair, concurrency_limit=6)
     key = ConcurrencyKey(expression="{{ parameters.customer }}", limit=2)
     made = [
         await world.deploy("plain"),

@@ -20,7 +20,7 @@ STATEMENTS = [(noun, name) for noun in NOUNS for name in load_statements(noun)]
 
 VALUES: dict[str, Any] = {
     **dict.fromkeys(("now", "created", "updated", "until", "since", "after", "before", "stale"), NOW),
-    **dict.fromkeys(("limit", "free", "priority"), 1),
+    **dict.fromkeys(("limit", "free", "priority", "most", "runs"), 1),
     "holds_slot": False,
     **{name: {} for name in ("schedule", "state_details", "trigger")},
     **dict.fromkeys(("key", "value", "name", "prefix"), "text"),
@@ -113,6 +113,7 @@ SCANS = {
     "fronts.priorities_between",  # of what it is given
     *("claims.open_lanes", "claims.candidates_of_lanes", "claims.first_of_lanes"),  # the same, no more than is gone through
     *("explanations.bunches_ahead", "explanations.count_due", "explanations.durations"),  # and no further than told
+    "claims.due",  # the same
     "work_pools.orphan_runs",  # of runs that wait
     *(f"retention.{name}" for name in ("lines_of", "states_of", "old_lines_of", "logged", "recorded")),  # as priorities
     *("retention.tasked", "retention.tasks_of"),  # the same

@@ -119,7 +119,8 @@ async def _admit_queue(
         aisle = Aisle(queue.id, priority, span)
         parties = await rows.open_parties(tx, aisle, slots.closed()) if share and len(admitted) < room else None
         if parties is not None:
-            admitted += await _share_out(tx, aisle, parties, slots, decide, room=room - len(admitted))
+            if parties:
+                admitted += await _share_out(tx, aisle, parties, slots, decide, room=room - len(admitted))
             continue
         beyond = _BEYOND
         closed: Closed | None = None

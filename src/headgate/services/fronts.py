@@ -43,11 +43,12 @@ MOST_QUEUES = 1000
 @dataclass(frozen=True, slots=True)
 class Front:
     """Before `at` nothing waits that is not belated, nothing at all where `at` is None; when it is to be moved on and
-    when it is to be sought from the beginning."""
+    when it is to be sought from the beginning. `dead`: how many index entries were before it when it last was."""
 
     at: datetime | None
     move: datetime
     seek: datetime
+    dead: int = 0
 
 
 @dataclass(slots=True)
@@ -158,21 +159,21 @@ class Fronts:
     async def first_candidates(self, tx: Tx, aisle: Aisle, *, limit: int) -> list[Capped]:
         """As `store.claims` has it, but that belated runs are left out where they are known to be blocked."""
         front = self._front(tx, aisle)
-        if front is not None:
-            page = await front_rows.belated(tx, aisle, Closed(), before=front, limit=limit)
+        if front is not None and front.at is not None:
+            page = await front_rows.belated(tx, aisle, Closed(), before=front.at, limit=limit)
             rest = limit - len(page)
-            return page + (await rows.first_candidates(tx, aisle.behind(front), limit=rest) if rest > 0 else [])
+            return page + (await rows.first_candidates(tx, aisle.behind(front.at), limit=rest) if rest > 0 else [])
         with self._timed(aisle):
             return await rows.first_candidates(tx, aisle, limit=limit)
 
     async def candidates(self, tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
         """As `store.claims` has it."""
         front = self._front(tx, aisle)
-        if front is None:
+        if front is None or front.at is None:
             return await rows.candidates(tx, aisle, closed, limit=limit)
-        page = await front_rows.belated(tx, aisle, closed, before=front, limit=limit)
-        rest = limit - len(page)
-        return page + (await rows.candidates(tx, aisle.behind(front), closed, limit=rest) if rest > 0 else [])
+        page = await front_rows.belated(tx, aisle, closed, before=front.at, limit=limit)
+        rest, behind = limit - len(page), aisle.behind(front.at)
+        return page + (await rows.candidates(tx, behind, closed, limit=rest, dead=front.dead) if rest > 0 else [])
 
     async def next_due(
         self, tx: Tx, pool_ids: Iterable[UUID], queue_ids: Iterable[UUID], *, after: datetime
@@ -215,11 +216,10 @@ class Fronts:
             self._queues[queue_id] = Known()
         return self._queues[queue_id]
 
-    def _front(self, tx: Tx, aisle: Aisle) -> datetime | None:
+    def _front(self, tx: Tx, aisle: Aisle) -> Front | None:
         if tx.dialect != "postgresql" or (known := self._queues.get(aisle.queue_id)) is None:
             return None
-        front = known.fronts.get(aisle.priority)
-        return front.at if front is not None else None
+        return known.fronts.get(aisle.priority)
 
     @contextmanager
     def _timed(self, aisle: Aisle) -> Iterator[None]:
@@ -242,5 +242,5 @@ def _moved(front: Front | None, tail: Tail, found: Sought, now: datetime) -> Fro
     at = rules.front(found.due_at, now)
     if front is None or tail.since is EVER:
         seek = now + max(SOUGHT_EVERY, timedelta(seconds=found.seconds * SHARE))
-        return Front(at if found.passed > MANY else None, now + MOVED_EVERY, seek)
-    return Front(max(at, tail.since), now + MOVED_EVERY, front.seek)
+        return Front(at if found.passed > MANY else None, now + MOVED_EVERY, seek, found.passed)
+    return Front(max(at, tail.since), now + MOVED_EVERY, front.seek, front.dead)

@@ -123,8 +123,8 @@ async def _with_firsts(
         )
         return await _with(tx, snapshot, page), page[_SEEN - 1 :]
     parties = [*dict.fromkeys([*parties, *besides])]
-    each = max(_SEEN // len(parties), 1)
-    ids = await ids_of(tx, aisle, parties, each=each)
+    each = max(_SEEN // len(parties), 1) if parties else 0
+    ids = await ids_of(tx, aisle, parties, each=each) if parties else []
     page = [located.candidate for located in await rows.candidates(tx, ids, now=snapshot.until)] if ids else []
     of: dict[Party, list[Candidate]] = {}
     for run in sorted(page, key=lambda run: (run.due_at, run.id)):

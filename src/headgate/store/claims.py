@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct, convert
@@ -39,8 +39,23 @@ _MANY = 1_000_000
 EVER = datetime.min.replace(tzinfo=UTC)
 """Before anything falls due."""
 
-LANES = 1000
-"""How many deployments and keys of a queue are gone through one by one, around the runs of those that are full."""
+FEW_LANES, LANES = 1000, 50_000
+"""How many deployments and keys of a queue are gone through one by one, around the runs of those that are full: at once, and
+when the next `PASSED` runs in order, blocked ones among them, were not enough."""
+
+PASSED = 2_000
+
+RUNS_EACH = 8
+"""Where they have fewer runs than this on average, to pass these runs in order is as quick as to go around them."""
+
+DEAD_EACH = 4
+"""So many dead index entries are passed in less time than a run that waits takes."""
+
+PARTIES = 1000
+"""Of how many deployments and keys the first runs may be asked for, all of them."""
+
+_Open: TypeAlias = tuple[UUID | None, UUID | None, int]
+"""A deployment, a concurrency key or none, and how many runs of both may be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +243,11 @@ class Aisle:
         since, until = self.span
         return Aisle(self.queue_id, self.priority, (max(since, time), until))
 
+    def before(self, time: datetime) -> "Aisle":
+        """Those of its runs that fall due before a time."""
+        since, until = self.span
+        return Aisle(self.queue_id, self.priority, (since, min(until, time - timedelta(microseconds=1))))
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -242,25 +262,33 @@ async def first_candidates(tx: Tx, aisle: Aisle, *, limit: int) -> list[Capped]:
     return capped(await tx.fetch(_SQL["first_candidates"], aisle.params | {"limit": limit}))
 
 
-async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
+async def candidates(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int, dead: int = 0) -> list[Capped]:
     """The first runs of an aisle without those of paused deployments, of closed ones and closed keys, and of keys whose
     slots were all taken when this transaction began.
 
     Where no more than `LANES` deployments and keys have runs there, the cost does not grow with the number of blocked runs.
+    `dead`: so many index entries before the aisle are not cleaned away. Each key's lie before its first run, wherever a look
+    begins, so that to go around passes all of them.
     """
-    lanes = await _open_lanes(tx, aisle, closed)
-    if lanes is None:
-        params = aisle.params | {"full": [*closed.deployments], "full_keys": [*closed.keys], "limit": limit}
-        return capped(await tx.fetch(_SQL["candidates"], params))
-    owners, keys, mosts = ([*column] for column in zip(*lanes, strict=True))
-    params = {"deployment_ids": owners, "key_ids": keys, "mosts": mosts, "limit": limit}
-    return capped(await tx.fetch(_SQL["candidates_of_lanes"], aisle.params | params))
+    if (lanes := await _open_lanes(tx, aisle, closed, most=FEW_LANES, limit=limit)) is not None:
+        return await _of_lanes(tx, aisle, lanes, limit=limit)
+    # To go around so many takes longer than to pass some blocked runs: the next ones in order may be enough.
+    end = as_time(await tx.fetch_value(_SQL["due_behind"], aisle.params | {"runs": PASSED}))
+    found = await _in_order(tx, aisle if end is None else aisle.before(end), closed, limit=limit)
+    if end is None or len(found) == limit:
+        return found
+    rest = aisle.behind(end)
+    runs = await tx.fetch_value(_SQL["due"], rest.params | {"runs": LANES * RUNS_EACH})
+    most = 0 if dead > runs * DEAD_EACH else runs // RUNS_EACH
+    if most > FEW_LANES and (lanes := await _open_lanes(tx, aisle, closed, most=most, limit=limit)) is not None:
+        return await _of_lanes(tx, aisle, lanes, limit=limit)
+    return found + await _in_order(tx, rest, closed, limit=limit - len(found))
 
 
 async def open_parties(tx: Tx, aisle: Aisle, closed: Closed) -> list[Party] | None:
-    """Whose runs of an aisle may start, by what was written before and by what is closed; None when these are too many to
-    go through."""
-    lanes = await _open_lanes(tx, aisle, closed)
+    """Whose runs of an aisle may start, by what was written before and by what is closed; None when more than `PARTIES`
+    are to be gone through."""
+    lanes = await _open_lanes(tx, aisle, closed, most=PARTIES, limit=_MANY)
     return None if lanes is None else [(owner, key) for owner, key, _ in lanes]
 
 
@@ -277,21 +305,28 @@ async def ids_of(tx: Tx, aisle: Aisle, parties: Sequence[Party], *, each: int) -
     return [row["id"] for row in await tx.fetch(_SQL["first_of_lanes"], aisle.params | params)]
 
 
-async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed) -> list[tuple[UUID | None, UUID | None, int]] | None:
-    """The deployments and keys of which runs may start, and how many of each; None when they are too many to go through.
+async def _in_order(tx: Tx, aisle: Aisle, closed: Closed, *, limit: int) -> list[Capped]:
+    params = aisle.params | {"full": [*closed.deployments], "full_keys": [*closed.keys], "limit": limit}
+    return capped(await tx.fetch(_SQL["candidates"], params))
+
+
+async def _of_lanes(tx: Tx, aisle: Aisle, lanes: Sequence[_Open], *, limit: int) -> list[Capped]:
+    params = aisle.params | {"lanes": lanes, "limit": limit}
+    return capped(await tx.fetch(_SQL["candidates_of_lanes"], params)) if lanes else []
+
+
+async def _open_lanes(tx: Tx, aisle: Aisle, closed: Closed, *, most: int, limit: int) -> list[_Open] | None:
+    """Of the deployments and keys of which runs may start, those with the first ones, and how many runs of each; None when
+    there are more than `most` to go through.
 
     No more runs of a key are fetched than it has slots: else those of the first key would fill a page, and those of the next
     one the next.
     """
-    params = {"work_queue_id": aisle.queue_id, "priority": aisle.priority, "most": LANES}
-    params |= {"full": [*closed.deployments], "full_keys": [*closed.keys]}
-    rows = await tx.fetch(_SQL["open_lanes"], params)
-    if any(row["number"] > LANES for row in rows):
+    params = aisle.params | {"full": [*closed.deployments], "full_keys": [*closed.keys], "most": most, "limit": limit}
+    *rows, passed = await tx.fetch(_SQL["open_lanes"], params)
+    if passed["number"] > most:
         return None
-    unkeyed = dict.fromkeys(row["deployment_id"] for row in rows)
-    free = [(row, _MANY if row["key_free"] is None else row["key_free"]) for row in rows if row["key_id"]]
-    keyed = [(row["deployment_id"], row["key_id"], most) for row, most in free if most > 0]
-    return [(None, None, _MANY), *((owner, None, _MANY) for owner in unkeyed), *keyed]
+    return [(row["deployment_id"], row["key_id"], _MANY if row["key_free"] is None else row["key_free"]) for row in rows]
 
 
 def capped(rows: Sequence[Row]) -> list[Capped]:

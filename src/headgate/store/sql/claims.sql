@@ -106,142 +106,232 @@ WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.prio
            AND (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = r.key_id) < e.key_limit))
 ORDER BY r.due_at, r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
 
+-- name: due_behind
+-- When the run behind the first ones of a queue and a run priority falls due, read from the index alone.
+SELECT r.due_at FROM flow_run r
+WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+  AND r.due_at >= :since AND r.due_at <= :until
+ORDER BY r.due_at, r.id LIMIT 1 OFFSET :runs
+
+-- name: due
+-- How many runs of one queue and one run priority fall due in a span of time, no further than told; read from the index alone.
+SELECT count(*) FROM (
+    SELECT 1 FROM flow_run r
+    WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+      AND r.due_at >= :since AND r.due_at <= :until
+    LIMIT :runs) AS seen
+
 -- name: open_lanes
--- What of one queue and one run priority waits by (deployment, concurrency key), without paused and full deployments: found
--- by jumps along an index, from one to the next, so that the cost is their number, not the backlog's.
-WITH RECURSIVE steps(id, number) AS (
-    SELECT (SELECT r.id FROM flow_run r
+-- What of one queue and one run priority is due by (deployment, concurrency key; null: without one) and may start: those
+-- whose first run is among the first, with the slots that a key has left. Last, how many deployments and keys were gone
+-- through; where that is more than `most`, nothing else. They are found by jumps along an index, deployments first and then
+-- the keys of each, so that the cost is their number, not the backlog's.
+WITH RECURSIVE owners(id) AS (
+    SELECT (SELECT r.deployment_id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
               AND r.deployment_id IS NOT NULL
-            ORDER BY r.deployment_id, r.key_id LIMIT 1), 1
+            ORDER BY r.deployment_id LIMIT 1)
     UNION ALL
-    SELECT COALESCE(
-        CASE WHEN e.paused OR c.deployment_id IN :full::uuid[] THEN NULL ELSE
-           (SELECT r.id FROM flow_run r
+    SELECT (SELECT r.deployment_id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-              AND r.deployment_id = c.deployment_id
-              AND r.key_id > COALESCE(c.key_id, CAST('00000000-0000-0000-0000-000000000000' AS text))
-            ORDER BY r.key_id LIMIT 1) END,
-           (SELECT r.id FROM flow_run r
+              AND r.deployment_id > owners.id
+            ORDER BY r.deployment_id LIMIT 1)
+    FROM owners WHERE owners.id IS NOT NULL
+    LIMIT :most + 2
+), opened AS MATERIALIZED (
+    SELECT owners.id, e.key_limit FROM owners LEFT JOIN deployment e ON e.id = owners.id
+    WHERE owners.id IS NOT NULL AND (e.id IS NULL OR NOT e.paused) AND NOT (owners.id IN :full::uuid[])
+), lanes(deployment_id, key_limit, key_id) AS (
+    SELECT opened.id, opened.key_limit,
+           (SELECT r.key_id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-              AND r.deployment_id > c.deployment_id
-            ORDER BY r.deployment_id, r.key_id LIMIT 1)), steps.number + 1
-    FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
-    WHERE steps.number <= :most
-)
-SELECT c.deployment_id, c.key_id, steps.number,
-       CASE WHEN c.key_id IN :full_keys::uuid[] AND e.key_limit IS NOT NULL THEN 0
-            ELSE e.key_limit - (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) END AS key_free
-FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
-WHERE steps.number > :most OR ((e.id IS NULL OR NOT e.paused) AND NOT (c.deployment_id IN :full::uuid[]))
-
--- name: open_lanes [postgresql]
-WITH RECURSIVE steps(id, number) AS (
-    SELECT (SELECT r.id FROM flow_run r
-            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-              AND r.deployment_id IS NOT NULL
-            ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST LIMIT 1), 1
+              AND r.deployment_id = opened.id AND r.key_id > ''
+            ORDER BY r.key_id LIMIT 1)
+    FROM opened
     UNION ALL
-    SELECT COALESCE(
-        CASE WHEN e.paused OR c.deployment_id = ANY(:full::uuid[]) THEN NULL ELSE
-           (SELECT r.id FROM flow_run r
+    SELECT lanes.deployment_id, lanes.key_limit,
+           (SELECT r.key_id FROM flow_run r
             WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-              AND r.deployment_id = c.deployment_id
-              AND r.key_id > COALESCE(c.key_id, CAST('00000000-0000-0000-0000-000000000000' AS uuid))
-            ORDER BY r.key_id NULLS FIRST LIMIT 1) END,
-           (SELECT r.id FROM flow_run r
-            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-              AND r.deployment_id > c.deployment_id
-            ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST LIMIT 1)), steps.number + 1
-    FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
-    WHERE steps.number <= :most
+              AND r.deployment_id = lanes.deployment_id AND r.key_id > lanes.key_id
+            ORDER BY r.key_id LIMIT 1)
+    FROM lanes WHERE lanes.key_id IS NOT NULL
+    LIMIT :most + 1
+), walked AS MATERIALIZED (
+    SELECT lanes.deployment_id, lanes.key_limit, lanes.key_id FROM lanes
+), passed(number) AS MATERIALIZED (
+    SELECT (SELECT count(owners.id) FROM owners) + (SELECT count(walked.key_id) FROM walked)
+), free AS (
+    SELECT walked.deployment_id, walked.key_id,
+           CASE WHEN walked.key_id IS NULL THEN NULL
+                WHEN walked.key_id IN :full_keys::uuid[] AND walked.key_limit IS NOT NULL THEN 0
+                ELSE walked.key_limit - (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = walked.key_id)
+           END AS key_free
+    FROM passed CROSS JOIN walked WHERE passed.number <= :most
+    UNION ALL
+    SELECT NULL, NULL, NULL FROM passed WHERE passed.number <= :most
 )
-SELECT c.deployment_id, c.key_id, steps.number,
-       CASE WHEN c.key_id = ANY(:full_keys::uuid[]) AND e.key_limit IS NOT NULL THEN 0
-            ELSE e.key_limit - (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = c.key_id) END AS key_free
-FROM steps JOIN flow_run c ON c.id = steps.id LEFT JOIN deployment e ON e.id = c.deployment_id
-WHERE steps.number > :most OR ((e.id IS NULL OR NOT e.paused) AND NOT (c.deployment_id = ANY(:full::uuid[])))
-
--- name: candidates_of_lanes
--- Due runs of one queue and one run priority, of these pairs of a deployment and a concurrency key (null: without one): the
--- first runs of those pairs whose first run is among the first, and no more of each than `mosts` says (here: one, or all).
-WITH heads AS (
-    SELECT l.deployment_id, l.key_id, l.most, h.due_at, h.id
-    FROM (SELECT d.value AS deployment_id, k.value AS key_id, m.value AS most
-          FROM json_each(:deployment_ids) d JOIN json_each(:key_ids) k ON k.key = d.key
-          JOIN json_each(:mosts) m ON m.key = d.key) AS l
-    CROSS JOIN flow_run h ON h.id = (
-        SELECT r.id FROM flow_run r
+SELECT * FROM (
+    SELECT h.deployment_id, h.key_id, free.key_free, 0 AS number
+    FROM free CROSS JOIN flow_run h ON h.rowid = (
+        SELECT r.rowid FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-          AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
+          AND r.deployment_id IS free.deployment_id AND r.key_id IS free.key_id
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
         ORDER BY r.due_at, r.id LIMIT 1)
-    ORDER BY h.due_at, h.id LIMIT :limit
+    WHERE free.key_free IS NULL OR free.key_free > 0
+    ORDER BY h.due_at, h.id LIMIT :limit)
+UNION ALL
+SELECT NULL, NULL, NULL, passed.number FROM passed
+
+-- name: open_lanes [postgresql]
+-- A step to the next key finds its first run as well. That one is only sought again where somebody holds it, or where it is
+-- due before the span. The nulls' places are those of the index, so that no other one gives this order.
+WITH RECURSIVE owners(id) AS (
+    SELECT (SELECT r.deployment_id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id IS NOT NULL
+            ORDER BY r.deployment_id NULLS FIRST LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.deployment_id FROM flow_run r
+            WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+              AND r.deployment_id > owners.id
+            ORDER BY r.deployment_id NULLS FIRST LIMIT 1)
+    FROM owners WHERE owners.id IS NOT NULL
+), found AS MATERIALIZED (
+    SELECT owners.id FROM owners WHERE owners.id IS NOT NULL LIMIT :most + 1
+), opened AS MATERIALIZED (
+    SELECT found.id, e.key_limit FROM found LEFT JOIN deployment e ON e.id = found.id
+    WHERE (e.id IS NULL OR NOT e.paused) AND NOT (found.id = ANY(:full::uuid[]))
+), lanes(deployment_id, key_limit, key_id, due_at, id, lease_expires_at) AS (
+    SELECT opened.id, opened.key_limit, h.key_id, h.due_at, h.id, h.lease_expires_at
+    FROM opened CROSS JOIN LATERAL (
+        SELECT r.key_id, r.due_at, r.id, r.lease_expires_at FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = opened.id AND r.key_id > CAST('00000000-0000-0000-0000-000000000000' AS uuid)
+        ORDER BY r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1) AS h
+    UNION ALL
+    SELECT lanes.deployment_id, lanes.key_limit, h.key_id, h.due_at, h.id, h.lease_expires_at
+    FROM lanes CROSS JOIN LATERAL (
+        SELECT r.key_id, r.due_at, r.id, r.lease_expires_at FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = lanes.deployment_id AND r.key_id > lanes.key_id
+        ORDER BY r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1) AS h
+), walked AS MATERIALIZED (
+    SELECT * FROM lanes LIMIT :most + 1
+), passed(number) AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM found) + (SELECT count(*) FROM walked)
+), free AS MATERIALIZED (
+    SELECT w.deployment_id, w.key_id, w.key_free, w.due_at, w.id,
+           w.lease_expires_at IS NULL AND w.due_at >= :since AND w.due_at <= :until AS is_first
+    FROM (SELECT walked.*,
+                 CASE WHEN walked.key_id = ANY(:full_keys::uuid[]) AND walked.key_limit IS NOT NULL THEN 0
+                      ELSE walked.key_limit
+                           - (SELECT count(*) FROM flow_run s WHERE s.holds_slot AND s.key_id = walked.key_id)
+                 END AS key_free
+          FROM walked WHERE (SELECT passed.number FROM passed) <= :most AND walked.due_at <= :until) AS w
+    WHERE w.key_free IS NULL OR w.key_free > 0
+), firsts AS (
+    SELECT free.deployment_id, free.key_id, free.key_free, free.due_at, free.id FROM free WHERE free.is_first
+    UNION ALL
+    SELECT free.deployment_id, free.key_id, free.key_free, h.due_at, h.id
+    FROM free CROSS JOIN LATERAL (
+        SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = free.deployment_id AND r.key_id = free.key_id
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1) AS h
+    WHERE NOT free.is_first
+    UNION ALL
+    SELECT opened.id, NULL, NULL, h.due_at, h.id
+    FROM opened CROSS JOIN LATERAL (
+        SELECT r.due_at, r.id FROM flow_run r
+        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+          AND r.deployment_id = opened.id AND r.key_id IS NULL
+          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1) AS h
+    WHERE (SELECT passed.number FROM passed) <= :most
+    UNION ALL
+    SELECT NULL, NULL, NULL, h.due_at, h.id
+    FROM (SELECT r.due_at, r.id FROM flow_run r
+          WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
+            AND r.deployment_id IS NULL AND r.key_id IS NULL
+            AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+          ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1) AS h
+    WHERE (SELECT passed.number FROM passed) <= :most
 )
+(SELECT firsts.deployment_id, firsts.key_id, firsts.key_free, 0 AS number
+ FROM firsts ORDER BY firsts.due_at, firsts.id LIMIT :limit)
+UNION ALL
+SELECT NULL, NULL, NULL, passed.number FROM passed
+
+-- name: candidates_of_lanes
+-- The first due runs of one queue and one run priority, of these `lanes` (a deployment, a concurrency key or null, `most`),
+-- and of each no more than its `most`, or little more: SQLite takes no limit that differs from row to row.
 SELECT f.id, f.work_queue_id, f.due_at, f.deployment_id, f.priority, f.key_id, e.concurrency_limit, e.key_limit, e.paused,
        e.shared_limit_id
-FROM heads CROSS JOIN flow_run f ON f.id IN (
-        SELECT heads.id WHERE heads.most = 1
+FROM (SELECT json_extract(j.value, '$[0]') AS deployment_id, json_extract(j.value, '$[1]') AS key_id,
+             json_extract(j.value, '$[2]') AS most
+      FROM json_each(:lanes::json) j) AS l
+CROSS JOIN flow_run f ON f.id IN (
+        SELECT * FROM (
+            SELECT r.id FROM flow_run r
+            WHERE l.most = 1 AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED'
+              AND r.priority = :priority AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
+              AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+            ORDER BY r.due_at, r.id LIMIT min(1, :limit))
         UNION ALL
         SELECT * FROM (
             SELECT r.id FROM flow_run r
-            WHERE heads.most <> 1 AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED'
-              AND r.priority = :priority AND r.deployment_id IS heads.deployment_id AND r.key_id IS heads.key_id
+            WHERE l.most BETWEEN 2 AND 4 AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED'
+              AND r.priority = :priority AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
+              AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+            ORDER BY r.due_at, r.id LIMIT min(4, :limit))
+        UNION ALL
+        SELECT * FROM (
+            SELECT r.id FROM flow_run r
+            WHERE l.most BETWEEN 5 AND 32 AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED'
+              AND r.priority = :priority AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
+              AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
+            ORDER BY r.due_at, r.id LIMIT min(32, :limit))
+        UNION ALL
+        SELECT * FROM (
+            SELECT r.id FROM flow_run r
+            WHERE l.most > 32 AND r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED'
+              AND r.priority = :priority AND r.deployment_id IS l.deployment_id AND r.key_id IS l.key_id
               AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
             ORDER BY r.due_at, r.id LIMIT :limit))
 LEFT JOIN deployment e ON e.id = f.deployment_id
 ORDER BY f.due_at, f.id LIMIT :limit
 
 -- name: candidates_of_lanes [postgresql]
--- The nulls' places are those of the index, so that no other one gives this order. The last conditions, for runs that moved
--- on since, are worded so that no index begins with them: the runs are fetched by their ids. What is found is found once:
--- without the word for it, it may be sought anew for every run that waits.
-WITH heads AS MATERIALIZED (
-    SELECT l.deployment_id, l.key_id, l.most
-    FROM unnest(CAST(:deployment_ids AS uuid[]), CAST(:key_ids AS uuid[]), CAST(:mosts AS integer[]))
-        AS l(deployment_id, key_id, most)
-    CROSS JOIN LATERAL (
+-- The last conditions, for runs that moved on since, are worded so that no index begins with them: the runs are fetched by
+-- their ids. What is found is found once: without the word for it, it may be sought anew for every run that waits.
+WITH l AS MATERIALIZED (
+    SELECT CAST(j.value ->> 0 AS uuid) AS deployment_id, CAST(j.value ->> 1 AS uuid) AS key_id,
+           CAST(j.value ->> 2 AS integer) AS most
+    FROM json_array_elements(:lanes::json) AS j(value)
+), found AS MATERIALIZED (
+    SELECT f.id FROM l CROSS JOIN LATERAL (
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
           AND r.deployment_id = l.deployment_id AND r.key_id = l.key_id
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
+        LIMIT LEAST(:limit, l.most))
         UNION ALL
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
           AND r.deployment_id = l.deployment_id AND r.key_id IS NULL AND l.key_id IS NULL
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
+        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
+        LIMIT LEAST(:limit, l.most))
         UNION ALL
        (SELECT r.due_at, r.id FROM flow_run r
         WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
           AND r.deployment_id IS NULL AND r.key_id IS NULL AND l.deployment_id IS NULL
           AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id LIMIT 1)
-    ) AS h
-    ORDER BY h.due_at, h.id LIMIT :limit
-), found AS MATERIALIZED (
-    SELECT f.id FROM heads CROSS JOIN LATERAL (
-       (SELECT r.due_at, r.id FROM flow_run r
-        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-          AND r.deployment_id = heads.deployment_id AND r.key_id = heads.key_id
-          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
         ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
-        LIMIT LEAST(:limit, heads.most))
-        UNION ALL
-       (SELECT r.due_at, r.id FROM flow_run r
-        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-          AND r.deployment_id = heads.deployment_id AND r.key_id IS NULL AND heads.key_id IS NULL
-          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
-        LIMIT LEAST(:limit, heads.most))
-        UNION ALL
-       (SELECT r.due_at, r.id FROM flow_run r
-        WHERE r.work_queue_id = :work_queue_id AND r.state_type = 'SCHEDULED' AND r.priority = :priority
-          AND r.deployment_id IS NULL AND r.key_id IS NULL AND heads.deployment_id IS NULL
-          AND r.due_at >= :since AND r.due_at <= :until AND r.lease_expires_at IS NULL
-        ORDER BY r.deployment_id NULLS FIRST, r.key_id NULLS FIRST, r.due_at NULLS FIRST, r.id
-        LIMIT LEAST(:limit, heads.most))
+        LIMIT LEAST(:limit, l.most))
     ) AS f
 )
 SELECT r.id, r.work_queue_id, r.due_at, r.deployment_id, r.priority, r.key_id, e.concurrency_limit, e.key_limit, e.paused,

@@ -8,12 +8,12 @@ import pytest
 from command_line import Run
 from scripted_api import Script
 
-from headgate.cli.watch import Lines, all_lines, follow_lines
+from headgate.cli.watch import Lines, all_lines, follow_lines, watch
 from headgate.client.calls import flow_runs, flows, logs
 from headgate.client.client import Client
 from headgate.schema.flow_runs import FlowRun, FlowRunCreate
 from headgate.schema.flows import FlowCreate
-from headgate.schema.logs import LogCreate
+from headgate.schema.logs import Log, LogCreate
 from headgate.schema.states import SetState, StateCreate, StateDetails, StateType
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -169,6 +169,27 @@ def test_following_ends_with_the_run_and_has_all_of_it(api: Client) -> None:
 
     assert [line.message for line in follow_lines(api, running.id, sleep=sleep)] == ["first", "last"]
     assert len(passes) == 2
+
+
+def test_a_state_stands_before_the_lines_that_followed_it(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the run entered it after its states were asked for, and wrote before its lines were."""
+    run = _create(api, "quick", StateType.PENDING)
+    turns: list[str] = []
+
+    def enter(kind: StateType) -> None:
+        api.send(flow_runs.set_state(run.id, SetState(state=StateCreate(type=kind))))
+
+    def fresh(lines: Lines) -> list[Log]:
+        turns.append("look")
+        if len(turns) == 1:
+            enter(StateType.RUNNING)
+            _log(api, run, "one", start=datetime.now(UTC))
+            enter(StateType.COMPLETED)
+        return [*all_lines(api, run.id)][len(turns) - 1 :]
+
+    monkeypatch.setattr(Lines, "fresh", fresh)
+    given = list(watch(api, run.id, sleep=lambda _: None))
+    assert [item.message if isinstance(item, Log) else item.name for item in given][-3:] == ["Running", "one", "Completed"]
 
 
 def test_cancel_a_run_in_progress(api: Client, run: Run) -> None:

@@ -28,10 +28,16 @@ def watch(client: Client, id: UUID, *, sleep: Sleep = time.sleep) -> Iterator[St
     while True:
         # States first: lines are flushed before the final state, so none is missed.
         states = client.send(flow_runs.get_states(id))
-        fresh: list[State | Log] = [state for state in states if state.id not in known]
-        known.update(state.id for state in states)
-        yield from sorted([*fresh, *lines.fresh()], key=_time)
-        if states and max(states, key=_time).type in TERMINAL:
+        is_over = bool(states) and max(states, key=_time).type in TERMINAL
+        written = [*lines.fresh()]
+        if written and not is_over:
+            # What the run entered since stands before the lines that followed, not behind them in the next turn.
+            last = max(line.timestamp for line in written)
+            states += [state for state in client.send(flow_runs.get_states(id)) if state.timestamp <= last]
+        fresh: dict[UUID, State | Log] = {state.id: state for state in states if state.id not in known}
+        known.update(fresh)
+        yield from sorted([*fresh.values(), *written], key=_time)
+        if is_over:
             return
         sleep(POLL_SECONDS)
 

@@ -165,7 +165,7 @@ async def test_all_lines_of_a_run_are_read_without_passing_any_twice(database: D
     plan = await plan_of(database, lambda tx: logs.list_of_run(tx, UUID(ID), after=line, limit=200))
     assert "timestamp" in plan
     assert "TEMP B-TREE" not in plan
-    assert "  Sort" not in plan
+    assert "->  Sort" not in plan
 
 
 @pytest.mark.parametrize(("condition", "joins"), [({}, False), ({"name": {"any_": ["x"]}}, True)])

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -89,14 +89,8 @@ def _insert(table: Table, system: System, *, template: str, prefix: str, begins:
         "null": "NULL",
     }
     picked = [values[table.changed[name]] if name in table.changed else f't."{name}"' for name in names]
-    series = (
-        "(WITH RECURSIVE n(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM n WHERE n < :last) SELECT n FROM n) s"
-        if kind == "sqlite"
-        else "generate_series($1::bigint, $2::bigint) AS s(n)"
-    )
-    named = ", ".join(f'"{name}"' for name in names)
     return (
-        f"INSERT INTO {table.name} ({named}) SELECT {', '.join(picked)} FROM {table.name} t, {series} "
+        f"INSERT INTO {table.name} ({quoted(names)}) SELECT {', '.join(picked)} FROM {table.name} t, {series(kind)} "
         f"WHERE t.{table.key} = '{template}'"
     )
 
@@ -120,6 +114,18 @@ def _details(kind: str, begins: datetime) -> str:
     """The state's details, with the time in them that Running waits for."""
     column, to = ("t.state_details", "") if kind == "sqlite" else ("t.state_details::text", "::json")
     return f"replace({column}, '{FAR}', '{begins:%Y-%m-%dT%H:%M:%S}'){to}"
+
+
+def series(kind: str) -> str:
+    """The numbers from `:first` to `:last`, `$1` to `$2` on PostgreSQL, as `s.n`."""
+    if kind == "sqlite":
+        return "(WITH RECURSIVE n(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM n WHERE n < :last) SELECT n FROM n) s"
+    return "generate_series($1::bigint, $2::bigint) AS s(n)"
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names of columns, for a statement."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def columns(system: System, table: str) -> list[str]:

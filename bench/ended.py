@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from bench.backlog import columns
+from bench.backlog import columns, quoted, series
 from bench.system import PostgresqlStore, SqliteStore, System
 from bench.world import Deployed, create_run
 
@@ -127,14 +127,8 @@ def _copy(system: System, table: str, changed: Mapping[str, str], *, at: str, te
         _moved(kind, at, name) if changed.get(name) == AT else values[changed[name]] if name in changed else f't."{name}"'
         for name in names
     ]
-    series = (
-        "(WITH RECURSIVE n(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM n WHERE n < :last) SELECT n FROM n) s"
-        if kind == "sqlite"
-        else "generate_series($1::bigint, $2::bigint) AS s(n)"
-    )
-    named = ", ".join(f'"{name}"' for name in names)
     return (
-        f"INSERT INTO {table} ({named}) SELECT {', '.join(picked)} FROM {series} "
+        f"INSERT INTO {table} ({quoted(names)}) SELECT {', '.join(picked)} FROM {series(kind)} "
         f"CROSS JOIN copied_{table} t WHERE t.number = s.n % {templates}"
     )
 

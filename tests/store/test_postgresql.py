@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,8 @@ from headgate.schema.states import StateDetails, StateType
 from headgate.store import flow_runs, flows
 from headgate.store.database import Command, Database, Tx
 from headgate.store.flow_runs import Entered, LockedRun
+
+R = TypeVar("R")
 
 
 @pytest.fixture
@@ -228,24 +230,9 @@ async def test_a_lock_shows_the_state_that_it_waited_for(database: Database, oth
     run = a_run(flow)
     await save_runs(database, run)
     details = StateDetails(scheduled_time=NOW + timedelta(hours=1), transition_id=a_flow().id)
-    held, waiting = asyncio.Event(), asyncio.Event()
-
-    async def first(tx: Tx) -> UUID:
-        locked = await flow_runs.lock(tx, [run.id])
-        held.set()
-        await waiting.wait()
-        return await entered(tx, locked[run.id], StateType.PENDING, details)
-
-    async def second(tx: Tx) -> LockedRun:
-        return (await flow_runs.lock(tx, [run.id]))[run.id]
-
-    async with asyncio.timeout(30):
-        writer = asyncio.create_task(database.write(first))
-        await held.wait()
-        reader = asyncio.create_task(other.write(second))
-        await until_blocked(database)
-        waiting.set()
-        state_id, locked = await writer, await reader
+    state_id, locked = await locked_after(
+        database, other, run.id, lambda tx, held: entered(tx, held, StateType.PENDING, details)
+    )
     assert locked.state is not None
     assert (locked.state.id, locked.state.message) == (state_id, "entered")
     assert locked.state.state_details == details
@@ -258,16 +245,25 @@ async def test_a_lock_shows_what_changed_beside_the_state_while_it_waited(databa
     flow = await save_flow(database)
     run = a_run(flow)
     await save_runs(database, run)
+    changed = structs.replace(run, empirical_policy=FlowRunPolicy(retries=5))
+    _, locked = await locked_after(database, other, run.id, lambda tx, _: flow_runs.update_detail(tx, changed))
+    assert locked.policy == FlowRunPolicy(retries=5)
+
+
+async def locked_after(
+    database: Database, other: Database, id: UUID, change: Callable[[Tx, LockedRun], Awaitable[R]]
+) -> tuple[R, LockedRun]:
+    """What a change answers that is made under a run's lock, and what another server sees that waits for that lock."""
     held, waiting = asyncio.Event(), asyncio.Event()
 
-    async def first(tx: Tx) -> None:
-        await flow_runs.lock(tx, [run.id])
+    async def first(tx: Tx) -> R:
+        locked = await flow_runs.lock(tx, [id])
         held.set()
         await waiting.wait()
-        await flow_runs.update_detail(tx, structs.replace(run, empirical_policy=FlowRunPolicy(retries=5)))
+        return await change(tx, locked[id])
 
     async def second(tx: Tx) -> LockedRun:
-        return (await flow_runs.lock(tx, [run.id]))[run.id]
+        return (await flow_runs.lock(tx, [id]))[id]
 
     async with asyncio.timeout(30):
         writer = asyncio.create_task(database.write(first))
@@ -275,8 +271,7 @@ async def test_a_lock_shows_what_changed_beside_the_state_while_it_waited(databa
         reader = asyncio.create_task(other.write(second))
         await until_blocked(database)
         waiting.set()
-        await writer
-        assert (await reader).policy == FlowRunPolicy(retries=5)
+        return await writer, await reader
 
 
 async def until_blocked(database: Database) -> None:

@@ -140,8 +140,11 @@ def _says_nothing(claimed: Claimed, body: AnyClaim) -> bool:
 
 def _takes(body: AnyClaim, queue: str) -> bool:
     """Whether a claim is for runs of queues of that name, as far as the name goes."""
-    prefix = (body.match or "") if isinstance(body, AgentClaimRequest) else ""
-    return queue.startswith(prefix) and (not body.queues or queue in body.queues)
+    return queue.startswith(_prefix(body)) and (not body.queues or queue in body.queues)
+
+
+def _prefix(body: AnyClaim) -> str:
+    return (body.match or "") if isinstance(body, AgentClaimRequest) else ""
 
 
 def _nothing(found: Found) -> bool:
@@ -295,7 +298,7 @@ async def _polled_queues(tx: Tx, claim: Claim, pool: LockedPool, lanes: rows.Lan
     body = claim.body
     if isinstance(body, AgentClaimRequest) and body.types is not None and pool.type not in (UNTYPED, *body.types):
         return rows.Lanes({}, 0)
-    prefix = (body.match or "") if isinstance(body, AgentClaimRequest) else ""
+    prefix = _prefix(body)
     lanes = lanes or await claim.scope.fronts.lanes(tx, pool.id, names=body.queues, prefix=prefix)
     found = {queue.name for queue in lanes.queues.values()}
     if missing := [name for name in body.queues if name not in found]:

@@ -125,8 +125,12 @@ async def lanes(tx: Tx, pool_id: UUID, *, names: Sequence[str], prefix: str, pas
 
     It is not asked what waits in those that are passed over.
     """
-    params = {"work_pool_id": pool_id, "any_name": not names, "names": [*names], "prefix": prefix, "passing": [*passing]}
+    params = {"work_pool_id": pool_id} | _wanted(names, passing, prefix)
     return _lanes(await tx.fetch(_SQL["queues"], params))
+
+
+def _wanted(names: Sequence[str], passing: Sequence[UUID], prefix: str = "") -> dict[str, Any]:
+    return {"any_name": not names, "names": [*names], "prefix": prefix, "passing": [*passing]}
 
 
 async def arrive(
@@ -135,8 +139,7 @@ async def arrive(
     """A worker's heartbeat, and the lanes of its pool, which the caller has locked: on PostgreSQL in one round trip."""
     if tx.dialect == "sqlite":
         return await workers.beat(tx, beat), await lanes(tx, beat.work_pool_id, names=names, prefix="", passing=passing)
-    params = beat.params | {"any_name": not names, "names": [*names], "prefix": "", "passing": [*passing]}
-    rows = await tx.fetch(_ARRIVE, params)
+    rows = await tx.fetch(_ARRIVE, beat.params | _wanted(names, passing))
     return workers.alive({**rows[0], "id": rows[0]["worker_id"]}), _lanes([row for row in rows if row["id"] is not None])
 
 
@@ -144,8 +147,7 @@ async def pool_and_lanes(
     tx: Tx, pool: str, *, names: Sequence[str], passing: Sequence[UUID]
 ) -> tuple[work_pools.SeenPool, Lanes] | None:
     """The same of a pool of that name that nobody locks, with the pool itself; None when no queue of it is found."""
-    params = {"pool": pool, "any_name": not names, "names": [*names], "prefix": "", "passing": [*passing]}
-    rows = await tx.fetch(_QUEUES_BY_NAME, params)
+    rows = await tx.fetch(_QUEUES_BY_NAME, {"pool": pool} | _wanted(names, passing))
     return (work_pools.seen(rows[0]), _lanes(rows)) if rows else None
 
 
